@@ -1,0 +1,18 @@
+"""What the user did wrong, said in one line."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(Exception):
+    """The user's input is wrong. Its text is one line that names the valid choices; the command line exits with 2."""
+
+
+def unknown(kind: str, name: object, choices: Iterable[str]) -> InputError:
+    """An InputError for a `name` that is not among `choices`: the nearest ones first, or all when they are few."""
+    names = list(choices)
+    near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
+    if near:
+        return InputError(f"unknown {kind} {str(name)!r}; did you mean {' or '.join(near)}?")
+    listed = ", ".join(names) if len(names) <= 40 else ", ".join(names[:40]) + ", …"
+    return InputError(f"unknown {kind} {str(name)!r}; choose one of: {listed}")
