@@ -1,0 +1,99 @@
+"""Which device and which precision a computation runs on, and what to record about the machine."""
+
+import contextlib
+import hashlib
+import os
+import platform
+from typing import Any
+
+import numpy
+import torch
+
+from alexnet import __version__
+from alexnet.errors import InputError, unknown
+
+# Below this many FLOPs a picture, casting weights costs more than bf16 saves. Measured on a 2-core AVX-512-bf16 machine:
+# docs/LOG.md, 'bf16 on small networks'.
+_BF16_WORTHWHILE_FLOPS = 20e6
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The torch device called `name`; 'auto' takes the first of CUDA, MPS and CPU that is there."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps") if torch.backends.mps.is_available() else torch.device("cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise unknown("device", name, available_devices()) from None
+    return device
+
+
+def available_devices() -> list[str]:
+    cuda = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    return ["auto", "cpu", *cuda, *(["mps"] if torch.backends.mps.is_available() else [])]
+
+
+def choose_precision(name: str, device: torch.device, flops: float) -> str:
+    """'fp32' or 'bf16' for a recipe's precision; 'auto' is bf16 where `device` multiplies bf16 matrices natively.
+
+    `flops`: of the network for one picture. The choice follows from facts about the machine and the network and never
+    from a timing, so that the same command gives the same numbers.
+    """
+    if name != "auto":
+        return name
+    if device.type == "cuda":
+        native = torch.cuda.get_device_capability(device) >= (8, 0)
+    elif device.type == "cpu":
+        able = torch.cpu.get_capabilities()
+        native = bool(able.get("amx_bf16") or able.get("avx512_bf16"))
+    else:
+        native = False
+    return "bf16" if native and flops >= _BF16_WORTHWHILE_FLOPS else "fp32"
+
+
+def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[Any]:
+    """The context in which forward passes run at `precision`."""
+    if precision == "fp32":
+        return contextlib.nullcontext()
+    if precision == "bf16":
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    raise InputError(f"unknown precision {precision!r}; choose one of: auto, fp32, bf16")
+
+
+def derive_seed(seed: int, *path: object) -> int:
+    """A 63-bit seed for one use of randomness, named by `path` such as ('augment', epoch, step).
+
+    Each step draws from its own seed, so that a run resumed in mid-epoch needs no generator state to go on the same.
+    """
+    text = "/".join(map(str, (seed, *path)))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+
+def environment(device: torch.device, precision: str) -> dict[str, Any]:
+    """What a figure must name: versions and hardware."""
+    described = {
+        "alexnet": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "platform": f"{platform.system()} {platform.machine()}",
+        "cpu": _cpu_name(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": device.type,
+        "precision": precision,
+    }
+    if device.type == "cuda":
+        described["gpu"] = torch.cuda.get_device_name(device)
+    return described
+
+
+def _cpu_name() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            return next(line.partition(":")[2].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

@@ -1,0 +1,132 @@
+"""Every picture of a split, evaluated exactly once."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from alexnet.data.augment import Augmenter
+from alexnet.data.loader import Loader
+from alexnet.data.pictures import PictureSet
+from alexnet.device import autocast
+from alexnet.errors import InputError
+from alexnet.preprocessing import Preprocessing
+from alexnet.weights.store import Opened
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What `alexnet evaluate` prints; fractions, and the mean cross-entropy in nats."""
+
+    top1: float
+    top5: float
+    loss: float
+    count: int
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The figures, and for each picture in the set's order what the network said of it."""
+
+    figures: Figures
+    predictions: np.ndarray
+    """int64 [n]: the class with the highest probability."""
+    probabilities: np.ndarray
+    """float32 [n]: its probability."""
+    losses: np.ndarray
+    """float32 [n]: cross-entropy of the true class."""
+    confusion: np.ndarray
+    """int64 [classes, classes]: rows true, columns predicted."""
+
+    def worst(self, count: int, labels: np.ndarray) -> np.ndarray:
+        """Indices of the pictures that it gets most wrong, worst first (at most `count`; right ones are left out)."""
+        wrong = np.flatnonzero(self.predictions != labels)
+        return wrong[np.argsort(-self.losses[wrong], kind="stable")][:count]
+
+
+def evaluate(
+    model: Opened,
+    pictures: PictureSet,
+    *,
+    batch_size: int = 256,
+    precision: str = "fp32",
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Evaluates a model on a picture set whose classes are joined to the model's by name.
+
+    Raises InputError when the pictures have a class that the model never saw.
+    """
+    device = next(model.module.parameters()).device
+    loader = Loader(join_classes(pictures, model.classes), device)
+    return run(model.module, loader, Augmenter(model.preprocessing), batch_size, precision, progress)
+
+
+@torch.inference_mode()
+def run(
+    module: nn.Module,
+    loader: Loader,
+    augmenter: Augmenter,
+    batch_size: int = 256,
+    precision: str = "fp32",
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """The same for a module and a loader whose labels are the module's classes; leaves the module's mode as it was."""
+    count = len(loader.pictures)
+    if count == 0:
+        raise InputError("there is no picture to evaluate")
+    was_training = module.training
+    module.eval()
+    classes, parts, done = 0, [], 0
+    for images, labels in loader.batches(torch.arange(count), batch_size):
+        with autocast(loader.device, precision):
+            scores = module(augmenter.evaluate(images))
+        log_probabilities = scores.float().log_softmax(1)  # leaves log-probabilities as they are
+        classes = scores.shape[1]
+        best, predicted = log_probabilities.max(1)
+        in_top5 = (log_probabilities.topk(min(5, classes), 1).indices == labels[:, None]).any(1)
+        losses = -log_probabilities.gather(1, labels[:, None])[:, 0]
+        parts.append((predicted, best.exp(), losses, in_top5))  # stays on the device: no synchronisation in the loop
+        done += len(labels)
+        if progress:
+            progress(done, count)
+    module.train(was_training)
+    predicted, best, losses, in_top5 = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
+    labels = np.asarray(loader.pictures.labels)
+    confusion = np.bincount(labels * classes + predicted, minlength=classes * classes).reshape(classes, classes)
+    figures = Figures(
+        top1=float((predicted == labels).mean()),
+        top5=float(in_top5.mean()),
+        loss=float(losses.mean(dtype=np.float64)),
+        count=count,
+    )
+    return Evaluation(figures, predicted, best, losses, confusion)
+
+
+def join_classes(pictures: PictureSet, classes: tuple[str, ...]) -> PictureSet:
+    """`pictures` with labels that index `classes`, joined by name; a name that is not there is an InputError."""
+    if tuple(pictures.classes) == tuple(classes):
+        return pictures
+    present = [pictures.classes[label] for label in np.unique(pictures.labels)]
+    strangers = [name for name in present if name not in classes]
+    if strangers:
+        raise InputError(
+            f"the pictures have {len(strangers)} class(es) that the model never saw: {', '.join(strangers[:5])}; "
+            f"it knows: {', '.join(classes[:20])}{', …' if len(classes) > 20 else ''}"
+        )
+    return pictures.with_classes(classes)
+
+
+def preprocess_size(preprocessing: Preprocessing) -> dict[str, Any]:
+    """The arguments with which a picture set is opened so that `preprocessing` can take it."""
+    return {
+        "size": preprocessing.size,
+        "channels": preprocessing.channels,
+        "fit": preprocessing.fit,
+        "resize": preprocessing.resize,
+    }

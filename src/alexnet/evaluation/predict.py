@@ -1,0 +1,59 @@
+"""What a model says of single pictures."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from alexnet.data import decode
+from alexnet.data.augment import Augmenter
+from alexnet.errors import InputError
+from alexnet.weights.store import Opened
+
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Prediction:
+    name: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Predicted:
+    path: str
+    predictions: list[Prediction]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@torch.inference_mode()
+def predict(model: Opened, images: Iterable[Path | str | np.ndarray], top: int = 5) -> list[Predicted]:
+    """The `top` likeliest classes of each picture, likeliest first.
+
+    `images`: paths, or uint8 arrays height × width (× channels); decoded and fitted as the model's card says.
+    Raises InputError for a picture that cannot be read.
+    """
+    if top < 1:
+        raise InputError(f"top must be at least 1, not {top}")
+    device = next(model.module.parameters()).device
+    wants = model.preprocessing
+    augmenter = Augmenter(wants)
+    fitting = {"size": wants.size, "channels": wants.channels, "fit": wants.fit, "resize": wants.resize}
+    names, pictures = [], []
+    for number, image in enumerate(images):
+        names.append(f"picture {number}" if isinstance(image, np.ndarray) else str(image))
+        pictures.append(decode.fitted(image, **fitting))
+    results = []
+    for start in range(0, len(pictures), _BATCH):
+        batch = torch.from_numpy(np.stack(pictures[start : start + _BATCH])).to(device)
+        probabilities = model.module(augmenter.evaluate(batch)).float().softmax(1)
+        best = probabilities.topk(min(top, len(model.classes)), 1)
+        for row, indices in zip(best.values.tolist(), best.indices.tolist(), strict=True):
+            found = [Prediction(model.classes[i], p) for p, i in zip(row, indices, strict=True)]
+            results.append(Predicted(names[len(results)], found))
+    return results

@@ -1,0 +1,131 @@
+"""Optimisers, weight decay and the moving average of the weights."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from alexnet.recipes.recipe import Optimizer
+
+
+class VelocitySGD(torch.optim.Optimizer):
+    """SGD with the learning rate inside the velocity, as the 2012 code, Caffe and Keras have it.
+
+        v ← m·v − lr·(g + wd·w);   w ← w + v          (Nesterov, Keras: w ← w + m·v − lr·(g + wd·w))
+
+    torch.optim.SGD keeps lr outside (v ← m·v + g, w ← w − lr·v). The two are equal while lr is constant and part at
+    every change of it: here the old, larger steps linger in v.
+
+    Sources: Krizhevsky et al. 2012, section 5; Caffe sgd_solver.cpp ComputeUpdateValue; keras/optimizers/sgd.py.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 0.01,
+        momentum: float = 0.9,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+    ):
+        super().__init__(
+            params, {"lr": lr, "momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay}
+        )
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            weights = [p for p in group["params"] if p.grad is not None]
+            if not weights:
+                continue
+            gradients = [p.grad for p in weights]
+            velocities = [self._velocity(p) for p in weights]
+            lr, momentum = group["lr"], group["momentum"]
+            if group["weight_decay"]:
+                gradients = torch._foreach_add(gradients, weights, alpha=group["weight_decay"])
+            torch._foreach_mul_(velocities, momentum)
+            torch._foreach_add_(velocities, gradients, alpha=-lr)
+            if group["nesterov"]:
+                torch._foreach_add_(weights, velocities, alpha=momentum)
+                torch._foreach_add_(weights, gradients, alpha=-lr)
+            else:
+                torch._foreach_add_(weights, velocities)
+        return loss
+
+    def _velocity(self, parameter: Tensor) -> Tensor:
+        state = self.state[parameter]
+        if "velocity" not in state:
+            state["velocity"] = torch.zeros_like(parameter)
+        return state["velocity"]
+
+
+def decays(name: str, parameter: Tensor) -> bool:
+    """Whether weight decay applies: to weights of convolutions and fully connected layers, not to biases and norms."""
+    return parameter.ndim > 1
+
+
+def build(settings: Optimizer, model: nn.Module) -> torch.optim.Optimizer:
+    """The recipe's optimiser over `model`, with two groups: what decays and what does not."""
+    named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for n, p in named if decays(n, p)], "weight_decay": settings.weight_decay},
+        {"params": [p for n, p in named if not decays(n, p)], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    fused = all(p.device.type in ("cpu", "cuda") for _, p in named)
+    match settings.name:
+        case "sgd":
+            return torch.optim.SGD(
+                groups, settings.lr, momentum=settings.momentum, nesterov=settings.nesterov, fused=fused
+            )
+        case "velocity":
+            return VelocitySGD(groups, settings.lr, settings.momentum, settings.nesterov)
+        case "adadelta":
+            return torch.optim.Adadelta(groups, settings.lr, rho=settings.rho, eps=settings.eps)
+        case name:
+            kind = torch.optim.AdamW if name == "adamw" else torch.optim.Adam
+            return kind(groups, settings.lr, betas=(settings.beta1, settings.beta2), eps=settings.eps, fused=fused)
+
+
+class L2:
+    """Keras's kernel_regularizer=l2(λ): λ · Σ w² joins the loss, so its gradient is 2λw (torch's weight_decay: λw)."""
+
+    def __init__(self, settings: Optimizer, model: nn.Module):
+        self.factor = settings.l2
+        prefixes = settings.l2_layers or ("",)
+        named = [(n, p) for n, p in model.named_parameters() if decays(n, p) and n.startswith(tuple(prefixes))]
+        self.weights = [p for _, p in named] if settings.l2 else []
+
+    def __call__(self) -> Tensor | float:
+        """The penalty as a scalar, to be added to the loss."""
+        if not self.weights:
+            return 0.0
+        return self.factor * torch.stack([w.square().sum() for w in self.weights]).sum()
+
+
+class MovingAverage:
+    """Exponential moving average of the weights (Polyak averaging), evaluated in their place.
+
+    The decay grows with the steps as (1 + n) / (10 + n) up to its limit, as TensorFlow's ExponentialMovingAverage
+    does with num_updates, so that the random start is forgotten soon. Running statistics of norms are copied.
+    """
+
+    def __init__(self, model: nn.Module, decay: float):
+        self.decay = decay
+        self.steps = 0
+        self.average = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        self._parameters = {name for name, _ in model.named_parameters()}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        self.steps += 1
+        decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
+        current = model.state_dict()
+        averaged = [name for name in self.average if name in self._parameters]
+        torch._foreach_lerp_([self.average[n] for n in averaged], [current[n] for n in averaged], 1 - decay)
+        for name in self.average.keys() - self._parameters:
+            self.average[name].copy_(current[name])

@@ -1,0 +1,110 @@
+"""Weights on disk: safetensors with a JSON card beside them. Nothing is ever unpickled."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from alexnet.errors import InputError
+from alexnet.files import read_json, write_bytes, write_json
+from alexnet.models import catalog
+from alexnet.preprocessing import Preprocessing
+
+CARD = "card.json"
+
+
+@dataclasses.dataclass
+class Opened:
+    """A model ready to use."""
+
+    module: nn.Module
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing
+    card: dict[str, Any]
+    path: Path
+
+
+def save(path: Path | str, state: Mapping[str, Tensor]) -> None:
+    """Writes the tensors to `path` (safetensors), atomically."""
+    write_bytes(path, safetensors.torch.save({name: value.detach().cpu().contiguous() for name, value in state.items()}))
+
+
+def load(path: Path | str) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, on the CPU. Raises InputError when it is not one."""
+    try:
+        return safetensors.torch.load_file(path)
+    except FileNotFoundError:
+        raise InputError(f"no weights at {str(path)!r}") from None
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InputError(f"{str(path)!r} is not a readable safetensors file: {error}") from None
+
+
+def open(model: Any, device: torch.device | str = "cpu") -> Opened:
+    """A trained model from a run, a run's folder, or a weights file `X.safetensors` with its card `X.json`.
+
+    Raises InputError when there is no model, no card, or the two do not fit each other.
+    """
+    path = Path(getattr(model, "path", model))
+    weights, card_path = _locate(path)
+    card = _read_card(card_path)
+    channels, height, width = card["input"]
+    try:
+        module = catalog.create(card["name"], classes=len(card["classes"]), channels=channels, size=(height, width))
+        preprocessing = Preprocessing.from_json(card["preprocessing"])
+    except (TypeError, KeyError) as error:
+        raise InputError(f"{str(card_path)!r} is not a card of this version: {error}") from None
+    fill(module, load(weights), str(weights))
+    module.eval().to(device)
+    return Opened(module, tuple(card["classes"]), preprocessing, card, path)
+
+
+def fill(module: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:
+    """Copies `state` into `module`; InputError names the tensors that do not fit."""
+    own = module.state_dict()
+    wrong = [f"{name} is missing" for name in own if name not in state]
+    wrong += [f"{name} is not in this network" for name in state if name not in own]
+    wrong += [
+        f"{name} is {tuple(state[name].shape)}, the network wants {tuple(own[name].shape)}"
+        for name in own
+        if name in state and state[name].shape != own[name].shape
+    ]
+    if wrong:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise InputError(f"{origin} does not fit the network: {'; '.join(wrong[:3])}{more}")
+    module.load_state_dict(dict(state))
+
+
+def write_card(path: Path | str, card: dict[str, Any]) -> None:
+    write_json(path, card)
+
+
+def _locate(path: Path) -> tuple[Path, Path]:
+    if path.is_dir():
+        if not (path / CARD).is_file():
+            raise InputError(f"{str(path)!r} is not a run: it has no {CARD}")
+        best = path / "best.safetensors"
+        return (best if best.is_file() else path / "last.safetensors"), path / CARD
+    if path.suffix == ".safetensors":
+        beside = path.with_suffix(".json")
+        card = beside if beside.is_file() else path.parent / CARD
+        if not path.is_file() or not card.is_file():
+            raise InputError(f"{str(path)!r} needs its card beside it: {beside.name}, or {CARD} of its run")
+        return path, card
+    raise InputError(f"{str(path)!r} is neither a run's folder nor a .safetensors file")
+
+
+def _read_card(path: Path) -> dict[str, Any]:
+    try:
+        card = read_json(path)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{str(path)!r} is not JSON: {error}") from None
+    missing = [key for key in ("name", "classes", "input", "preprocessing") if key not in dict(card)]
+    if missing:
+        raise InputError(f"{str(path)!r} is not a model's card: it lacks {', '.join(missing)}")
+    return card
