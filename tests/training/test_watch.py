@@ -1,0 +1,247 @@
+"""The watch catches real disasters, made by really training small networks, and leaves healthy runs alone."""
+
+import json
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from torch import Tensor, nn
+
+from alexnet.preprocessing import Preprocessing
+from alexnet.training.watch import Finding, Watch, dead_fractions
+
+TEN = tuple("0123456789")
+EPOCH = {"train_loss": 1.0, "val_loss": 1.0, "train_accuracy": 0.5, "val_accuracy": 0.5}
+
+
+@pytest.fixture(scope="module")
+def digits() -> tuple[Tensor, Tensor]:
+    images, labels = load_digits(return_X_y=True)
+    return torch.tensor(images / 16, dtype=torch.float32).reshape(-1, 1, 8, 8), torch.tensor(labels)
+
+
+def keras_uniform(model: nn.Module) -> None:
+    for parameter in model.parameters():
+        nn.init.uniform_(parameter, -0.05, 0.05) if parameter.ndim > 1 else nn.init.zeros_(parameter)
+
+
+def he(model: nn.Module) -> None:
+    for parameter in model.parameters():
+        nn.init.kaiming_normal_(parameter) if parameter.ndim > 1 else nn.init.zeros_(parameter)
+
+
+def train(
+    watch: Watch,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    init: Callable[[nn.Module], None] = he,
+    learning_rate: float = 0.05,
+    epochs: int = 8,
+    width: int = 64,
+    shift_validation: int = 0,
+    validation: int = 397,
+) -> list[Finding]:
+    """Trains a small network on all but the last `validation` pictures and tells the watch what the loop would."""
+    torch.manual_seed(0)
+    model = nn.Sequential()
+    model.add_module("conv1", nn.Conv2d(1, 16, 3, padding=1))
+    model.add_module("relu1", nn.ReLU())
+    model.add_module("pool1", nn.MaxPool2d(2))
+    model.add_module("flatten", nn.Flatten())
+    for layer, (inputs, outputs) in enumerate([(256, width), (width, width)], start=2):
+        model.add_module(f"fc{layer}", nn.Linear(inputs, outputs))
+        model.add_module(f"relu{layer}", nn.ReLU())
+    model.add_module("fc4", nn.Linear(width, 10))
+    init(model)
+    optimiser = torch.optim.SGD(model.parameters(), lr=learning_rate, momentum=0.9)
+    cut = len(images) - validation
+    val_images, val_labels = images[cut:], (labels[cut:] + shift_validation) % 10
+    found, step = watch.labels() + watch.first_batch(images[:64]), 0
+    for epoch in range(1, epochs + 1):
+        losses, right = [], 0
+        for batch in torch.randperm(cut).split(64):
+            output = model(images[batch])
+            loss = nn.functional.cross_entropy(output, labels[batch])
+            optimiser.zero_grad()
+            loss.backward()
+            norm = nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
+            optimiser.step()
+            losses.append(loss.item())
+            right += int((output.argmax(1) == labels[batch]).sum())
+            step += 1
+            if step % 5 == 0:
+                found += watch.step(step, loss.item(), norm.item())
+        with torch.no_grad():
+            output = model(val_images)
+        confusion = np.zeros((10, 10), np.int64)
+        np.add.at(confusion, (val_labels.numpy(), output.argmax(1).numpy()), 1)
+        found += watch.activations(dead_fractions(model, val_images[:128]))
+        metrics = {
+            "epoch": epoch,
+            "train_loss": float(np.mean(losses)),
+            "train_accuracy": right / cut,
+            "val_loss": nn.functional.cross_entropy(output, val_labels).item(),
+            "val_accuracy": (output.argmax(1) == val_labels).float().mean().item(),
+        }
+        found += watch.epoch(metrics, confusion)
+    return found
+
+
+def watch(**changes) -> Watch:
+    return Watch(**{"classes": TEN, "init": "keras-he", "learning_rate": 0.05, "train_counts": [140] * 10, **changes})
+
+
+def kinds(found: list[Finding]) -> set[str]:
+    return {finding.kind for finding in found}
+
+
+def test_a_healthy_training_is_left_alone(digits):
+    assert train(watch(), *digits) == []
+
+
+def test_a_long_healthy_training_is_left_alone(digits):
+    assert train(watch(), *digits, epochs=40) == []
+
+
+def test_keras_uniform_with_a_high_learning_rate(digits):
+    found = train(
+        watch(init="keras-uniform", learning_rate=2.0), *digits, init=keras_uniform, learning_rate=2.0, epochs=15
+    )
+    assert kinds(found) & {"loss not finite", "loss stuck at ln(classes)", "dead ReLUs"}
+    assert all("Keras 'uniform' U(-0.05, 0.05)" in f.cause and "with learning rate 2" in f.cause for f in found)
+    assert all(f.fix == "lower the learning rate to 0.2, or take init keras-he" for f in found)
+
+
+def test_keras_uniform_in_a_narrow_network_is_stuck_at_ln_classes(digits):
+    found = train(
+        watch(init="keras-uniform", learning_rate=0.001), *digits, init=keras_uniform, learning_rate=0.001, epochs=12
+    )
+    assert kinds(found) == {"loss stuck at ln(classes)", "swallowed class"}
+    assert "guessing gives ln(10) = 2.3026" in found[-1].seen
+    assert all("take init keras-he" in finding.fix for finding in found)
+
+
+def test_pictures_not_scaled_are_named_at_once_and_as_the_cause(digits):
+    images, labels = digits
+    found = train(watch(), images * 255, labels)
+    assert found[0].kind == "pictures not scaled"
+    assert found[0].step == 0
+    symptoms = found[1:]
+    assert kinds(symptoms) & {"loss not finite", "exploding gradients", "dead ReLUs", "loss stuck at ln(classes)"}
+    assert all("not scaled" in finding.cause and "1/255" in finding.fix for finding in symptoms)
+
+
+def test_validation_labels_shifted_by_one(digits):
+    found = train(watch(), *digits, shift_validation=1)
+    assert kinds(found) == {"labels shifted by one"}
+    assert "predicted as the class before their label" in found[0].seen
+
+
+def test_training_labels_that_moved_one_row(digits):
+    images, labels = digits
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:800]
+    images, labels = images[order], labels[order]
+    labels[:400] = labels[:400].roll(1)
+    found = train(watch(train_counts=[40] * 10), images, labels, width=256, epochs=60, validation=400)
+    told = [finding for finding in found if finding.kind == "overfitting"]
+    assert told
+    assert all("rows shifted" in finding.cause for finding in told)
+
+
+def test_labels_that_start_at_1():
+    found = watch(train_counts=[0] + [100] * 10).labels()
+    assert [f.kind for f in found] == ["labels out of range"]
+    assert "labels start at 1: class 0 is never used and the last label falls outside" in found[0].cause
+    assert "start at 1" in watch(train_counts=[0] + [100] * 9).labels()[0].cause
+
+
+def test_classes_without_pictures():
+    found = watch(train_counts=[5, 0, 5, 0] + [5] * 6).labels()
+    assert "2 of 10 classes have no training picture: '1', '3'" in found[0].seen
+
+
+def test_inputs_of_a_caffe_network():
+    caffe = Preprocessing((8, 8), colours="BGR", scale=1.0, mean=(104, 117, 123))
+    raw = torch.rand(4, 3, 8, 8) * 255
+    assert watch(intended=caffe).first_batch(raw - 115) == []
+    assert "minus the mean" in watch(intended=caffe).first_batch(raw)[0].fix
+    assert "too narrow" in watch(intended=caffe).first_batch(raw / 255 - 0.4)[0].cause
+    assert "too wide" in watch().first_batch(raw - 115)[0].cause
+    assert watch().first_batch((raw / 255 - 0.45) / 0.225) == []
+
+
+def test_gradients_explode_twice_before_they_are_told():
+    guard = watch()
+    assert not any(guard.step(20 * i, 1.0, 3.0) for i in range(1, 30))
+    assert guard.step(600, 1.0, 90.0) == []
+    (finding,) = guard.step(620, 1.1, 900.0)
+    assert finding.kind == "exploding gradients"
+    assert "900, 300 times its median" in finding.seen
+    assert kinds(watch().step(1, 2.3, math.inf)) == {"exploding gradients"}
+
+
+def test_loss_not_finite_is_told_once():
+    guard = watch()
+    assert [f.seen for f in guard.step(20, math.nan, 1.0)] == ["the training loss is nan"]
+    assert guard.step(40, math.nan, 1.0) == []
+
+
+def test_overfitting_is_told_again_only_when_it_grows():
+    guard, even = watch(), np.eye(10, dtype=np.int64) * 10
+
+    def epoch(number: int, train: float, val: float, val_loss: float) -> list[Finding]:
+        return guard.epoch(
+            EPOCH | {"epoch": number, "train_accuracy": train, "val_accuracy": val, "val_loss": val_loss}, even
+        )
+
+    assert epoch(1, 0.6, 0.6, 1.0) == []
+    assert epoch(2, 0.9, 0.7, 1.0) == []
+    (finding,) = epoch(3, 0.9, 0.7, 1.3)
+    assert finding.epoch == 3
+    assert finding.seen == (
+        "accuracy is 90.0% in training and 70.0% in validation, and the validation loss rose from 1.000 to 1.300"
+    )
+    assert epoch(4, 0.92, 0.7, 1.4) == []
+    assert kinds(epoch(5, 0.99, 0.65, 2.0)) == {"overfitting"}
+
+
+def test_a_swallowed_class_is_told_after_three_epochs_with_its_cause():
+    guard = watch(classes=("cat", "dog\n", "fox"), train_counts=[10, 900, 300])
+    confusion = np.array([[0, 19, 1], [1, 40, 0], [0, 1, 30]])
+    assert [guard.epoch(EPOCH | {"epoch": n}, confusion) for n in (1, 2)] == [[], []]
+    (finding,) = guard.epoch(EPOCH | {"epoch": 3}, confusion)
+    assert finding.seen == "95% of 'cat' is predicted as 'dog·' and 0% as itself"
+    assert finding.cause == "imbalance: 10 training pictures of 'cat' against 900 of 'dog·'"
+    assert "\n" not in finding.line
+
+
+def test_the_state_survives_json():
+    whole, first = watch(init="keras-uniform"), watch(init="keras-uniform")
+    losses = [2.3 + 0.001 * (i % 3) for i in range(15)]
+    told = [whole.step(20 * (i + 1), loss, 3.0) for i, loss in enumerate(losses)]
+    for i, loss in enumerate(losses[:7]):
+        first.step(20 * (i + 1), loss, 3.0)
+    second = watch(init="keras-uniform")
+    second.load_state_dict(json.loads(json.dumps(first.state_dict())))
+    again = [second.step(20 * (i + 1), loss, 3.0) for i, loss in enumerate(losses) if i >= 7]
+    assert again == told[7:]
+    assert sum(map(len, told)) == 1
+    assert second.state_dict() == whole.state_dict()
+
+
+def test_dead_fractions_counts_and_leaves_the_model_alone():
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.5))
+    model[1].bias.data = torch.tensor([-100.0, -100.0, -100.0, 100.0])
+    model[3].eval()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    images = torch.rand(8, 1, 8, 8)
+    random = torch.get_rng_state()
+    assert dead_fractions(model, images) == {"2": 0.75}
+    assert [module.training for module in model] == [True, True, True, False]
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), random)
+    assert not model[2]._forward_hooks
