@@ -1,0 +1,1 @@
+"""Picture sets: reading them, splitting them, augmenting them."""
