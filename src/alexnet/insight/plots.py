@@ -1,0 +1,274 @@
+"""The pictures of a run, as PNG files: samples, curves, the confusion matrix, the worst mistakes.
+
+Drawn on `matplotlib.figure.Figure` without pyplot, so that nothing global changes and any thread may draw. Names come
+from folders and files of strangers: they are shortened, and never read as mathematics or left without a glyph.
+"""
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap, PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager, get_font
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+from PIL import Image
+
+from alexnet.files import write_bytes
+
+# Okabe and Ito's palette, which colour-blind readers tell apart: training, validation, then further runs.
+BLUE, VERMILION, *_ = PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+INK, FAINT, BLANK = "#1f2933", "#8a949e", "#eef1f4"
+BLUES = LinearSegmentedColormap.from_list(
+    "blues", ["#ffffff", "#cfe3f1", "#5fa3d0", "#0072B2", "#06304d"]
+).with_extremes(bad=BLANK)
+LIMIT = 300_000  # bytes of one PNG: a report with five of them stays easy to mail
+UNITS = 100  # layout units per inch of a sheet; drawn at twice that for dense screens
+CELL, GAP, CAPTION = 104, 12, 15  # of a sheet: a picture's side, the space between, a caption line
+SHEET = 32  # pictures on a sheet
+NUMBERED, NAMED, DOTS = 20, 100, 250  # classes up to which a matrix has numbers, names, and a dot for each class
+
+
+def sample_grid(images: Sequence[np.ndarray], labels: Sequence[str], path: Path | str) -> None:
+    """The first 32 `images` (uint8 H×W×C, C 1 or 3) with the names of their classes, in rows of up to 8."""
+    _sheet(images, [[(label, INK)] for label in labels], path)
+
+
+def worst(
+    images: Sequence[np.ndarray],
+    truths: Sequence[str],
+    predictions: Sequence[str],
+    probabilities: Sequence[float],
+    path: Path | str,
+) -> None:
+    """Up to 32 mistakes as given, the surest first: each picture's true class, and the predicted one's probability."""
+    if len(images) == 0:
+        figure = Figure(figsize=(6, 1.2))
+        figure.text(0.5, 0.5, "No mistakes on these pictures.", ha="center", va="center", size=12, color=INK)
+        return _save(figure, path)
+    captions = [
+        [(truth, INK), (f"{_short(prediction, 12)} {probability:.0%}", VERMILION)]
+        for truth, prediction, probability in zip(truths, predictions, probabilities, strict=True)
+    ]
+    _sheet(images, captions, path)
+
+
+def curves(metrics: Sequence[Mapping[str, Any]], path: Path | str, published: Sequence[Mapping[str, Any]] = ()) -> None:
+    """Loss and accuracy by epoch, from the lines of metrics.jsonl.
+
+    Of `published` (name, value as a fraction, unit, note) the last with unit 'accuracy' or 'top-1' is a dashed line.
+    """
+    epochs, best = _column(metrics, "epoch"), _column(metrics, "val_accuracy")
+    figure, (loss, accuracy) = _panels("epoch", epochs)
+    for split, name, colour in (("train", "training", BLUE), ("val", "validation", VERMILION)):
+        _line(loss, epochs, _column(metrics, f"{split}_loss"), name, colour)
+        _line(accuracy, epochs, _column(metrics, f"{split}_accuracy"), name, colour)
+    if np.isfinite(best).any():
+        at = int(np.nanargmax(best))
+        accuracy.plot(epochs[at], best[at], "o", color=VERMILION, markeredgecolor="white", label=f"best {best[at]:.2%}")
+    figures = [figure["value"] for figure in published if figure["unit"] in ("accuracy", "top-1")]
+    if figures:
+        label = f"published {figures[-1]:.2%}"
+        accuracy.axhline(figures[-1], color=INK, linestyle=(0, (5, 3)), linewidth=1.2, label=label)
+    _legend(loss, accuracy)
+    _save(figure, path)
+
+
+def curves_side_by_side(
+    runs: Mapping[str, Sequence[Mapping[str, Any]]], path: Path | str, x: Literal["epoch", "seconds"] = "epoch"
+) -> None:
+    """Loss and accuracy of several runs (name → lines of metrics.jsonl), by epoch or by seconds of training.
+
+    Validation is drawn in full, training thin and dotted in the same colour.
+    """
+    ends = np.concatenate([_column(metrics, x) for metrics in runs.values()])
+    longest = ends.max(initial=0)
+    unit, name = (3600, "hours") if longest > 7200 else (60, "minutes") if longest > 300 else (1, "seconds")
+    if x == "epoch":
+        unit, name = 1, "epoch"
+    figure, (loss, accuracy) = _panels(name, ends / unit)
+    for i, (run, metrics) in enumerate(runs.items()):
+        at, colour = _column(metrics, x) / unit, PALETTE[i % len(PALETTE)]
+        for axes, what in ((loss, "loss"), (accuracy, "accuracy")):
+            _line(axes, at, _column(metrics, f"val_{what}"), _text(run, 40), colour)
+            axes.plot(at, _column(metrics, f"train_{what}"), ":", color=colour, linewidth=1)
+    _legend(loss, accuracy)
+    _save(figure, path)
+
+
+def confusion(matrix: np.ndarray, classes: Sequence[str], path: Path | str) -> None:
+    """The confusion matrix, int64 k×k with a row per true class, as shares of each row.
+
+    Up to 20 classes have their numbers, up to 100 their names; beyond 250 each dot is the largest of several classes.
+    """
+    k = len(matrix)
+    count = matrix.sum(1, keepdims=True)
+    shares = np.ma.masked_where(np.broadcast_to(count == 0, matrix.shape), matrix / np.maximum(count, 1))
+    side = 3 + 0.22 * k if k <= NUMBERED else 9.0
+    figure = Figure(figsize=(side + 1.4, side), layout="constrained")
+    axes = figure.subplots()
+    pool = math.ceil(k / DOTS)
+    extent = (-0.5, k - 0.5, k - 0.5, -0.5)
+    image = axes.imshow(_pooled(shares, pool), cmap=BLUES, norm=PowerNorm(0.6, 0, 1), extent=extent)
+    axes.set_xlabel("predicted" if pool == 1 else f"predicted (a dot is the largest of {pool} × {pool} classes)")
+    axes.set_ylabel("true")
+    axes.tick_params(length=0, colors=INK)
+    axes.spines[:].set_visible(False)
+    if k <= NAMED:
+        size = min(9.0, 0.72 * 72 * side / (k + 2))
+        names = [_text(name, 18) for name in classes]
+        upright = max(map(len, names), default=0) * k > 60
+        axes.set_xticks(range(k), names, rotation=90 if upright else 0, size=size)
+        axes.set_yticks(range(k), names, size=size)
+    if k <= NUMBERED:
+        for i, j in np.argwhere(matrix > 0):
+            colour = "white" if shares[i, j] > 0.4 else INK
+            axes.text(j, i, f"{matrix[i, j]:,}", ha="center", va="center", size=min(9, 120 / k), color=colour)
+    else:
+        figure.suptitle(_mistakes(shares, classes), x=0.01, ha="left", size=8, color=INK)
+    bar = figure.colorbar(image, ax=axes, shrink=0.6, ticks=(0, 0.1, 0.25, 0.5, 1), format=PercentFormatter(1, 0))
+    bar.set_label("share of the true class", size=8, color=FAINT)
+    bar.outline.set_visible(False)  # pyright: ignore
+    bar.ax.tick_params(length=0, labelsize=8, colors=FAINT)
+    _save(figure, path)
+
+
+def _pooled(shares: np.ma.MaskedArray, pool: int) -> np.ma.MaskedArray:
+    """The largest share of every pool×pool block, so that a rare confusion among 1,000 classes is not lost."""
+    if pool == 1:
+        return shares
+    k = len(shares)
+    padded = np.pad(shares.filled(0), (0, -k % pool))
+    return np.ma.array(padded.reshape(len(padded) // pool, pool, -1, pool).max((1, 3)))
+
+
+def _mistakes(shares: np.ma.MaskedArray, classes: Sequence[str]) -> str:
+    """The three most frequent confusions, in words."""
+    off = shares.filled(0) * (1 - np.eye(len(shares)))
+    pairs = [divmod(int(at), len(shares)) for at in np.argsort(off, axis=None)[::-1][:3]]
+    told = [f"{_text(classes[i], 14)} as {_text(classes[j], 14)} {off[i, j]:.0%}" for i, j in pairs if off[i, j] > 0]
+    return "Most often mistaken: " + "  ·  ".join(told) if told else "No mistakes"
+
+
+def _sheet(images: Sequence[np.ndarray], captions: Sequence[Sequence[tuple[str, str]]], path: Path | str) -> None:
+    """Pictures in a grid, below each its lines of (text, colour)."""
+    images = images[:SHEET]
+    columns = min(8, max(min(len(images), 4), math.ceil(math.sqrt(2 * len(images)))))
+    rows = math.ceil(len(images) / columns)
+    lines = max((len(caption) for caption in captions), default=0)
+    width, height = GAP + columns * (CELL + GAP), GAP + rows * (CELL + GAP + lines * CAPTION)
+    figure = Figure(figsize=(width / UNITS, height / UNITS))
+    axes = figure.add_axes((0, 0, 1, 1))
+    for i, image in enumerate(images):
+        left = GAP + i % columns * (CELL + GAP)
+        top = GAP + i // columns * (CELL + GAP + lines * CAPTION)
+        h, w = np.array(image.shape[:2]) * CELL / max(image.shape[:2])
+        x, y = left + (CELL - w) / 2, top + (CELL - h) / 2
+        axes.imshow(_fitted(image), extent=(x, x + w, y + h, y), interpolation="nearest")
+        for j, (text, colour) in enumerate(captions[i]):
+            at = (left + CELL / 2, top + CELL + 11 + j * CAPTION)
+            axes.text(*at, _text(text, 17), ha="center", va="center", size=7.5, color=colour)
+    axes.set_xlim(0, width)
+    axes.set_ylim(height, 0)
+    axes.set_axis_off()
+    _save(figure, path)
+
+
+def _fitted(image: np.ndarray) -> np.ndarray:
+    """A picture as RGB uint8, made smaller (well filtered) when it has more pixels than its place on a sheet."""
+    picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).convert("RGB")
+    picture.thumbnail((2 * CELL, 2 * CELL), Image.Resampling.LANCZOS)
+    return np.asarray(picture)
+
+
+def _panels(x: str, at: np.ndarray) -> tuple[Figure, tuple[Axes, Axes]]:
+    """A figure with an axes for the loss and one for the accuracy, wide enough for the values `at` of x."""
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    pad = 0.5 if at.max(initial=0) < 2 and x == "epoch" else 0.03 * at.max(initial=1)
+    loss, accuracy = figure.subplots(1, 2)
+    for axes, title in ((loss, "Loss"), (accuracy, "Accuracy")):
+        axes.set_title(title, size=12, color=INK, loc="left", weight="bold")
+        axes.set_xlabel(x, size=9.5, color=INK)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[["left", "bottom"]].set_color(FAINT)
+        axes.tick_params(colors=INK, labelsize=9, color=FAINT)
+        axes.grid(axis="y", color="#e3e7eb", linewidth=0.8)
+        axes.set_axisbelow(True)
+        axes.set_xlim((1 if x == "epoch" else 0) - pad, at.max(initial=1) + pad)
+        if x == "epoch":
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    accuracy.yaxis.set_major_formatter(PercentFormatter(1))
+    loss.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    return figure, (loss, accuracy)
+
+
+def _line(axes: Axes, x: np.ndarray, y: np.ndarray, label: str, colour: str) -> None:
+    axes.plot(x, y, color=colour, linewidth=1.8, label=label, marker="o" if len(x) < 3 else "", markersize=5)
+
+
+def _legend(*all_axes: Axes) -> None:
+    for axes in all_axes:
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(frameon=False, fontsize=9, labelcolor=INK)
+
+
+def _column(metrics: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
+    """One quantity over the epochs, float64; not a number where it is absent."""
+    return np.array([math.nan if line.get(name) is None else line[name] for line in metrics], np.float64)
+
+
+@cache
+def _families() -> list[str]:
+    """matplotlib's own font, then fonts of this machine that know Chinese, Japanese and Korean names."""
+    installed = {font.name for font in fontManager.ttflist}
+    wanted = (
+        "Noto Sans CJK SC",
+        "Source Han Sans SC",
+        "WenQuanYi Micro Hei",
+        "PingFang SC",
+        "Microsoft YaHei",
+        "SimHei",
+    )
+    return ["DejaVu Sans", *(name for name in wanted if name in installed)]
+
+
+@cache
+def _shown(character: str) -> str:
+    """The character itself, or □ when no font here can draw it."""
+    fonts = (get_font(fontManager.findfont(name)) for name in _families())
+    return character if any(font.get_char_index(ord(character)) for font in fonts) else "□"
+
+
+def _short(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _text(text: str, length: int) -> str:
+    """At most `length` characters that can be drawn; a dollar sign stays one instead of opening a formula."""
+    shown = (_shown(character) if character.isprintable() else "□" for character in _short(text, length))
+    return "".join(shown).replace("$", r"\$")
+
+
+def _save(figure: Figure, path: Path | str) -> None:
+    """Writes `figure` as PNG in at most LIMIT bytes: with fewer colours, then with fewer pixels when it must be."""
+    for text in figure.findobj(lambda artist: hasattr(artist, "set_fontfamily")):
+        text.set_fontfamily(_families())  # pyright: ignore
+    canvas = FigureCanvasAgg(figure)
+    content = b""
+    for density in (2, 1.5, 1, 0.75):
+        figure.set_dpi(UNITS * density)
+        canvas.draw()
+        picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+        for image in (picture, picture.quantize(256)):
+            file = io.BytesIO()
+            image.save(file, "PNG", optimize=True)
+            content = file.getvalue()
+            if len(content) <= LIMIT:
+                return write_bytes(path, content)
+    write_bytes(path, content)
