@@ -55,7 +55,9 @@ def decode(
     except Image.DecompressionBombError as error:
         raise DecodeError(name, f"more than {MAX_PIXELS:,} pixels") from error
     except Exception as error:  # broken content makes Pillow raise nearly anything: OSError, SyntaxError, struct.error
-        raise DecodeError(name, f"cut short or damaged ({(str(error) or type(error).__name__).splitlines()[0]})") from error
+        raise DecodeError(
+            name, f"cut short or damaged ({(str(error) or type(error).__name__).splitlines()[0]})"
+        ) from error
 
 
 def prepare(source: Path | bytes, preprocessing: Preprocessing) -> np.ndarray:

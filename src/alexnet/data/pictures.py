@@ -1,5 +1,6 @@
 """A picture set: labelled uint8 pictures of one size, with class names and a stable name for each picture."""
 
+import copy
 import functools
 import hashlib
 import os
@@ -21,19 +22,29 @@ class PictureSet(ABC):
     """Pictures with labels; what a subclass adds is where the pictures come from.
 
     Pictures are uint8, height × width × channels, all of one size; labels are int64 indices into `classes`.
+    `digests` is the SHA-256 of each picture as it was stored, uint8 n × 32; None: of its pixels, when asked for.
     """
 
     in_memory = False
 
     def __init__(
-        self, labels: np.ndarray, classes: Sequence[str], names: Sequence[str], channels: int, size: tuple[int, int]
+        self,
+        labels: np.ndarray,
+        classes: Sequence[str],
+        names: Sequence[str],
+        *,
+        channels: int,
+        size: tuple[int, int],
+        digests: np.ndarray | None = None,
     ) -> None:
         self.labels = np.asarray(labels, dtype=np.int64)
         self.classes = tuple(classes)
         self.names = tuple(names)
+        """A name for each picture that stays the same from run to run: its file's, or the file's and its number."""
         self.channels = channels
         self.size = size
         """(height, width) in pixels."""
+        self._digests = digests
         if len(self.names) != len(self.labels):
             raise InputError(f"{len(self.names)} names for {len(self.labels)} labels")
         if len(self.labels) and not 0 <= self.labels.min() <= self.labels.max() < len(self.classes):
@@ -50,14 +61,22 @@ class PictureSet(ABC):
     def batch(self, indices: np.ndarray) -> np.ndarray:
         """Pictures at `indices` (int64 [n]), uint8 n × height × width × channels, in that order."""
 
-    @abstractmethod
-    def subset(self, indices: np.ndarray) -> "PictureSet":
+    def subset(self, indices: np.ndarray) -> Self:
         """The pictures at `indices` (int64 [n]) as a set of their own, with the same classes."""
+        part = copy.copy(self)
+        vars(part).pop("fingerprint", None)
+        part.labels = self.labels[indices]
+        part.names = tuple(self.names[index] for index in indices)
+        part._digests = None if self._digests is None else self._digests[indices]
+        return part
 
     @property
-    @abstractmethod
     def digests(self) -> np.ndarray:
-        """SHA-256 of each picture as it was stored, uint8 n × 32; equal rows are duplicates."""
+        """SHA-256 of each picture, uint8 n × 32; equal rows are duplicates."""
+        if self._digests is None:
+            pictures = (self.batch(np.array([index]))[0] for index in range(len(self)))
+            self._digests = stack_digests([hashlib.sha256(picture.tobytes()).digest() for picture in pictures])
+        return self._digests
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -67,21 +86,21 @@ class PictureSet(ABC):
             total.update(f"{name}\0{self.classes[label]}\0".encode(errors="surrogateescape") + digest.tobytes())
         return total.hexdigest()
 
-    def relabelled(self, classes: Sequence[str], kind: str = "network") -> Self:
-        """Changes the labels, in place, to indices into `classes`, joined by class name; returns the set.
+    def relabelled(self, classes: Sequence[str]) -> Self:
+        """The same pictures with labels into a network's `classes`, joined by class name.
 
-        Raises InputError when a picture's class is not among them: the `kind` (who owns `classes`) never saw it.
+        Raises InputError when a picture's class is not among them, since training never saw it.
         """
         number = {name: index for index, name in enumerate(classes)}
-        lacking = [self.classes[label] for label in np.unique(self.labels) if self.classes[label] not in number]
-        if lacking:
-            listed = ", ".join(repr(name) for name in lacking[:5]) + (", …" if len(lacking) > 5 else "")
-            known = ", ".join(list(number)[:10]) + (", …" if len(number) > 10 else "")
-            raise InputError(f"the pictures have classes that the {kind} never saw: {listed}; it knows: {known}")
-        self.labels = np.array([number.get(name, -1) for name in self.classes], dtype=np.int64)[self.labels]
-        self.classes = tuple(classes)
-        self.__dict__.pop("fingerprint", None)
-        return self
+        unseen = [self.classes[label] for label in np.unique(self.labels) if self.classes[label] not in number]
+        if unseen:
+            raise InputError(
+                f"the pictures have classes that training never saw: {_some(unseen)}; it saw {_some(classes)}"
+            )
+        part = copy.copy(self)
+        part.labels = np.array([number.get(name, -1) for name in self.classes], dtype=np.int64)[self.labels]
+        part.classes = tuple(classes)
+        return part
 
 
 class ArrayPictures(PictureSet):
@@ -101,45 +120,35 @@ class ArrayPictures(PictureSet):
             raise InputError(f"pictures must be uint8 n×H×W×1 or n×H×W×3, not {images.dtype} {images.shape}")
         if len(images) != len(labels):
             raise InputError(f"{len(images)} pictures for {len(labels)} labels")
-        super().__init__(labels, classes, names, images.shape[3], images.shape[1:3])
+        height, width, channels = images.shape[1:]
+        super().__init__(labels, classes, names, channels=channels, size=(height, width), digests=digests)
         self.images = images
-        self._digests = digests
 
     def batch(self, indices: np.ndarray) -> np.ndarray:
         return self.images[indices]
 
-    def subset(self, indices: np.ndarray) -> "ArrayPictures":
-        names = [self.names[index] for index in indices]
-        digests = None if self._digests is None else self._digests[indices]
-        return ArrayPictures(self.images[indices], self.labels[indices], self.classes, names, digests)
-
-    @property
-    def digests(self) -> np.ndarray:
-        if self._digests is None:
-            self._digests = stack_digests([hashlib.sha256(image.tobytes()).digest() for image in self.images])
-        return self._digests
+    def subset(self, indices: np.ndarray) -> Self:
+        part = super().subset(indices)
+        part.images = self.images[indices]
+        return part
 
 
 class RefittedPictures(PictureSet):
     """Another set with other channels or size, by the decoder's rules, computed when asked for."""
 
     def __init__(self, base: PictureSet, channels: int, size: tuple[int, int], fit: str) -> None:
-        super().__init__(base.labels, base.classes, base.names, channels, size)
+        super().__init__(base.labels, base.classes, base.names, channels=channels, size=size, digests=base.digests)
         self.base = base
         self.fit = fit
 
     def batch(self, indices: np.ndarray) -> np.ndarray:
-        pictures = self.base.batch(indices)
-        if not len(pictures):
-            return np.empty((0, *self.size, self.channels), np.uint8)
-        return np.stack(list(pool().map(lambda one: refit(one, self.channels, self.size, self.fit), pictures)))
+        pictures = pool().map(lambda one: refit(one, self.channels, self.size, self.fit), self.base.batch(indices))
+        return stack_pictures(list(pictures), self.size, self.channels)
 
-    def subset(self, indices: np.ndarray) -> "RefittedPictures":
-        return RefittedPictures(self.base.subset(indices), self.channels, self.size, self.fit)
-
-    @property
-    def digests(self) -> np.ndarray:
-        return self.base.digests
+    def subset(self, indices: np.ndarray) -> Self:
+        part = super().subset(indices)
+        part.base = self.base.subset(indices)
+        return part
 
 
 def refitted(pictures: PictureSet, channels: int, size: tuple[int, int], fit: str) -> PictureSet:
@@ -156,6 +165,15 @@ def refitted(pictures: PictureSet, channels: int, size: tuple[int, int], fit: st
 def stack_digests(digests: list[bytes]) -> np.ndarray:
     """SHA-256 digests as the rows of a uint8 array."""
     return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
+
+
+def stack_pictures(pictures: list[np.ndarray], size: tuple[int, int], channels: int) -> np.ndarray:
+    """Pictures as one array uint8 n × height × width × channels, also when there are none."""
+    return np.stack(pictures) if pictures else np.empty((0, *size, channels), np.uint8)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
 
 
 @functools.cache

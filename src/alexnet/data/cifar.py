@@ -1,0 +1,188 @@
+"""CIFAR-10 and CIFAR-100 in the official binary format, from the .tar.gz or its unpacked folder.
+
+A record is one label byte (CIFAR-100: coarse, then fine) and 3,072 bytes of a 32×32 picture, plane by plane (red,
+green, blue); five training files of 10,000 records and one of test, or one of 50,000 and one of 10,000 (Krizhevsky,
+https://www.cs.toronto.edu/~kriz/cifar.html). Nothing is unpacked to the disk, and no archive is believed: a member
+that points outside, a link, a device, or a file of another size than the official one ends the reading.
+"""
+
+import gzip
+import tarfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+import numpy as np
+
+from alexnet.data.pictures import ArrayPictures, PictureSet
+from alexnet.errors import InputError
+
+PIXELS = 3 * 32 * 32
+MAX_TEXT = 2**16
+"""The largest file of class names, in bytes; the official ones have fewer than 1,000."""
+MAX_MEMBERS = 100
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a set keeps what: how many records in which file, the file of class names, the column of labels."""
+
+    archive: str
+    folder: str
+    train: dict[str, int]
+    test: dict[str, int]
+    label_bytes: int
+    names: str
+    column: int
+    classes: int
+
+    @property
+    def records(self) -> dict[str, int]:
+        return self.train | self.test
+
+
+CIFAR10 = Layout(
+    archive="cifar-10-binary.tar.gz",
+    folder="cifar-10-batches-bin",
+    train={f"data_batch_{number}.bin": 10_000 for number in range(1, 6)},
+    test={"test_batch.bin": 10_000},
+    label_bytes=1,
+    names="batches.meta.txt",
+    column=0,
+    classes=10,
+)
+_CIFAR100 = {
+    "archive": "cifar-100-binary.tar.gz",
+    "folder": "cifar-100-binary",
+    "train": {"train.bin": 50_000},
+    "test": {"test.bin": 10_000},
+    "label_bytes": 2,
+}
+LAYOUTS = {
+    "cifar10": CIFAR10,
+    "cifar100": Layout(**_CIFAR100, names="fine_label_names.txt", column=1, classes=100),
+    "cifar100-coarse": Layout(**_CIFAR100, names="coarse_label_names.txt", column=0, classes=20),
+}
+
+
+def recognise(path: Path) -> str | None:
+    """'cifar10', 'cifar100' or None: which set the archive or folder at `path` holds."""
+    for name in ("cifar10", "cifar100"):
+        layout = LAYOUTS[name]
+        if path.is_file() and path.name.endswith((".tar.gz", ".tgz")):
+            marks = {layout.names, *layout.records}
+            if any(PurePosixPath(member.name).name in marks for member, _ in _members(path, MAX_TEXT)):
+                return name
+        elif path.is_dir() and _inside(path, layout):
+            return name
+    return None
+
+
+def read_cifar(path: Path, name: str) -> dict[str, PictureSet]:
+    """The splits 'train' and 'test' of the set `name` (a key of LAYOUTS) at `path`: the archive, its unpacked folder,
+    or a folder that holds one of them. Raises InputError for anything else than the official files."""
+    layout = LAYOUTS[name]
+    place = path if path.is_file() else _inside(path, layout)
+    if place is None:
+        raise InputError(
+            f"no {name} in {path}; expected {layout.archive} or the files {', '.join([*layout.records, layout.names])}"
+        )
+    sizes = {file: count * (layout.label_bytes + PIXELS) for file, count in layout.records.items()}
+    files = _from_archive(place, layout, sizes) if place.is_file() else _from_folder(place, layout, sizes)
+    lacking = [file for file in [*sizes, layout.names] if file not in files]
+    if lacking:
+        raise InputError(f"{place} lacks {', '.join(lacking)}; expected the binary version, {layout.archive}")
+    classes = tuple(line.strip() for line in files[layout.names].decode(errors="replace").splitlines() if line.strip())
+    if len(classes) != layout.classes or len(set(classes)) != layout.classes:
+        raise InputError(f"{place}: {layout.names} must name {layout.classes} classes, it names {len(set(classes))}")
+    return {
+        split: _pictures({file: files[file] for file in records}, layout, classes)
+        for split, records in (("train", layout.train), ("test", layout.test))
+    }
+
+
+def _pictures(files: dict[str, bytes], layout: Layout, classes: tuple[str, ...]) -> ArrayPictures:
+    images, labels, names = [], [], []
+    for file, content in files.items():
+        records = np.frombuffer(content, np.uint8).reshape(-1, layout.label_bytes + PIXELS)
+        own = records[:, layout.column]
+        if own.max() >= len(classes):
+            where = int(own.argmax())
+            raise InputError(f"{file}: record {where} has label {own[where]}; labels go from 0 to {len(classes) - 1}")
+        images.append(records[:, layout.label_bytes :].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+        labels.append(own)
+        names += [f"{file}#{index}" for index in range(len(records))]
+    return ArrayPictures(np.ascontiguousarray(np.concatenate(images)), np.concatenate(labels), classes, names)
+
+
+def _inside(path: Path, layout: Layout) -> Path | None:
+    """The unpacked folder or the archive at or directly in the folder `path`."""
+    for folder in (path, path / layout.folder):
+        if any((folder / file).is_file() for file in layout.records):
+            return folder
+    archive = path / layout.archive
+    return archive if archive.is_file() else None
+
+
+def _from_folder(folder: Path, layout: Layout, sizes: dict[str, int]) -> dict[str, bytes]:
+    files = {}
+    for file in [*sizes, layout.names]:
+        if (folder / file).is_file():
+            _check_size(f"{folder / file}", file, (folder / file).stat().st_size, sizes)
+            files[file] = (folder / file).read_bytes()
+    return files
+
+
+def _from_archive(archive: Path, layout: Layout, sizes: dict[str, int]) -> dict[str, bytes]:
+    files = {}
+    for member, content in _members(archive, sum(sizes.values()) + 100 * MAX_TEXT):
+        file = PurePosixPath(member.name).name
+        if file in sizes or file == layout.names:
+            _check_size(f"{archive}: {file}", file, member.size, sizes)
+            files[file] = content.read()
+    return files
+
+
+def _check_size(place: str, file: str, size: int, sizes: dict[str, int]) -> None:
+    if file in sizes and size != sizes[file]:
+        raise InputError(f"{place} has {size:,} bytes; the official file has {sizes[file]:,}")
+    if file not in sizes and size > MAX_TEXT:
+        raise InputError(f"{place} has {size:,} bytes; a list of class names has at most {MAX_TEXT:,}")
+
+
+def _members(archive: Path, limit: int) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]]]:
+    """Each regular file of a .tar.gz with its content, read as a stream of at most `limit` bytes beside padding."""
+    try:
+        with _Limited(archive, limit) as packed, tarfile.open(fileobj=packed, mode="r|") as tar:
+            for count, member in enumerate(tar):
+                name = PurePosixPath(member.name)
+                if name.is_absolute() or ".." in name.parts:
+                    raise InputError(f"{archive}: member {member.name!r} points outside the archive; nothing was read")
+                if member.isdir():
+                    continue
+                if not member.isreg():
+                    raise InputError(f"{archive}: member {member.name!r} is a link or a device; nothing was read")
+                if count >= MAX_MEMBERS:
+                    raise InputError(f"{archive}: more than {MAX_MEMBERS} members; this is not the official archive")
+                content = tar.extractfile(member)
+                assert content is not None  # it is a regular file
+                yield member, content
+    except (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError) as error:
+        raise InputError(f"{archive}: cut short or damaged ({error})") from error
+
+
+class _Limited(gzip.GzipFile):
+    """A packed file that refuses to unpack more than an honest archive holds, however small it is."""
+
+    def __init__(self, archive: Path, limit: int) -> None:
+        super().__init__(archive)
+        self.left = limit
+
+    def read(self, size: int | None = -1) -> bytes:
+        content = super().read(size)
+        self.left -= len(content)
+        if self.left < 0:
+            raise InputError(f"{self.name}: unpacks to more than the official archive does")
+        return content
