@@ -72,15 +72,19 @@ class Augmenter:
             (crop_x * (left_most + 1)).floor() + self._shift(shift_x, width),
             flip < self.flip,
         )
+        keep: Tensor | None = None
         if self.shift and self.fill == "black":
-            pixels = pixels * inside
-        result = self._normalise(pixels)
-        if self.shift and self.fill == "mean":
-            result *= inside.permute(0, 3, 1, 2)
+            pixels = pixels * inside[..., None]
+        elif self.shift and self.fill == "mean":
+            keep = inside
         if self.cutout:
             rows = _near(cutout_y, height, self.cutout)
             columns = _near(cutout_x, width, self.cutout)
-            result *= ~(rows[:, None, :, None] & columns[:, None, None, :])
+            rest = ~(rows[:, :, None] & columns[:, None, :])
+            keep = rest if keep is None else keep & rest
+        result = self._normalise(pixels)
+        if keep is not None:
+            result *= keep[:, None]  # 0 is the mean colour
         return result
 
     def evaluate(self, images: Tensor) -> Tensor:
@@ -92,6 +96,8 @@ class Augmenter:
     def _spare(self, images: Tensor) -> tuple[int, int]:
         """Rows and columns by which the pictures exceed the input; InputError when they do not fit the network."""
         (height, width), channels = self.preprocessing.size, self.preprocessing.channels
+        if images.dtype != torch.uint8:
+            raise InputError(f"pictures must be uint8, not {images.dtype}")
         if images.shape[1] < height or images.shape[2] < width or images.shape[3] not in (1, channels):
             raise InputError(
                 f"pictures of {images.shape[1]}×{images.shape[2]} with {images.shape[3]} channels do not fit a network "
@@ -107,32 +113,31 @@ class Augmenter:
         return (draw * (2 * most + 1)).floor() - most
 
     def _window(self, images: Tensor, top: Tensor, left: Tensor, mirrored: Tensor) -> tuple[Tensor, Tensor]:
-        """Each picture's window from (top, left) on, N×h×w×C, and which of its pixels lie inside, bool N×h×w×1.
+        """Each picture's window from (top, left) on, N×h×w×C, and which of its pixels lie inside, bool N×h×w.
 
         Coordinates may be fractions, then the result is float and blends neighbours; outside, the edge is repeated.
         """
         count, height, width, channels = images.shape
-        rows = top[:, None] + torch.arange(self.preprocessing.size[0], device=images.device)
-        columns = left[:, None] + torch.arange(self.preprocessing.size[1], device=images.device)
+        more = int(self.interpolate)  # one row and one column more, to blend with
+        rows, columns = (torch.arange(side + more, device=images.device) for side in self.preprocessing.size)
+        inside_rows, inside_columns = (
+            ((exact >= 0) & (exact <= side - 1))[:, : exact.shape[1] - more]
+            for exact, side in ((top[:, None] + rows, height), (left[:, None] + columns, width))
+        )
+        rows, columns = top.floor()[:, None] + rows, left.floor()[:, None] + columns
         columns = torch.where(mirrored[:, None], columns.flip(1), columns)
-        inside_rows = (rows >= 0) & (rows <= height - 1)
-        inside_columns = (columns >= 0) & (columns <= width - 1)
-        inside = (inside_rows[:, :, None] & inside_columns[:, None, :])[..., None]
+        inside_columns = torch.where(mirrored[:, None], inside_columns.flip(1), inside_columns)
         starts = torch.arange(0, count * height, height, device=images.device)[:, None]
-        flat = images.reshape(-1, channels)
-
-        def gather(rows: Tensor, columns: Tensor) -> Tensor:
-            rows = starts + rows.clamp(0, height - 1).long()
-            index = (rows * width)[:, :, None] + columns.clamp(0, width - 1).long()[:, None, :]
-            return flat.index_select(0, index.flatten()).view(*index.shape, channels)
-
-        if not self.interpolate:
-            return gather(rows, columns), inside
-        low_row, low_column = rows.floor(), columns.floor()
-        down, right = (rows - low_row)[:, :, None, None], (columns - low_column)[:, None, :, None]
-        upper = torch.lerp(gather(low_row, low_column).float(), gather(low_row, low_column + 1).float(), right)
-        lower = torch.lerp(gather(low_row + 1, low_column).float(), gather(low_row + 1, low_column + 1).float(), right)
-        return torch.lerp(upper, lower, down), inside
+        index = ((starts + rows.clamp(0, height - 1).long()) * width)[:, :, None]
+        index = index + columns.clamp(0, width - 1).long()[:, None, :]
+        pixels = images.reshape(-1, channels).index_select(0, index.flatten()).view(*index.shape, channels)
+        if self.interpolate:
+            down, right = top - top.floor(), left - left.floor()
+            right = torch.where(mirrored, 1 - right, right)
+            pixels = pixels.float()
+            pixels = torch.lerp(pixels[:, :-1], pixels[:, 1:], down[:, None, None, None])
+            pixels = torch.lerp(pixels[:, :, :-1], pixels[:, :, 1:], right[:, None, None, None])
+        return pixels, inside_rows[:, :, None] & inside_columns[:, None, :]
 
     def _normalise(self, pixels: Tensor) -> Tensor:
         """N×h×w×C, uint8 or float, to the network's channels and range, float32 N×C×h×w in channels_last memory."""
@@ -144,8 +149,8 @@ class Augmenter:
             pixels = pixels.flip(3)
         if self._factor.device != pixels.device:
             self._factor, self._offset = self._factor.to(pixels.device), self._offset.to(pixels.device)
-        rows = pixels.reshape(count, height, width * channels).float()
-        result = torch.addcmul(self._offset, rows, self._factor)
+        result = pixels.reshape(count, height, width * channels).float()
+        result.mul_(self._factor).add_(self._offset)
         return result.view(count, height, width, channels).permute(0, 3, 1, 2)
 
 
