@@ -1,0 +1,77 @@
+"""Every network by name: what it is, and how to make it."""
+
+import dataclasses
+
+import torch
+
+from alexnet.errors import InputError, unknown
+from alexnet.models import init as initialisations
+from alexnet.models.entries import small
+from alexnet.models.network import Dropout, Network, smallest
+from alexnet.models.spec import Figure, Spec
+
+__all__ = ["CATALOG", "Figure", "Spec", "check_input", "create", "get"]
+
+CATALOG: dict[str, Spec] = {spec.name: spec for spec in small.ENTRIES}
+
+
+def get(name: str) -> Spec:
+    """The catalog entry called `name`. InputError with the nearest names when there is none."""
+    if name not in CATALOG:
+        raise unknown("network", name, CATALOG)
+    return CATALOG[name]
+
+
+def create(
+    name: str,
+    *,
+    classes: int | None = None,
+    channels: int | None = None,
+    size: int | tuple[int, int] | None = None,
+    init: str | None = None,
+    dropout: float | None = None,
+) -> Network:
+    """A freshly initialised network; what is None is as published.
+
+    `size` is the pictures' height and width in pixels (one number for both), `dropout` the share that every dropout layer
+    drops. Random numbers come from torch's global generator and serve the initialisation only, so one seed gives one
+    network. InputError when the network cannot be made so.
+    """
+    spec = get(name)
+    classes = spec.classes if classes is None else classes
+    channels = spec.input[0] if channels is None else channels
+    height, width = spec.input[1:] if size is None else (size, size) if isinstance(size, int) else size
+    if classes < 1:
+        raise InputError(f"{name} can take 1 class or more, not {classes}")
+    if channels < 1:
+        raise InputError(f"{name} can take 1 channel or more, not {channels}")
+    if spec.layers and min(height, width) < smallest(spec.layers):
+        side = smallest(spec.layers)
+        raise InputError(f"{name} can take pictures of {side}×{side} pixels or more, not {height}×{width}")
+    built = spec if dropout is None else _with_dropout(spec, dropout)
+    device = torch.get_default_device()
+    with torch.device("meta"):  # no memory and no random numbers for weights that are drawn anew below
+        model = built.build((channels, height, width), classes)
+    model = model.to_empty(device=device)
+    model.spec, model.initialisation = spec, init or spec.init
+    initialisations.initialise(model, model.initialisation)
+    return model
+
+
+def _with_dropout(spec: Spec, p: float) -> Spec:
+    if not 0 <= p < 1:
+        raise InputError(f"dropout is the share that is dropped, from 0 to less than 1, not {p}")
+    if not any(isinstance(layer, Dropout) for layer in spec.layers):
+        raise InputError(f"{spec.name} has no dropout to change")
+    layers = (dataclasses.replace(layer, p=p) if isinstance(layer, Dropout) else layer for layer in spec.layers)
+    return dataclasses.replace(spec, architecture=tuple(layers))
+
+
+def check_input(model: Network, channels: int, height: int, width: int) -> None:
+    """InputError unless `model` takes pictures of this shape; says what it takes and how to get there."""
+    if (channels, height, width) != model.input:
+        shapes = ["×".join(map(str, shape)) for shape in (model.input, (channels, height, width))]
+        raise InputError(
+            f"{model.spec.name} takes pictures of {shapes[0]} (channels × height × width), not {shapes[1]}: "
+            "resize the pictures, or make the network for their channels and size"
+        )

@@ -1,0 +1,222 @@
+"""Every published initialisation of the family, in one place.
+
+An initialisation says, for each layer with weights, from what its weights and its biases are drawn. BatchNorm always
+starts as the identity (weight 1, bias 0, mean 0, variance 1), as in every source here.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from alexnet.errors import unknown
+
+TRUNCATED_STD = 0.87962566103423978
+"""Standard deviation of a unit normal cut at ±2 (https://github.com/keras-team/keras, initializers/random_initializers.py)."""
+
+
+@dataclass(frozen=True)
+class Normal:
+    std: float
+
+    def fill(self, tensor: Tensor) -> None:
+        nn.init.normal_(tensor, std=self.std)
+
+
+@dataclass(frozen=True)
+class Truncated:
+    """A normal cut at two sigmas, widened first so that the draws have this standard deviation."""
+
+    std: float
+
+    def fill(self, tensor: Tensor) -> None:
+        sigma = self.std / TRUNCATED_STD
+        nn.init.trunc_normal_(tensor, std=sigma, a=-2 * sigma, b=2 * sigma)
+
+
+@dataclass(frozen=True)
+class Uniform:
+    bound: float
+
+    @property
+    def std(self) -> float:
+        return self.bound / math.sqrt(3)
+
+    def fill(self, tensor: Tensor) -> None:
+        nn.init.uniform_(tensor, -self.bound, self.bound)
+
+
+@dataclass(frozen=True)
+class Constant:
+    value: float
+    std = 0.0
+
+    def fill(self, tensor: Tensor) -> None:
+        nn.init.constant_(tensor, self.value)
+
+
+Distribution = Normal | Truncated | Uniform | Constant
+
+
+@dataclass(frozen=True)
+class Place:
+    """A layer with weights, as an initialisation sees it. Fans as Keras and torch count them: kernel area × channels."""
+
+    name: str
+    convolution: bool
+    last: bool
+    """Whether this is the layer that scores the classes."""
+    fan_in: int
+    fan_out: int
+    outputs: int
+
+
+@dataclass(frozen=True)
+class Initialisation:
+    source: str
+    draw: Callable[[Place], tuple[Distribution, Distribution]]
+    """(weights, biases) of a place."""
+
+
+ZERO = Constant(0.0)
+
+
+def _biased(place: Place, value: float) -> Constant:
+    """2012's non-zero biases, 'to provide the ReLUs with positive inputs': conv2, conv4, conv5 and the hidden fc layers."""
+    positive = place.name in ("conv2", "conv4", "conv5") if place.convolution else not place.last
+    return Constant(value if positive else 0.0)
+
+
+def _paper(place: Place) -> tuple[Distribution, Distribution]:
+    return Normal(0.01), _biased(place, 1.0)
+
+
+def _as_run(place: Place) -> tuple[Distribution, Distribution]:
+    return Normal(0.03 if place.name in ("conv3", "conv4", "conv5") else 0.01), _biased(place, 1.0)
+
+
+def _figure1(place: Place) -> tuple[Distribution, Distribution]:
+    return Normal(0.0001 if place.name == "conv1" else 0.01), ZERO
+
+
+def _caffe(bias: float) -> Callable[[Place], tuple[Distribution, Distribution]]:
+    def draw(place: Place) -> tuple[Distribution, Distribution]:
+        hidden = not place.convolution and not place.last
+        return Normal(0.005 if hidden else 0.01), _biased(place, bias)
+
+    return draw
+
+
+def _glorot(place: Place) -> Uniform:
+    return Uniform(math.sqrt(6 / (place.fan_in + place.fan_out)))
+
+
+def _keras_glorot(place: Place) -> tuple[Distribution, Distribution]:
+    return _glorot(place), ZERO
+
+
+def _keras_uniform(place: Place) -> tuple[Distribution, Distribution]:
+    return Uniform(0.05) if place.convolution else _glorot(place), ZERO
+
+
+def _keras_he(place: Place) -> tuple[Distribution, Distribution]:
+    return Truncated(math.sqrt(2 / place.fan_in)) if place.convolution else _glorot(place), ZERO
+
+
+def _tensorflow(place: Place) -> tuple[Distribution, Distribution]:
+    return _glorot(place), Uniform(math.sqrt(3 / place.outputs))
+
+
+def _tensorflow_resnet(place: Place) -> tuple[Distribution, Distribution]:
+    return Truncated(math.sqrt(1 / place.fan_in)) if place.convolution else _glorot(place), ZERO
+
+
+def _torch(place: Place) -> tuple[Distribution, Distribution]:
+    bound = Uniform(1 / math.sqrt(place.fan_in))
+    return bound, bound
+
+
+def _torchvision(place: Place) -> tuple[Distribution, Distribution]:
+    return (Normal(math.sqrt(2 / place.fan_out)), ZERO) if place.convolution else _torch(place)
+
+
+def _he(place: Place) -> tuple[Distribution, Distribution]:
+    return Normal(math.sqrt(2 / place.fan_in)), ZERO
+
+
+def _ours(place: Place) -> tuple[Distribution, Distribution]:
+    return Normal(0.01 if place.last else math.sqrt(2 / place.fan_in)), ZERO
+
+
+_CAFFE = "https://github.com/BVLC/caffe, models/"
+_KERAS = "https://keras.io/api/layers/initializers/: "
+INITIALISATIONS: dict[str, Initialisation] = {
+    "paper": Initialisation(
+        "Krizhevsky et al. 2012, section 5: std .01; biases 1 on conv2, 4, 5 and hidden fc", _paper
+    ),
+    "as-run": Initialisation("2012 code, layers/layers-145.cfg: the paper's, but std .03 on conv3–5", _as_run),
+    "figure1": Initialisation(
+        "2012 code, layers-cifar/layers-18pct.cfg: std 1e-4 on conv1, else .01; biases 0", _figure1
+    ),
+    "caffe-alexnet": Initialisation(
+        _CAFFE + "bvlc_alexnet/train_val.prototxt: std .01, .005 on fc6 and fc7; biases .1", _caffe(0.1)
+    ),
+    "caffenet": Initialisation(
+        _CAFFE + "bvlc_reference_caffenet/train_val.prototxt: the same with biases 1", _caffe(1.0)
+    ),
+    "keras-glorot": Initialisation(_KERAS + "the default of Conv2D and Dense, Glorot uniform; biases 0", _keras_glorot),
+    "keras-uniform": Initialisation(_KERAS + "'uniform' convolutions are U(−.05, .05); Dense Glorot", _keras_uniform),
+    "keras-he": Initialisation(
+        _KERAS + "'he_normal' convolutions, a normal cut at two sigmas; Dense Glorot", _keras_he
+    ),
+    "tensorflow": Initialisation(
+        "TensorFlow 1 get_variable without an initialiser: Glorot uniform, biases too", _tensorflow
+    ),
+    "tensorflow-resnet": Initialisation(
+        "https://github.com/tensorflow/models, official/resnet: variance_scaling_initializer(), a normal cut at two "
+        "sigmas with std √(1 / fan in); dense Glorot",
+        _tensorflow_resnet,
+    ),
+    "torch": Initialisation(
+        "PyTorch's Conv2d and Linear, and so torchvision's AlexNet: U(±1/√fan in), biases too", _torch
+    ),
+    "torchvision": Initialisation(
+        "https://github.com/pytorch/vision, models/resnet.py: convolutions N(0, √(2 / fan out)); Linear as torch",
+        _torchvision,
+    ),
+    "he": Initialisation("He et al. 2015 (arXiv 1502.01852), equation 10: N(0, √(2 / fan in)); biases 0", _he),
+    "ours": Initialisation(
+        "He's, but std .01 where the classes are scored, so that training starts at ln(classes)", _ours
+    ),
+}
+
+
+def places(model: nn.Module) -> dict[str, Place]:
+    """The layers that an initialisation draws, by their name in the model; the last one scores the classes."""
+    weighted = [(name, part) for name, part in model.named_modules() if isinstance(part, nn.Conv2d | nn.Linear)]
+    found = {}
+    for name, part in weighted:
+        outputs, fan_in = part.weight.shape[0], part.weight[0].numel()
+        area = part.weight[0, 0].numel()
+        last = name == weighted[-1][0]
+        found[name] = Place(name, isinstance(part, nn.Conv2d), last, fan_in, outputs * area, outputs)
+    return found
+
+
+@torch.no_grad()
+def initialise(model: nn.Module, name: str) -> None:
+    """Draws every weight of `model` anew from torch's global generator. InputError for an unknown `name`."""
+    if name not in INITIALISATIONS:
+        raise unknown("initialisation", name, INITIALISATIONS)
+    for part_name, place in places(model).items():
+        part = model.get_submodule(part_name)
+        assert isinstance(part, nn.Conv2d | nn.Linear)
+        weight, bias = INITIALISATIONS[name].draw(place)
+        weight.fill(part.weight)
+        if part.bias is not None:
+            bias.fill(part.bias)
+    for part in model.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.reset_parameters()

@@ -1,0 +1,63 @@
+"""What the catalog knows about a network: how it is built, what it expects, what was published, and by whom."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from alexnet.models.network import Layer, Network, build
+from alexnet.preprocessing import Preprocessing
+
+Builder = Callable[[tuple[int, int, int], int], Network]
+"""(input, classes) → network, for those that are not a row of layers."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A published measurement, such as Figure('top-1 error', 40.7, '%', 'ILSVRC-2012 validation, 10 views')."""
+
+    name: str
+    value: float
+    unit: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A network's catalog entry."""
+
+    name: str
+    title: str
+    family: str
+    year: int
+    input: tuple[int, int, int]
+    """Channels, height and width in pixels."""
+    classes: int
+    architecture: tuple[Layer, ...] | Builder
+    init: str
+    """Name of its initialisation in alexnet.models.init."""
+    preprocessing: Preprocessing
+    parameters: int
+    """As its source counts them: Keras counts BatchNorm's running statistics too, PyTorch's habit does not."""
+    trainable_parameters: int
+    source: str
+    statistics: int = 0
+    """BatchNorm's running means and variances, in numbers."""
+    published: tuple[Figure, ...] = ()
+    traps: tuple[str, ...] = ()
+    """Where the publication contradicts itself, or misleads."""
+    output: str = "logits"
+    """'logits' or 'log-probabilities'."""
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The row of layers; empty when a builder makes the network."""
+        return self.architecture if isinstance(self.architecture, tuple) else ()
+
+    @property
+    def counts_statistics(self) -> bool:
+        """Whether `parameters` holds the running statistics."""
+        return self.parameters > self.trainable_parameters
+
+    def build(self, input: tuple[int, int, int], classes: int) -> Network:
+        if isinstance(self.architecture, tuple):
+            return build(self.architecture, input, classes)
+        return self.architecture(input, classes)

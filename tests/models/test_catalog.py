@@ -1,0 +1,78 @@
+import pytest
+import torch
+
+from alexnet.errors import InputError
+from alexnet.models import catalog
+from alexnet.models.init import INITIALISATIONS
+from alexnet.models.summary import summarise
+
+SMALL = "alexnet-digits"
+
+
+@pytest.mark.parametrize("name", catalog.CATALOG)
+def test_every_entry_has_its_literal_counts_and_says_where_it_comes_from(name):
+    with torch.device("meta"):
+        model = catalog.create(name)
+    spec, summary = catalog.get(name), summarise(model)
+    assert (summary.parameters, summary.trainable_parameters, summary.statistics) == (
+        spec.parameters, spec.trainable_parameters, spec.statistics
+    )  # fmt: skip
+    assert model(torch.empty(2, *spec.input, device="meta")).shape == (2, spec.classes)
+    assert spec.init in INITIALISATIONS
+    assert spec.source
+    assert spec.preprocessing.size == spec.input[1:]
+    assert spec.preprocessing.channels == spec.input[0]
+
+
+@pytest.mark.parametrize("name", catalog.CATALOG)
+def test_every_network_takes_other_classes_and_channels(name):
+    with torch.device("meta"):
+        model = catalog.create(name, classes=3, channels=2)
+        spec = catalog.get(name)
+        assert model(torch.empty(2, 2, *spec.input[1:])).shape == (2, 3)
+
+
+def test_one_seed_gives_one_network_and_draws_nothing_else():
+    torch.manual_seed(7)
+    one = catalog.create(SMALL)
+    after = torch.rand(1)
+    torch.manual_seed(7)
+    two = catalog.create(SMALL)
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
+    assert torch.equal(after, torch.rand(1))
+
+
+def test_what_a_network_tells():
+    model = catalog.create(SMALL, classes=4, size=(9, 12), init="torch")
+    assert model.spec is catalog.get(SMALL)
+    assert (model.classes, model.input, model.initialisation) == (4, (1, 9, 12), "torch")
+
+
+def test_dropout_is_changed_everywhere():
+    model = catalog.create(SMALL, dropout=0.1)
+    assert (model.drop6.p, model.drop7.p) == (0.1, 0.1)
+
+
+@pytest.mark.parametrize(("options", "said"), [
+    ({"classes": 0}, "1 class or more"),
+    ({"channels": 0}, "1 channel or more"),
+    ({"size": 1}, "can take pictures of .* not 1×1"),
+    ({"init": "kaiming"}, "unknown initialisation"),
+    ({"dropout": 1.5}, "from 0 to less than 1"),
+])  # fmt: skip
+def test_what_a_network_cannot_take(options, said):
+    with pytest.raises(InputError, match=said):
+        catalog.create("alexnet-caltech" if "size" in options else SMALL, **options)
+
+
+def test_unknown_network_names_the_nearest():
+    with pytest.raises(InputError, match="alexnet-cifar10"):
+        catalog.get("alexnet-cifar-10")
+
+
+def test_check_input_says_what_the_network_takes():
+    with torch.device("meta"):
+        model = catalog.create("alexnet-two-class")
+    catalog.check_input(model, 3, 224, 224)
+    with pytest.raises(InputError, match=r"takes pictures of 3×224×224 .* not 3×32×32"):
+        catalog.check_input(model, 3, 32, 32)

@@ -1,0 +1,37 @@
+import torch
+
+from alexnet.models import catalog
+from alexnet.models.summary import summarise
+
+
+def test_caltech_table_is_the_published_one():
+    with torch.device("meta"):
+        model = catalog.create("alexnet-caltech")
+    table = summarise(model)
+    counts = [row.parameters for row in table.layers if row.parameters]
+    published = [17_472, 192, 153_600, 512, 221_376, 331_968, 221_312, 9_439_232, 4_196_352, 92_205]
+    assert counts == published
+    assert (table.parameters, table.trainable_parameters, table.statistics) == (14_674_221, 14_673_869, 352)
+    assert table.file_bytes == 4 * 14_674_221
+
+
+def test_costs_of_a_layer():
+    with torch.device("meta"):
+        model = catalog.create("alexnet-cifar10")
+    rows = {row.name: row for row in summarise(model).layers}
+    assert rows["conv1"].output == (96, 8, 8)
+    assert rows["conv1"].flops == 2 * 96 * 8 * 8 * 11 * 11 * 3
+    assert rows["conv1"].activation_bytes == 4 * 96 * 8 * 8
+    assert rows["fc8"].flops == 2 * 4096 * 10
+    assert rows["pool1"].flops == rows["relu1"].parameters == 0
+
+
+def test_a_summary_leaves_the_model_and_the_random_numbers_alone():
+    model = catalog.create("alexnet-digits")
+    model.conv1.requires_grad_(False)
+    before, state = {k: v.clone() for k, v in model.state_dict().items()}, torch.get_rng_state()
+    table = summarise(model)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(model.state_dict()[key], value) for key, value in before.items())
+    assert table.trainable_parameters == table.parameters - 320
+    assert model.training
