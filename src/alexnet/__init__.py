@@ -1,10 +1,10 @@
 """alexnet: every published AlexNet as it was written and as it was run.
 
-    import alexnet
-    network = alexnet.create("alexnet-cifar10", classes=10)      # a torch.nn.Module
-    run = alexnet.train("digits", out="runs/first")              # train, measure, draw
-    model = alexnet.open(run)                                    # network, class names, preprocessing
-    alexnet.predict(model, ["seven.png"], top=3)
+import alexnet
+network = alexnet.create("alexnet-cifar10", classes=10)      # a torch.nn.Module
+run = alexnet.train("digits", out="runs/first")              # train, measure, draw
+model = alexnet.open(run)                                    # network, class names, preprocessing
+alexnet.predict(model, ["seven.png"], top=3)
 """
 
 import importlib
@@ -16,7 +16,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "create": "alexnet.models.catalog",
     "open": "alexnet.weights.store",
-    "pictures": "alexnet.data.sources",
+    "pictures": "alexnet.data.pick",
     "train": "alexnet.training.loop",
     "evaluate": "alexnet.evaluation.evaluate",
     "predict": "alexnet.evaluation.predict",

@@ -1,5 +1,6 @@
 """Every picture of a split, evaluated exactly once."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,7 +14,6 @@ from alexnet.data.loader import Loader
 from alexnet.data.pictures import PictureSet
 from alexnet.device import autocast
 from alexnet.errors import InputError
-from alexnet.preprocessing import Preprocessing
 from alexnet.weights.store import Opened
 
 
@@ -63,7 +63,8 @@ def evaluate(
     Raises InputError when the pictures have a class that the model never saw.
     """
     device = next(model.module.parameters()).device
-    loader = Loader(join_classes(pictures, model.classes), device)
+    joined = copy.copy(pictures).relabelled(model.classes, "model")
+    loader = Loader(joined, device)
     return run(model.module, loader, Augmenter(model.preprocessing), batch_size, precision, progress)
 
 
@@ -106,27 +107,3 @@ def run(
         count=count,
     )
     return Evaluation(figures, predicted, best, losses, confusion)
-
-
-def join_classes(pictures: PictureSet, classes: tuple[str, ...]) -> PictureSet:
-    """`pictures` with labels that index `classes`, joined by name; a name that is not there is an InputError."""
-    if tuple(pictures.classes) == tuple(classes):
-        return pictures
-    present = [pictures.classes[label] for label in np.unique(pictures.labels)]
-    strangers = [name for name in present if name not in classes]
-    if strangers:
-        raise InputError(
-            f"the pictures have {len(strangers)} class(es) that the model never saw: {', '.join(strangers[:5])}; "
-            f"it knows: {', '.join(classes[:20])}{', …' if len(classes) > 20 else ''}"
-        )
-    return pictures.with_classes(classes)
-
-
-def preprocess_size(preprocessing: Preprocessing) -> dict[str, Any]:
-    """The arguments with which a picture set is opened so that `preprocessing` can take it."""
-    return {
-        "size": preprocessing.size,
-        "channels": preprocessing.channels,
-        "fit": preprocessing.fit,
-        "resize": preprocessing.resize,
-    }

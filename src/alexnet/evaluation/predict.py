@@ -11,6 +11,7 @@ import torch
 from alexnet.data import decode
 from alexnet.data.augment import Augmenter
 from alexnet.errors import InputError
+from alexnet.preprocessing import Preprocessing
 from alexnet.weights.store import Opened
 
 _BATCH = 64
@@ -41,13 +42,11 @@ def predict(model: Opened, images: Iterable[Path | str | np.ndarray], top: int =
     if top < 1:
         raise InputError(f"top must be at least 1, not {top}")
     device = next(model.module.parameters()).device
-    wants = model.preprocessing
-    augmenter = Augmenter(wants)
-    fitting = {"size": wants.size, "channels": wants.channels, "fit": wants.fit, "resize": wants.resize}
+    augmenter = Augmenter(model.preprocessing)
     names, pictures = [], []
     for number, image in enumerate(images):
         names.append(f"picture {number}" if isinstance(image, np.ndarray) else str(image))
-        pictures.append(decode.fitted(image, **fitting))
+        pictures.append(_fitted(image, model.preprocessing))
     results = []
     for start in range(0, len(pictures), _BATCH):
         batch = torch.from_numpy(np.stack(pictures[start : start + _BATCH])).to(device)
@@ -57,3 +56,15 @@ def predict(model: Opened, images: Iterable[Path | str | np.ndarray], top: int =
             found = [Prediction(model.classes[i], p) for p, i in zip(row, indices, strict=True)]
             results.append(Predicted(names[len(results)], found))
     return results
+
+
+def _fitted(image: Path | str | np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
+    if not isinstance(image, np.ndarray):
+        return decode.prepare(Path(image), preprocessing)
+    if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3)):
+        raise InputError(f"a picture is uint8 height × width (× 1 or 3), not {image.dtype} {image.shape}")
+    picture = image if image.ndim == 3 else image[:, :, None]
+    channels = 1 if preprocessing.colours == "L" else 3
+    return decode.refit(
+        picture, channels, decode.stored_size(preprocessing.size, preprocessing.resize), preprocessing.fit
+    )

@@ -7,7 +7,7 @@ import tomllib
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from dataclasses import Field, dataclass, field, fields, is_dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,10 @@ class Model:
 class Data:
     set: str = key("digits", "picture set")
     validation: float | str = key(
-        0.1, "fraction cut from training when the set brings no validation split; 'test': the test split", low=0, high=0.9
+        0.1,
+        "fraction cut from training when the set has no validation split; 'test': the test split",
+        above=0,
+        high=0.9,
     )
     fit: str = key("crop", "how pictures of other shapes are fitted", choices=("crop", "squash"))
     resize: int | None = key(None, "short side before the crop; none given: the network's size", low=8, high=4096)
@@ -105,7 +108,9 @@ class Train:
     label_smoothing: float = key(0.0, "", low=0, high=0.9)
     clip_norm: float = key(0.0, "largest norm of the gradient; 0: no clipping", low=0)
     class_weights: bool = key(False, "weigh each class by the inverse of its frequency")
-    ema: float = key(0.0, "decay of the moving average of the weights that is evaluated and kept; 0: none", low=0, high=0.99999)
+    ema: float = key(
+        0.0, "decay of the moving average of the weights that is evaluated and kept; 0: none", low=0, high=0.99999
+    )
     patience: int = key(0, "stop after so many epochs without a better validation accuracy; 0: never", low=0)
     checkpoint_seconds: float = key(60.0, "a kill loses at most the work of so many seconds", above=0)
 
@@ -194,6 +199,24 @@ def to_toml(recipe: Recipe) -> str:
         else:
             lines.append(f"{item.name} = {_literal(value)}")
     return "\n".join(lines + tables) + "\n"
+
+
+def flat(recipe: Recipe) -> list[tuple[str, Any]]:
+    """(dotted key, value) of every key that decides the run: all but names, titles and published figures."""
+    sections = [(item.name, getattr(recipe, item.name)) for item in fields(recipe)]
+    return [
+        (f"{name}.{item.name}", getattr(section, item.name))
+        for name, section in sections
+        if is_dataclass(section)
+        for item in fields(section)
+    ]
+
+
+def describe() -> list[tuple[str, Any, str]]:
+    """(dotted key, default, meaning) of every recipe key."""
+    sections = {name.partition(".")[0]: None for name, _ in flat(Recipe())}
+    metadata = {f"{s}.{f.name}": f.metadata["about"] for s in sections for f in fields(getattr(Recipe(), s))}
+    return [(name, default, metadata[name]) for name, default in flat(Recipe())]
 
 
 def _shipped() -> Any:
@@ -295,16 +318,3 @@ def _literal(value: Any) -> str:
 
 
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\x7f": "\\u007f"}
-
-
-def describe() -> list[tuple[str, Any, str]]:
-    """(key, default, meaning) of every recipe key, for help pages and docs."""
-    rows = []
-    for section in fields(Recipe):
-        if section.default_factory is not MISSING:
-            kind = section.default_factory
-            rows += [
-                (f"{section.name}.{item.name}", item.default, item.metadata["about"])
-                for item in fields(kind)  # type: ignore[arg-type]
-            ]
-    return rows

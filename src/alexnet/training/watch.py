@@ -159,13 +159,11 @@ class Watch:
 
     def step(self, step: int, loss: float, gradient_norm: float) -> list[Finding]:
         """Looks at one sampled step (counted over the run): its loss and its gradients' norm before any clipping."""
-        state = self._state
-        state.step = step
-        found = self._finite("training", loss)
-        if math.isfinite(loss):
-            state.losses = [*state.losses, loss][-STUCK_WINDOW:]
-            found += self._stuck()
-        return found + self._gradients(gradient_norm)
+        self._state.step = step
+        if not math.isfinite(loss):  # the gradients are not either, and would say nothing more
+            return self._finite("training", loss)
+        self._state.losses = [*self._state.losses, loss][-STUCK_WINDOW:]
+        return self._stuck() + self._gradients(gradient_norm)
 
     def _finite(self, split: str, loss: float) -> list[Finding]:
         if math.isfinite(loss):

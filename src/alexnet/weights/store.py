@@ -14,9 +14,11 @@ from torch import Tensor, nn
 from alexnet.errors import InputError
 from alexnet.files import read_json, write_bytes, write_json
 from alexnet.models import catalog
+from alexnet.models.layers import LocalResponseNorm
 from alexnet.preprocessing import Preprocessing
 
 CARD = "card.json"
+_LRN_CONSTANTS = ("size", "alpha", "beta", "k", "divide", "groups")
 
 
 @dataclasses.dataclass
@@ -32,7 +34,9 @@ class Opened:
 
 def save(path: Path | str, state: Mapping[str, Tensor]) -> None:
     """Writes the tensors to `path` (safetensors), atomically."""
-    write_bytes(path, safetensors.torch.save({name: value.detach().cpu().contiguous() for name, value in state.items()}))
+    write_bytes(
+        path, safetensors.torch.save({name: value.detach().cpu().contiguous() for name, value in state.items()})
+    )
 
 
 def load(path: Path | str) -> dict[str, Tensor]:
@@ -59,6 +63,7 @@ def open(model: Any, device: torch.device | str = "cpu") -> Opened:
         preprocessing = Preprocessing.from_json(card["preprocessing"])
     except (TypeError, KeyError) as error:
         raise InputError(f"{str(card_path)!r} is not a card of this version: {error}") from None
+    _check_lrn(module, card, card_path)
     fill(module, load(weights), str(weights))
     module.eval().to(device)
     return Opened(module, tuple(card["classes"]), preprocessing, card, path)
@@ -78,6 +83,21 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise InputError(f"{origin} does not fit the network: {'; '.join(wrong[:3])}{more}")
     module.load_state_dict(dict(state))
+
+
+def lrn_constants(module: nn.Module) -> list[dict[str, Any]]:
+    """The constants of each local response normalisation: they are part of what the weights were trained for."""
+    return [
+        {"layer": name, **{constant: getattr(layer, constant) for constant in _LRN_CONSTANTS}}
+        for name, layer in module.named_modules()
+        if isinstance(layer, LocalResponseNorm)
+    ]
+
+
+def _check_lrn(module: nn.Module, card: dict[str, Any], card_path: Path) -> None:
+    """The catalog's network must normalise as the weights' own did; they would load all the same, and be wrong."""
+    if "lrn" in card and card["lrn"] != lrn_constants(module):
+        raise InputError(f"{str(card_path)!r} has other LRN constants than {card['name']} of this version")
 
 
 def write_card(path: Path | str, card: dict[str, Any]) -> None:

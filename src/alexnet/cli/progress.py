@@ -1,0 +1,136 @@
+"""Training as a person follows it: a live line on a terminal, plain lines elsewhere."""
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from alexnet.training.reporter import Reporter
+from alexnet.training.run import Run
+from alexnet.training.watch import Finding
+
+_PLAIN_SECONDS = 10.0  # between two plain lines within an epoch
+
+
+class PlainReporter(Reporter):
+    """One line an epoch, and one every ten seconds within a long one."""
+
+    def __init__(self) -> None:
+        self.console = Console(width=None if sys.stdout.isatty() else 200, highlight=False, soft_wrap=True)
+        self.epochs = 0
+        self._said = time.monotonic()
+
+    def say(self, text: str) -> None:
+        self.console.print(text, markup=False)
+
+    def scanning(self, done: int, total: int) -> None:
+        if done == total or self._due():
+            self.say(f"reading pictures: {done:,} of {total:,}")
+
+    def begin(self, run: Run, facts: dict[str, Any]) -> None:
+        self.epochs = facts["epochs"]
+        self.say(
+            f"{facts['network']}: {facts['parameters']:,} parameters, {facts['flops'] / 1e6:,.1f} MFLOPs a picture\n"
+            f"{facts['set']}: {facts['train']:,} pictures to train, {facts['validation']:,} to validate, "
+            f"{facts['test']:,} to test, {facts['classes']} classes\n"
+            f"{facts['epochs']} epochs on {facts['device']} in {facts['precision']}; everything goes to {run.path}"
+        )
+        if facts["validation_is_test"]:
+            self.say("as published, validation is the test split: it chooses nothing, the last epoch's weights count")
+        if facts["skipped"]:
+            self.say(
+                f"{facts['skipped']} unreadable pictures are left out; they are listed in {run.path / 'skipped.txt'}"
+            )
+
+    def step(self, epoch: int, step: int, steps: int, figures: dict[str, float]) -> None:
+        if step < steps and self._due():
+            self.say(f"epoch {epoch}/{self.epochs}  step {step}/{steps}  {_figures(figures)}")
+
+    def epoch(self, row: dict[str, Any]) -> None:
+        self._said = time.monotonic()
+        self.say(
+            f"epoch {row['epoch']:>3}/{self.epochs}  train loss {row['train_loss']:.4f} accuracy "
+            f"{row['train_accuracy']:.4f}   validation loss {row['val_loss']:.4f} accuracy {row['val_accuracy']:.4f}   "
+            f"{row['images_per_second']:,.0f} pictures/s  {row['seconds']:,.1f} s"
+        )
+
+    def finding(self, finding: Finding) -> None:
+        self.say(f"! {finding.line}")
+
+    def end(self, run: Run, card: dict[str, Any]) -> None:
+        figures = card["figures"]
+        test = figures["test"]
+        self.say(
+            f"best epoch {figures['best_epoch']}: validation accuracy {figures['val_accuracy']:.2%}"
+            + (f", test accuracy {test['top1']:.2%} on {test['count']:,} pictures" if test else "")
+        )
+        self.say(f"report: {run.report}")
+
+    def close(self) -> None:
+        """Leaves the terminal as it was."""
+
+    def _due(self) -> bool:
+        now = time.monotonic()
+        if now - self._said < _PLAIN_SECONDS:
+            return False
+        self._said = now
+        return True
+
+
+class LiveReporter(PlainReporter):
+    """The same, with a moving bar below: loss, accuracy, pictures per second, time left."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._progress = Progress(
+            TextColumn("{task.description}"), BarColumn(30), TextColumn("{task.fields[figures]}"),
+            console=self.console, transient=True, refresh_per_second=8,
+        )  # fmt: skip
+        self._task: TaskID | None = None
+
+    def scanning(self, done: int, total: int) -> None:
+        self._show("reading pictures", done, total, f"{done:,}/{total:,}")
+
+    def step(self, epoch: int, step: int, steps: int, figures: dict[str, float]) -> None:
+        self._show(f"epoch {epoch}/{self.epochs}", step, steps, _figures(figures))
+
+    def close(self) -> None:
+        self._progress.stop()
+
+    def end(self, run: Run, card: dict[str, Any]) -> None:
+        self.close()
+        super().end(run, card)
+
+    def _show(self, description: str, done: int, total: int, figures: str) -> None:
+        if self._task is None:
+            self._progress.start()
+            self._task = self._progress.add_task(description, figures="")
+        self._progress.update(self._task, description=description, completed=done, total=total, figures=figures)
+
+
+def terminal() -> PlainReporter:
+    """The live display on a terminal, plain lines elsewhere."""
+    return LiveReporter() if sys.stdout.isatty() else PlainReporter()
+
+
+@contextlib.contextmanager
+def bar(description: str, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar as a function of (done, total); nothing where it would only be in the way."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    with Progress(TextColumn(description), BarColumn(30), console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(description)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def _figures(figures: dict[str, float]) -> str:
+    minutes, seconds = divmod(int(figures["seconds_left"]), 60)
+    return (
+        f"loss {figures['loss']:.4f}  accuracy {figures['accuracy']:.4f}  "
+        f"{figures['images_per_second']:,.0f} pictures/s  {minutes}:{seconds:02d} left"
+    )

@@ -1,0 +1,105 @@
+"""What the verbs print for people: tables with rich, plain when the output is a pipe."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from alexnet.evaluation.evaluate import Figures
+from alexnet.evaluation.predict import Predicted
+from alexnet.models.catalog import CATALOG
+from alexnet.models.summary import Summary
+from alexnet.recipes.recipe import Recipe
+
+
+def models(outlines: Sequence[Summary]) -> None:
+    """The catalog, one network a line."""
+    table = _table("network", "parameters>", "MFLOPs>", "input>", "year>", "what it is")
+    for outline in outlines:
+        spec = CATALOG[outline.name]
+        table.add_row(
+            spec.name,
+            f"{outline.parameters:,}",
+            f"{outline.flops / 1e6:,.1f}",
+            _shape(spec.input),
+            str(spec.year),
+            spec.title,
+        )
+    _print(table)
+
+
+def summary(described: Summary) -> None:
+    """A table like Keras's, with costs."""
+    spec = CATALOG[described.name]
+    table = _table("layer", "output>", "parameters>", "FLOPs>", "activations>")
+    for layer in described.layers:
+        table.add_row(
+            layer.name,
+            _shape(layer.output),
+            f"{layer.parameters:,}",
+            f"{layer.flops:,}",
+            _bytes(layer.activation_bytes),
+        )
+    print(f"{described.name}: {spec.title} ({spec.year})\ninput {_shape(spec.input)}; source: {spec.source}")
+    _print(table)
+    print(
+        f"parameters {described.parameters:,} (trainable {described.trainable_parameters:,}, not trainable "
+        f"{described.parameters - described.trainable_parameters:,})\n"
+        f"FLOPs per picture {described.flops:,} (2 × multiply-adds of convolutions and fully-connected layers)\n"
+        f"activations per picture {_bytes(sum(layer.activation_bytes for layer in described.layers))}, "
+        f"weights file {_bytes(described.file_bytes)} in float32"
+    )
+    for trap in spec.traps:
+        print(f"note: {trap}")
+
+
+def recipes(loaded: Sequence[Recipe]) -> None:
+    table = _table("recipe", "network", "pictures", "epochs>", "what it is for")
+    for recipe in loaded:
+        table.add_row(recipe.name, recipe.model.name, recipe.data.set, str(recipe.train.epochs), recipe.title)
+    _print(table)
+
+
+def recipe_keys(rows: Sequence[tuple[str, Any, str]]) -> None:
+    table = _table("key", "default", "meaning")
+    for name, default, about in rows:
+        table.add_row(name, "none" if default is None else repr(default), about)
+    _print(table)
+
+
+def figures(measured: Figures) -> None:
+    print(
+        f"top-1 {measured.top1:.2%}   top-5 {measured.top5:.2%}   loss {measured.loss:.4f}   "
+        f"{measured.count:,} pictures"
+    )
+
+
+def predictions(predicted: Sequence[Predicted]) -> None:
+    for one in predicted:
+        print(one.path)
+        for each in one.predictions:
+            print(f"  {each.probability:7.2%}  {each.name}")
+
+
+def _table(*columns: str) -> Table:
+    """A table with these columns; a trailing '>' aligns one to the right."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column.removesuffix(">"), justify="right" if column.endswith(">") else "left", no_wrap=True)
+    return table
+
+
+def _print(table: Table) -> None:
+    console = Console()
+    if not console.is_terminal:  # a pipe has no width: nothing is cut
+        console = Console(width=400)
+    console.print(table)
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return "×".join(map(str, shape))
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB" if count >= 1e5 else f"{count / 1e3:,.1f} kB"

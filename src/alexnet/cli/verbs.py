@@ -1,0 +1,196 @@
+"""One verb is one function; its signature is the command line. Heavy imports stand inside the verbs."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from alexnet import __version__
+
+if TYPE_CHECKING:
+    from alexnet.models.summary import Summary
+
+app = typer.Typer(
+    name="alexnet",
+    help="Every published AlexNet as it was written and as it was run: train it on anything, and see what it learned.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DataOption = Annotated[Path | None, typer.Option("--data", help="Where the pictures are: a folder or a file.")]
+ModelOrRun = Annotated[Path, typer.Argument(metavar="MODEL-OR-RUN", help="A run's folder, or a .safetensors file.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 …")]
+
+
+@app.callback(invoke_without_command=True)
+def root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def models(as_json: Json = False) -> None:
+    """List every network: name, parameters, FLOPs, input, source."""
+    from alexnet.cli import tables
+    from alexnet.models.catalog import CATALOG
+    from alexnet.models.summary import outline
+
+    outlines = [outline(name) for name in CATALOG]
+    if as_json:
+        _print_json([_outline_json(each) for each in outlines])
+    else:
+        tables.models(outlines)
+
+
+@app.command()
+def summary(
+    model: Annotated[str, typer.Argument(help="A network of `alexnet models`.")],
+    classes: Annotated[int | None, typer.Option(help="Number of classes.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Print a network's layers: name, output shape, parameters, FLOPs."""
+    from alexnet.cli import tables
+    from alexnet.models.summary import outline
+
+    described = outline(model, classes)
+    if as_json:
+        layers = [vars(layer) for layer in described.layers]
+        _print_json({**_outline_json(described), "file_bytes": described.file_bytes, "layers": layers})
+    else:
+        tables.summary(described)
+
+
+@app.command()
+def recipes(
+    name: Annotated[str | None, typer.Argument(help="Print this one as TOML, to copy.")] = None,
+    keys: Annotated[bool, typer.Option("--keys", help="List every key, its default and its meaning.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List the recipes, or print one as TOML."""
+    from alexnet.cli import tables
+    from alexnet.recipes import recipe
+
+    if keys:
+        tables.recipe_keys(recipe.describe())
+    elif name is not None:
+        print(recipe.to_toml(recipe.load(name)), end="")
+    else:
+        loaded = [recipe.load(each) for each in recipe.names()]
+        if as_json:
+            _print_json([{"name": r.name, "title": r.title, "model": r.model.name, "set": r.data.set} for r in loaded])
+        else:
+            tables.recipes(loaded)
+
+
+@app.command()
+def train(
+    recipe: Annotated[str | None, typer.Argument(help="A recipe or a TOML file; none: handwritten digits.")] = None,
+    data: DataOption = None,
+    out: Annotated[Path | None, typer.Option(help="The run's folder; none: runs/RECIPE.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs, in place of the recipe's.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any recipe key.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    device: Device = "auto",
+    stop_after: Annotated[int | None, typer.Option(help="Stop after so many epochs, as Ctrl-C would.")] = None,
+) -> None:
+    """Train a network, measure it, and write a report."""
+    from alexnet.cli.progress import terminal
+    from alexnet.recipes.recipe import parse_override
+    from alexnet.training.interrupts import Interrupted
+    from alexnet.training.loop import Diverged
+    from alexnet.training.loop import train as run_training
+
+    changes = dict(parse_override(text) for text in set_ or [])
+    reporter = terminal()
+    try:
+        run_training(
+            recipe,
+            out=out,
+            data=data,
+            epochs=epochs,
+            resume_run=resume,
+            device=device,
+            stop_after=stop_after,
+            reporter=reporter,
+            **changes,
+        )
+    except Interrupted as stopped:
+        reporter.close()
+        print(f"stopped; everything is saved. Go on with: alexnet train --resume --out {stopped.path}")
+        raise typer.Exit(130) from None
+    except Diverged as error:
+        reporter.close()
+        typer.echo(f"alexnet: the training diverged. {error}", err=True)
+        raise typer.Exit(1) from None
+    finally:
+        reporter.close()
+
+
+@app.command()
+def evaluate(
+    model: ModelOrRun,
+    data: DataOption = None,
+    split: Annotated[str | None, typer.Option(help="train, validation or test; none: test where there is one.")] = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Measure a trained model on labelled pictures: top-1, top-5, loss."""
+    from alexnet.cli import tables
+    from alexnet.cli.progress import bar
+    from alexnet.device import choose_device
+    from alexnet.evaluation.evaluate import evaluate as measure
+    from alexnet.evaluation.pictures import pictures_for
+    from alexnet.weights.store import open as open_model
+
+    opened = open_model(model, choose_device(device))
+    pictures = pictures_for(opened, data, split)
+    with bar("evaluating", quiet=as_json) as progress:
+        evaluation = measure(opened, pictures, progress=progress)
+    if as_json:
+        _print_json(evaluation.figures.to_json())
+    else:
+        tables.figures(evaluation.figures)
+
+
+@app.command()
+def predict(
+    model: ModelOrRun,
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Picture files.")],
+    top: Annotated[int, typer.Option(help="How many classes to name.")] = 5,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Say what is on a picture: the likeliest classes with their probabilities."""
+    from alexnet.cli import tables
+    from alexnet.device import choose_device
+    from alexnet.evaluation.predict import predict as ask
+    from alexnet.weights.store import open as open_model
+
+    predicted = ask(open_model(model, choose_device(device)), images, top)
+    if as_json:
+        _print_json([each.to_json() for each in predicted])
+    else:
+        tables.predictions(predicted)
+
+
+def _outline_json(summary: "Summary") -> dict[str, Any]:
+    from alexnet.models.catalog import get
+
+    spec = get(summary.name)
+    return {
+        "name": summary.name,
+        "parameters": summary.parameters,
+        "trainable_parameters": summary.trainable_parameters,
+        "flops": summary.flops,
+        "input": list(spec.input),
+        "source": spec.source,
+    }
+
+
+def _print_json(content: Any) -> None:
+    print(json.dumps(content, indent=2, ensure_ascii=False))

@@ -1,0 +1,39 @@
+"""The pictures on which a trained model is measured."""
+
+from pathlib import Path
+from typing import Any
+
+from alexnet.data.pick import pick
+from alexnet.data.pictures import PictureSet
+from alexnet.data.sources import open_splits
+from alexnet.errors import InputError
+from alexnet.files import read_json
+from alexnet.weights.store import Opened
+
+
+def pictures_for(model: Opened, data: Path | None = None, split: str | None = None) -> PictureSet:
+    """The split `split` of `data`, or of the pictures that the model was trained on, as the model wants them.
+
+    split None: 'test', else 'validation'; for `data` without splits, all of it. The validation split of a run is the
+    recorded one, picture by picture. Raises InputError when there is no such split.
+    """
+    wants, trained = model.preprocessing, model.card.get("data", {})
+    name = trained.get("set") if data is None or trained.get("set") in _NAMED_ALIKE else "auto"
+    if name is None:
+        raise InputError("this model's card does not say what it was trained on; give --data")
+    path = data if data is not None else trained.get("path")
+    options: dict[str, Any] = {"fit": wants.fit, "resize": wants.resize, "channels": wants.channels, "size": wants.size}
+    record = model.path / "split.json"
+    if data is None and record.is_file() and not trained.get("validation_is_test"):
+        # A set of its own validation pictures ignores the record, one that was cut is cut again exactly.
+        options["validation_names"] = read_json(record)["validation"]
+        splits = open_splits(name, path, **options)
+    else:
+        splits = open_splits(name, path, validation=None, **options)
+    if split is None:
+        split = "test" if splits.test is not None else "train" if data is not None else "validation"
+    return pick(splits, split)
+
+
+# Two sets in the same file format, which content does not tell apart but class names do.
+_NAMED_ALIKE = ("mnist", "fashion-mnist", "cifar100-coarse")

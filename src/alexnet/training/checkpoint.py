@@ -1,0 +1,38 @@
+"""Where a run stands, complete in one file, so that a kill at any moment leaves a state that fits itself."""
+
+import io
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from alexnet.errors import InputError
+from alexnet.files import atomic
+
+VERSION = 1
+
+
+def save(path: Path, state: dict[str, Any]) -> None:
+    """Writes `state` (tensors, numbers, strings, lists and dicts of them) to `path`, atomically."""
+    # Through memory: torch's writer hides the system's reason (a full disk) when it writes to a file itself.
+    buffer = io.BytesIO()
+    torch.save({"version": VERSION} | state, buffer)
+    with atomic(path) as file:
+        file.write(buffer.getbuffer())
+
+
+def load(path: Path) -> dict[str, Any]:
+    """The state in `path`, on the CPU. Raises InputError when there is none or it is damaged; runs no code from it."""
+    if not path.is_file():
+        raise InputError(
+            f"{str(path.parent)!r} cannot be resumed: it has no {path.name} (it was stopped before the first)"
+        )
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{str(path)!r} is damaged and cannot be resumed: {reason}") from None
+    if not isinstance(state, dict) or state.get("version") != VERSION:
+        raise InputError(f"{str(path)!r} was written by another version of alexnet and cannot be resumed")
+    return state

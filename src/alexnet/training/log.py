@@ -1,0 +1,43 @@
+"""metrics.jsonl, findings.jsonl and TensorBoard."""
+
+import dataclasses
+import json
+from typing import Any
+
+from torch.utils.tensorboard import SummaryWriter
+
+from alexnet.files import write_text
+from alexnet.training.run import Run
+from alexnet.training.watch import Finding
+
+
+class Log:
+    """Rewrites the two small JSON-lines files whole and atomically, so that a resumed run continues them exactly."""
+
+    def __init__(self, run: Run):
+        self.run = run
+        self.rows: list[dict[str, Any]] = []
+        self.findings: list[dict[str, Any]] = []
+
+    def open(self, epoch: int) -> None:
+        """Begins to write, with `epoch` epochs done."""
+        # A resumed run repeats the epoch it was stopped in: what TensorBoard has from there on is taken back.
+        self._tensorboard = SummaryWriter(self.run.path / "tensorboard", purge_step=epoch + 1)
+
+    def row(self, row: dict[str, Any]) -> None:
+        self.rows.append(row)
+        self._write("metrics.jsonl", self.rows)
+        for name, value in row.items():
+            if name != "epoch":
+                self._tensorboard.add_scalar(name, value, row["epoch"])
+        self._tensorboard.flush()
+
+    def finding(self, finding: Finding) -> None:
+        self.findings.append(dataclasses.asdict(finding))
+        self._write("findings.jsonl", self.findings)
+
+    def close(self) -> None:
+        self._tensorboard.close()
+
+    def _write(self, name: str, rows: list[dict[str, Any]]) -> None:
+        write_text(self.run.path / name, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))

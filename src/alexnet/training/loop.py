@@ -1,0 +1,333 @@
+"""The training loop: pictures in, weights, figures and a report out."""
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from alexnet.data.augment import Augmenter
+from alexnet.data.sources import recognise
+from alexnet.device import autocast, derive_seed
+from alexnet.errors import InputError
+from alexnet.evaluation import evaluate
+from alexnet.recipes import recipe as recipes
+from alexnet.recipes.recipe import Recipe
+from alexnet.training import checkpoint, finish, optim, schedule
+from alexnet.training.interrupts import Interrupted, Interrupts
+from alexnet.training.log import Log
+from alexnet.training.reporter import Reporter
+from alexnet.training.run import Run, begin, check_free, resume, write_recipe
+from alexnet.training.setup import Setup, prepare
+from alexnet.training.watch import Finding, Watch, dead_fractions
+from alexnet.weights import store
+
+_SAMPLE_STEPS = 20  # the watch looks, and a GPU is waited for, once in so many steps
+
+
+class Diverged(Exception):
+    """The loss is no longer a number; the text says the likely cause and the fix."""
+
+
+def train(
+    recipe: str | Path | Recipe | None = None,
+    *,
+    out: Path | str | None = None,
+    data: Path | str | None = None,
+    epochs: int | None = None,
+    resume_run: bool = False,
+    device: str = "auto",
+    stop_after: int | None = None,
+    reporter: Reporter | None = None,
+    **overrides: Any,
+) -> Run:
+    """Trains a recipe and returns its run: weights, figures, plots and report in the folder `out`.
+
+    recipe: a shipped recipe's name, a TOML file, or a Recipe; none given: 'digits', or on resuming the run's own.
+    data: where the pictures are, if not in the usual place.
+    resume_run: go on with the run in `out`. stop_after: stop after so many epochs as Ctrl-C would.
+    overrides: recipe keys with `__` for the dot, such as optimizer__lr=0.01.
+    Raises InputError for what the user can mend, Interrupted after Ctrl-C or SIGTERM (state saved), Diverged.
+    """
+    reporter = reporter or Reporter()
+    changes = {name.replace("__", "."): value for name, value in overrides.items()}
+    if epochs is not None:
+        changes["train.epochs"] = epochs
+    # The recipe, the pictures and the network are checked before a folder is made.
+    if resume_run:
+        run, recipe = resume(recipe, out, changes)
+        trainer = Trainer(prepare(recipe, data, device, reporter.scanning), run, reporter)
+        trainer.load()
+        write_recipe(run, recipe)
+    else:
+        if not isinstance(recipe, Recipe):
+            recipe = recipes.load(recipe or _recipe_for(data), changes)
+        check_free(out)
+        setup = prepare(recipe, data, device, reporter.scanning)
+        trainer = Trainer(setup, begin(recipe, out), reporter)
+    with Interrupts() as interrupts:
+        trainer.fit(lambda: interrupts.asked, stop_after)
+    return trainer.run
+
+
+def _recipe_for(data: Path | str | None) -> str:
+    """The recipe for pictures that come without one: by what they are."""
+    if data is None:
+        return "digits"
+    return {"idx": "mnist", "cifar10": "cifar10", "cifar100": "cifar100-seed"}.get(recognise(Path(data)), "folder")
+
+
+class Trainer:
+    """One run: its network, its optimiser, and where it stands."""
+
+    def __init__(self, setup: Setup, run: Run, reporter: Reporter):
+        self.setup, self.run, self.reporter = setup, run, reporter
+        self.recipe, self.device = setup.recipe, setup.device
+        self.model = setup.model
+        self.forward: Callable[[Tensor], Tensor] = (
+            torch.compile(self.model) if self.recipe.train.compile else self.model
+        )
+        self.optimizer = optim.build(self.recipe.optimizer, self.model)
+        self.l2 = optim.L2(self.recipe.optimizer, self.model)
+        self.ema = optim.MovingAverage(self.model, self.recipe.train.ema) if self.recipe.train.ema else None
+        self.augmenter = Augmenter(setup.preprocessing, **setup.augmentation)
+        self.watch = Watch(
+            setup.classes,
+            init=setup.init,
+            learning_rate=self.recipe.optimizer.lr,
+            train_counts=setup.train_counts,
+            intended=setup.spec.preprocessing,
+        )
+        self.steps = -(-len(setup.train.pictures) // self.recipe.train.batch_size)
+        # Where the run stands. `position`: steps done in this epoch.
+        self.epoch = self.position = 0
+        self.seconds = self.epoch_seconds = 0.0
+        self._reset_sums()
+        self.best: dict[str, float] = {"val_accuracy": -1.0, "val_loss": float("inf"), "epoch": 0}
+        self.log = Log(run)
+        self._clock = self._saved = time.monotonic()
+
+    def fit(self, asked: Callable[[], bool], stop_after: int | None = None) -> None:
+        """Trains from where the run stands to its last epoch, then writes the figures and the report."""
+        self.reporter.begin(self.run, self.setup.facts())
+        self._clock = self._saved = time.monotonic()
+        self.log.open(self.epoch)
+        try:
+            if self.epoch == self.position == 0:
+                self.setup.write_samples(self.run)
+                self._tell(self.watch.labels())
+                self.save()
+            last = self.recipe.train.epochs
+            while self.epoch < last and not self._out_of_patience():
+                self.train_epoch(asked)
+                self.end_epoch()
+                if self.epoch < last and (asked() or self.epoch == stop_after):
+                    self._stop()
+        finally:
+            self.log.close()
+        self.reporter.end(self.run, finish.finish(self.setup, self.run, self.log, self.best))
+
+    def train_epoch(self, asked: Callable[[], bool]) -> None:
+        """The rest of this epoch's steps. Every picture once, in an order that the seed and the epoch decide."""
+        self.model.train()
+        order = torch.randperm(len(self.setup.train.pictures), generator=self._generator("order", self.epoch))
+        size = self.recipe.train.batch_size
+        for images, labels in self.setup.train.batches(order, size, first=self.position):
+            self.step(images, labels)
+            if asked():
+                self._stop()
+            if time.monotonic() - self._saved > self.recipe.train.checkpoint_seconds:
+                self.save()
+
+    def step(self, images: Tensor, labels: Tensor) -> None:
+        """One step: images uint8 N×H×W×C, labels int64 N, both on the device."""
+        settings = self.recipe.train
+        rate = self.learning_rate()
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        # Dropout draws from torch's global generator, augmentation from its own; both start anew at each step.
+        torch.manual_seed(derive_seed(settings.seed, "dropout", self.epoch, self.position))
+        inputs = self.augmenter.train(images, self._generator("augment", self.epoch, self.position))
+        if self.epoch == self.position == 0:
+            self._tell(self.watch.first_batch(inputs))
+        with autocast(self.device, self.setup.precision):
+            scores = self.forward(inputs)
+        scores = scores.float()
+        loss = functional.cross_entropy(
+            scores, labels, weight=self.setup.class_weights, label_smoothing=settings.label_smoothing
+        )
+        self.optimizer.zero_grad(set_to_none=True)
+        (loss + self.l2()).backward()
+        sampled = self.position % _SAMPLE_STEPS == 0
+        if settings.clip_norm or sampled:
+            norm = nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm or float("inf"))
+            if sampled:
+                self._look(loss.item(), norm.item())
+        self.optimizer.step()
+        if self.ema:
+            self.ema.update(self.model)
+        self.loss_sum += loss.detach() * len(labels)
+        self.correct += (scores.detach().argmax(1) == labels).sum()
+        self.seen += len(labels)
+        self.position += 1
+        self._report_step()
+
+    def learning_rate(self) -> float:
+        """The rate of the step that comes next."""
+        at = self.epoch + self.position / self.steps
+        return self.recipe.optimizer.lr * schedule.factor(self.recipe.schedule, at, self.recipe.train.epochs)
+
+    def end_epoch(self) -> None:
+        """Validates, keeps the best weights, writes the row and the state, and begins the next epoch."""
+        rate = self.learning_rate()
+        self._tick()
+        validation = self.setup.validation
+        with self._averaged():
+            seen = evaluate.run(self.model, validation, self.augmenter, precision=self.setup.precision)
+            images, _ = next(validation.batches(torch.arange(len(validation.pictures)), 64))
+            dead = dead_fractions(self.model, self.augmenter.evaluate(images))
+            self.seconds += time.monotonic() - self._clock
+            row = {
+                "epoch": self.epoch + 1,
+                "seconds": round(self.seconds, 3),
+                "lr": rate,
+                "train_loss": self.loss_sum.item() / self.seen,
+                "train_accuracy": self.correct.item() / self.seen,
+                "val_loss": seen.figures.loss,
+                "val_accuracy": seen.figures.top1,
+                "val_top5": seen.figures.top5,
+                "images_per_second": round(self.seen / self.epoch_seconds, 1),
+            }
+            self._keep_weights(row)
+        self.log.row(row)
+        self.epoch, self.position = self.epoch + 1, 0
+        self._reset_sums()
+        self._clock = time.monotonic()
+        self.reporter.epoch(row)
+        self._tell(self.watch.activations(dead) + self.watch.epoch(row, seen.confusion))
+        finish.write_card(self.setup, self.run, self.log, self.best)
+        self.save()
+
+    # Where the run stands, on disk
+
+    def save(self) -> None:
+        """Writes state.pt: everything that the next step depends on, in one file."""
+        self._tick()
+        state = {
+            "fingerprint": self.setup.fingerprint,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "ema": {"average": self.ema.average, "steps": self.ema.steps} if self.ema else None,
+            "epoch": self.epoch,
+            "position": self.position,
+            "seconds": self.seconds,
+            "epoch_seconds": self.epoch_seconds,
+            "loss_sum": self.loss_sum,
+            "correct": self.correct,
+            "seen": self.seen,
+            "best": self.best,
+            "watch": self.watch.state_dict(),
+            "rows": self.log.rows,
+            "findings": self.log.findings,
+        }
+        checkpoint.save(self.run.state, state)
+        self._saved = time.monotonic()
+
+    def load(self) -> None:
+        """Goes back to where the run's state.pt stands. Raises InputError when it is of other pictures or damaged."""
+        state = checkpoint.load(self.run.state)
+        if state["fingerprint"] != self.setup.fingerprint:
+            raise InputError(
+                f"{str(self.run.path)!r} was begun with other pictures; resume it with --data where they are"
+            )
+        try:
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (RuntimeError, ValueError) as error:
+            raise InputError(f"{str(self.run.path)!r} holds another network: {str(error).splitlines()[0]}") from None
+        if self.ema:
+            self.ema.steps = state["ema"]["steps"]
+            for name, value in state["ema"]["average"].items():
+                self.ema.average[name].copy_(value)
+        for name in ("epoch", "position", "seconds", "epoch_seconds", "seen", "best"):
+            setattr(self, name, state[name])
+        self.loss_sum.copy_(state["loss_sum"])
+        self.correct.copy_(state["correct"])
+        self.watch.load_state_dict(state["watch"])
+        self.log.rows, self.log.findings = state["rows"], state["findings"]
+
+    def _keep_weights(self, row: dict[str, Any]) -> None:
+        """Writes last.safetensors, and best.safetensors when `row` is the best so far."""
+        weights = self.model.state_dict()
+        store.save(self.run.path / "last.safetensors", weights)
+        # A published experiment may validate on the test split; then that split must not choose: the last epoch counts.
+        better = (row["val_accuracy"], -row["val_loss"]) > (self.best["val_accuracy"], -self.best["val_loss"])
+        if better or self.setup.validation_is_test:
+            store.save(self.run.path / "best.safetensors", weights)
+            self.best = {name: row[name] for name in ("epoch", "val_accuracy", "val_loss")}
+
+    @contextlib.contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """The moving average in the weights' place, where the recipe asks for one."""
+        if not self.ema:
+            yield
+            return
+        own = {name: value.clone() for name, value in self.model.state_dict().items()}
+        self.model.load_state_dict(self.ema.average)
+        try:
+            yield
+        finally:
+            self.model.load_state_dict(own)
+
+    def _out_of_patience(self) -> bool:
+        return 0 < self.recipe.train.patience <= self.epoch - self.best["epoch"]
+
+    def _stop(self) -> NoReturn:
+        self.save()
+        raise Interrupted(self.run.path)
+
+    # Small things
+
+    def _look(self, loss: float, norm: float) -> None:
+        self._tell(self.watch.step(self.epoch * self.steps + self.position, loss, norm))
+        if not math.isfinite(loss):
+            raise Diverged(Finding(**self.log.findings[-1]).line)
+
+    def _tell(self, findings: list[Finding]) -> None:
+        for finding in findings:
+            self.log.finding(finding)
+            self.reporter.finding(finding)
+
+    def _report_step(self) -> None:
+        # On a GPU, reading the sums would wait for it: they are read at every 20th step only.
+        if self.device.type == "cuda" and self.position % _SAMPLE_STEPS and self.position != self.steps:
+            return
+        self._tick()
+        speed = self.seen / max(self.epoch_seconds, 1e-9)
+        figures = {
+            "loss": self.loss_sum.item() / self.seen,
+            "accuracy": self.correct.item() / self.seen,
+            "images_per_second": speed,
+            "seconds_left": (len(self.setup.train.pictures) - self.seen) / speed,
+        }
+        self.reporter.step(self.epoch + 1, self.position, self.steps, figures)
+
+    def _tick(self) -> None:
+        """Adds the time since the last tick to the run's and the epoch's."""
+        now = time.monotonic()
+        self.seconds += now - self._clock
+        self.epoch_seconds += now - self._clock
+        self._clock = now
+
+    def _reset_sums(self) -> None:
+        self.loss_sum = torch.zeros((), device=self.device, dtype=torch.float64)
+        self.correct = torch.zeros((), device=self.device, dtype=torch.int64)
+        self.seen, self.epoch_seconds = 0, 0.0
+
+    def _generator(self, *use: object) -> torch.Generator:
+        return torch.Generator().manual_seed(derive_seed(self.recipe.train.seed, *use))

@@ -1,0 +1,115 @@
+"""A run's folder: what is in it, how it begins, how it goes on."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from alexnet.errors import InputError
+from alexnet.files import read_json, write_text
+from alexnet.recipes import recipe as recipes
+from alexnet.recipes.recipe import Recipe
+
+# What a resumed run may have otherwise than it began: none of it changes a step that was already made.
+_MAY_CHANGE = ("epochs", "checkpoint_seconds", "patience")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A folder with recipe.toml, card.json, metrics.jsonl, weights, state.pt, plots and report.html."""
+
+    path: Path
+
+    @property
+    def recipe(self) -> Recipe:
+        return recipes.load(self.path / "recipe.toml")
+
+    @property
+    def card(self) -> dict[str, Any]:
+        return read_json(self.path / "card.json")
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """One dict per epoch."""
+        file = self.path / "metrics.jsonl"
+        return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    @property
+    def state(self) -> Path:
+        return self.path / "state.pt"
+
+    def plot(self, name: str) -> Path:
+        return self.path / "plots" / f"{name}.png"
+
+
+def check_free(out: Path | str | None) -> None:
+    """Raises InputError when `out` is not a folder in which a new run can begin."""
+    if out is None:
+        return
+    path = Path(out)
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{str(path)!r} is a file; choose a folder for the run")
+    if (path / "recipe.toml").is_file():
+        raise InputError(f"{str(path)!r} already holds a run; add --resume to go on with it, or choose another folder")
+    if path.is_dir() and any(path.iterdir()):
+        raise InputError(f"{str(path)!r} holds something else; choose an empty or a new folder")
+
+
+def begin(recipe: Recipe, out: Path | str | None) -> Run:
+    """A new run's folder with its recipe; never one that holds anything (without `out`: runs/NAME, -2, -3 …)."""
+    check_free(out)
+    path = _free(Path("runs") / recipe.name) if out is None else Path(out)
+    try:
+        (path / "plots").mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(f"{str(path)!r} cannot be a folder: a part of its path is a file") from None
+    run = Run(path)
+    write_recipe(run, recipe)
+    return run
+
+
+def resume(recipe: str | Path | Recipe | None, out: Path | str | None, changes: dict[str, Any]) -> tuple[Run, Recipe]:
+    """The run in `out` and the recipe to go on with: its own with `changes`, which must leave the steps as they were.
+
+    A `recipe` that is given must be the run's.
+    """
+    if out is None:
+        raise InputError("--resume needs --out, the folder of the run to go on with")
+    run = Run(Path(out))
+    if not (run.path / "recipe.toml").is_file():
+        raise InputError(f"{str(run.path)!r} is not a run: it has no recipe.toml")
+    began = run.recipe
+    if isinstance(recipe, Recipe):
+        wanted = recipe
+    else:
+        wanted = recipes.load(recipe or run.path / "recipe.toml", changes)
+    kept = {name: getattr(began.train, name) for name in _MAY_CHANGE if f"train.{name}" not in changes}
+    wanted = replace(wanted, train=replace(wanted.train, **kept))
+    changed = [
+        key
+        for (key, a), (_, b) in zip(recipes.flat(began), recipes.flat(wanted), strict=True)
+        if a != b and key.removeprefix("train.") not in _MAY_CHANGE
+    ]
+    if changed:
+        raise InputError(
+            f"{str(run.path)!r} was begun with another recipe: {', '.join(changed[:4])} differ; resuming may change "
+            f"only {', '.join(f'train.{name}' for name in _MAY_CHANGE)}"
+        )
+    return run, wanted
+
+
+def write_recipe(run: Run, recipe: Recipe) -> None:
+    write_text(run.path / "recipe.toml", recipes.to_toml(recipe))
+
+
+def _free(path: Path) -> Path:
+    """`path`, or the first of path-2, path-3 … that does not exist."""
+    number, free = 1, path
+    while free.exists():
+        number += 1
+        free = path.with_name(f"{path.name}-{number}")
+    return free

@@ -1,0 +1,193 @@
+"""From a recipe to everything that a run needs, checked before the first step."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from alexnet.data.loader import Loader
+from alexnet.data.pictures import PictureSet
+from alexnet.data.sources import open_splits
+from alexnet.data.splits import Splits
+from alexnet.device import choose_device, choose_precision, derive_seed
+from alexnet.errors import InputError
+from alexnet.files import write_json, write_text
+from alexnet.insight import plots
+from alexnet.models import catalog
+from alexnet.models.summary import Summary, summarise
+from alexnet.preprocessing import Preprocessing
+from alexnet.recipes.recipe import Augment, Recipe
+from alexnet.training.run import Run
+
+_STATISTICS_PICTURES = 10_000  # enough for a mean to three digits; a streamed set need not be decoded whole for it
+
+
+@dataclass
+class Setup:
+    """What a run works with."""
+
+    recipe: Recipe
+    device: torch.device
+    precision: str
+    splits: Splits
+    model: nn.Module
+    spec: catalog.Spec
+    summary: Summary
+    preprocessing: Preprocessing
+    train: Loader
+    validation: Loader
+    test: PictureSet | None
+    validation_is_test: bool
+    fingerprint: str
+    class_weights: Tensor | None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.train.pictures.classes
+
+    @property
+    def init(self) -> str:
+        return self.recipe.model.init or self.spec.init
+
+    @property
+    def train_counts(self) -> np.ndarray:
+        return np.bincount(self.train.pictures.labels, minlength=len(self.classes))
+
+    @property
+    def augmentation(self) -> dict[str, Any]:
+        """The keyword arguments of Augmenter."""
+        augment: Augment = self.recipe.augment
+        return dict(vars(augment))
+
+    def facts(self) -> dict[str, Any]:
+        """What to tell when the run begins."""
+        return {
+            "network": self.spec.name,
+            "parameters": self.summary.parameters,
+            "flops": self.summary.flops,
+            "set": self.splits.set,
+            "classes": len(self.classes),
+            "train": len(self.train.pictures),
+            "validation": len(self.validation.pictures),
+            "test": len(self.test) if self.test is not None else 0,
+            "validation_is_test": self.validation_is_test,
+            "skipped": len(self.splits.skipped),
+            "device": str(self.device),
+            "precision": self.precision,
+            "epochs": self.recipe.train.epochs,
+        }
+
+    def write_samples(self, run: Run) -> None:
+        """Before training: the sample grid, the names of the validation pictures, and what could not be read."""
+        pictures = self.train.pictures
+        generator = np.random.default_rng(derive_seed(self.recipe.train.seed, "samples"))
+        chosen = generator.permutation(len(pictures))[:32]
+        names = [pictures.classes[pictures.labels[i]] for i in chosen]
+        plots.sample_grid(list(pictures.batch(chosen)), names, run.plot("samples"))
+        write_json(run.path / "split.json", {"validation": list(self.validation.pictures.names)})
+        if self.splits.skipped:
+            rows = "".join(f"{name}\t{reason}\n" for name, reason in self.splits.skipped)
+            write_text(run.path / "skipped.txt", rows)
+
+
+def prepare(
+    recipe: Recipe,
+    data: Path | str | None,
+    device_name: str,
+    scanning: Callable[[int, int], None],
+) -> Setup:
+    """Opens the pictures and builds the network. Raises InputError for whatever does not fit, before anything is written."""
+    device = choose_device(device_name)
+    spec = catalog.get(recipe.model.name)
+    channels, height, width = spec.input
+    seed = recipe.train.seed
+    if data is not None and recipe.data.set in ("digits", "synthetic"):
+        raise InputError(f"the pictures of {recipe.data.set!r} are made here; for those in --data take another recipe")
+    # Folders hold pictures of any size; sets of one size are resized only when the recipe asks for it.
+    resizes = recipe.data.set in ("folder", "synthetic") or recipe.data.resize is not None
+    splits = open_splits(
+        recipe.data.set,
+        data,
+        size=(height, width) if resizes else None,
+        channels=channels,
+        fit=recipe.data.fit,
+        resize=recipe.data.resize,
+        validation=recipe.data.validation,
+        seed=seed,
+        progress=scanning,
+        count=recipe.data.synthetic_pictures,
+    )
+    pictures = splits.train
+    if not resizes and pictures.size != (height, width):
+        raise InputError(
+            f"{spec.name} takes pictures of {height}×{width}, those of {recipe.data.set} are "
+            f"{pictures.size[0]}×{pictures.size[1]}: choose another network, or --set data.resize={min(height, width)}"
+        )
+    torch.manual_seed(derive_seed(seed, "init"))
+    model = catalog.create(
+        spec.name, classes=len(pictures.classes), init=recipe.model.init, dropout=recipe.model.dropout
+    )
+    summary = summarise(model)
+    model.to(device, memory_format=torch.channels_last if recipe.train.channels_last else torch.contiguous_format)
+    assert splits.validation is not None, "open_splits cuts one where there is none"
+    return Setup(
+        recipe=recipe,
+        device=device,
+        precision=choose_precision(recipe.train.precision, device, summary.flops),
+        splits=splits,
+        model=model,
+        spec=spec,
+        summary=summary,
+        preprocessing=_preprocessing(recipe, spec, pictures),
+        train=Loader(pictures, device),
+        validation=Loader(splits.validation, device),
+        test=splits.test,
+        validation_is_test=splits.validation_is_test,
+        fingerprint=_fingerprint(splits),
+        class_weights=_class_weights(pictures).to(device) if recipe.train.class_weights else None,
+    )
+
+
+def _fingerprint(splits: Splits) -> str:
+    """Of all pictures and of how they are split."""
+    parts = (splits.train, splits.validation, splits.test)
+    return hashlib.sha256("\n".join(part.fingerprint if part else "-" for part in parts).encode()).hexdigest()
+
+
+def _preprocessing(recipe: Recipe, spec: catalog.Spec, pictures: PictureSet) -> Preprocessing:
+    own = replace(spec.preprocessing, fit=recipe.data.fit, resize=recipe.data.resize or spec.preprocessing.resize)
+    match recipe.data.normalise:
+        case "network":
+            return own
+        case "data":
+            mean, std = statistics(pictures)
+            return replace(own, scale=1 / 255, mean=mean, std=std)
+        case name:
+            return replace(own, scale=1 / 255 if name == "scale" else 1.0, mean=(0.0,), std=(1.0,))
+
+
+def statistics(pictures: PictureSet) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel of (at most 10,000 evenly spaced) pictures, on the scale 0 to 1."""
+    chosen = np.linspace(0, len(pictures) - 1, min(len(pictures), _STATISTICS_PICTURES)).astype(np.int64)
+    count, total, squares = 0, np.zeros(pictures.channels), np.zeros(pictures.channels)
+    for start in range(0, len(chosen), 500):
+        pixels = pictures.batch(chosen[start : start + 500]).reshape(-1, pictures.channels).astype(np.float64) / 255
+        count += len(pixels)
+        total += pixels.sum(0)
+        squares += np.square(pixels).sum(0)
+    mean = total / count
+    std = np.sqrt(np.maximum(squares / count - mean**2, 1e-12))
+    return tuple(round(float(m), 6) for m in mean), tuple(max(round(float(s), 6), 1e-3) for s in std)
+
+
+def _class_weights(pictures: PictureSet) -> Tensor:
+    """Inverse frequencies with mean 1 over the training pictures; a class without pictures weighs nothing."""
+    counts = np.bincount(pictures.labels, minlength=len(pictures.classes))
+    present = np.count_nonzero(counts)
+    weights = np.divide(len(pictures) / present, counts, out=np.zeros(len(counts)), where=counts > 0)
+    return torch.tensor(weights, dtype=torch.float32)
