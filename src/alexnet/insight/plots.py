@@ -22,6 +22,9 @@ from PIL import Image
 
 from alexnet.files import write_bytes
 
+Pictures = Sequence[np.ndarray] | np.ndarray
+"""uint8 H×W×C each, C 1 or 3: a list of any sizes, or one array N×H×W×C."""
+
 # Okabe and Ito's palette, which colour-blind readers tell apart: training, validation, then further runs.
 BLUE, VERMILION, *_ = PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 INK, FAINT, BLANK = "#1f2933", "#8a949e", "#eef1f4"
@@ -35,13 +38,13 @@ SHEET = 32  # pictures on a sheet
 NUMBERED, NAMED, DOTS = 20, 100, 250  # classes up to which a matrix has numbers, names, and a dot for each class
 
 
-def sample_grid(images: Sequence[np.ndarray], labels: Sequence[str], path: Path | str) -> None:
-    """The first 32 `images` (uint8 H×W×C, C 1 or 3) with the names of their classes, in rows of up to 8."""
+def sample_grid(images: Pictures, labels: Sequence[str], path: Path | str) -> None:
+    """The first 32 `images` with the names of their classes, in rows of up to 8."""
     _sheet(images, [[(label, INK)] for label in labels], path)
 
 
 def worst(
-    images: Sequence[np.ndarray],
+    images: Pictures,
     truths: Sequence[str],
     predictions: Sequence[str],
     probabilities: Sequence[float],
@@ -156,7 +159,7 @@ def _mistakes(shares: np.ma.MaskedArray, classes: Sequence[str]) -> str:
     return "Most often mistaken: " + "  ·  ".join(told) if told else "No mistakes"
 
 
-def _sheet(images: Sequence[np.ndarray], captions: Sequence[Sequence[tuple[str, str]]], path: Path | str) -> None:
+def _sheet(images: Pictures, captions: Sequence[Sequence[tuple[str, str]]], path: Path | str) -> None:
     """Pictures in a grid, below each its lines of (text, colour)."""
     images = images[:SHEET]
     columns = min(8, max(min(len(images), 4), math.ceil(math.sqrt(2 * len(images)))))
@@ -267,7 +270,7 @@ def _save(figure: Figure, path: Path | str) -> None:
         picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
         for image in (picture, picture.quantize(256)):
             file = io.BytesIO()
-            image.save(file, "PNG", optimize=True)
+            image.save(file, "PNG")
             content = file.getvalue()
             if len(content) <= LIMIT:
                 return write_bytes(path, content)
