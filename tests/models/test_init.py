@@ -8,12 +8,15 @@ from alexnet.errors import InputError
 from alexnet.models import init
 
 
-def stand_in():
+class StandIn(nn.Module):
     """Five convolutions and three fully-connected layers under the family's names, wide enough for statistics."""
-    parts = {f"conv{i}": nn.Conv2d(48, 64, 3) for i in range(1, 6)}
-    parts |= {"fc6": nn.Linear(256, 200), "fc7": nn.Linear(200, 300), "fc8": nn.Linear(300, 100)}
-    parts["bn8"] = nn.BatchNorm2d(4)
-    return nn.ModuleDict(parts)
+
+    def __init__(self):
+        super().__init__()
+        for i in range(1, 6):
+            self.add_module(f"conv{i}", nn.Conv2d(48, 64, 3))
+        self.fc6, self.fc7, self.fc8 = nn.Linear(256, 200), nn.Linear(200, 300), nn.Linear(300, 100)
+        self.bn8 = nn.BatchNorm2d(4)
 
 
 GLOROT_CONV, GLOROT_FC = math.sqrt(2 / (9 * 48 + 9 * 64)), {6: 456, 7: 500, 8: 400}
@@ -48,41 +51,42 @@ def test_every_initialisation_is_tested():
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_statistics_are_the_published_ones(name):
-    model = stand_in()
+    model = StandIn()
     init.initialise(model, name)
     std, biases = EXPECTED[name]
-    for number, layer in enumerate(list(model.values())[:8], 1):
-        assert layer.weight.std().item() == pytest.approx(std(number), rel=0.03), number
-        assert abs(layer.weight.mean().item()) < 0.03 * std(number)
+    for number, layer in enumerate(list(model.children())[:8], 1):
+        weight, bias = layer.parameters()
+        assert weight.std().item() == pytest.approx(std(number), rel=0.03), number
+        assert abs(weight.mean().item()) < 0.03 * std(number)
         if biases is not None:
-            assert torch.equal(layer.bias, torch.full_like(layer.bias, biases.get(number, 0.0))), number
+            assert torch.equal(bias, torch.full_like(bias, biases.get(number, 0.0))), number
 
 
 def test_random_biases():
-    model = stand_in()
+    model = StandIn()
     init.initialise(model, "torch")
     bounds = 1 / math.sqrt(300)
-    assert 0.9 * bounds < model["fc8"].bias.abs().max() <= bounds
+    assert 0.9 * bounds < model.fc8.bias.abs().max() <= bounds
     init.initialise(model, "tensorflow")
-    assert 0.9 * math.sqrt(0.03) < model["fc8"].bias.abs().max() <= math.sqrt(0.03)
+    assert 0.9 * math.sqrt(0.03) < model.fc8.bias.abs().max() <= math.sqrt(0.03)
 
 
 def test_he_normal_is_cut_at_two_sigmas():
-    model = stand_in()
+    model = StandIn()
     init.initialise(model, "keras-he")
     sigma = math.sqrt(2 / 432) / 0.87962566
-    assert 1.95 * sigma < model["conv1"].weight.abs().max() <= 2 * sigma
+    assert 1.95 * sigma < model.get_parameter("conv1.weight").abs().max() <= 2 * sigma
 
 
 def test_norms_start_as_the_identity():
-    model = stand_in()
-    nn.init.normal_(model["bn8"].running_mean)
-    nn.init.normal_(model["bn8"].weight)
+    model = StandIn()
+    nn.init.normal_(model.get_buffer("bn8.running_mean"))
+    nn.init.normal_(model.bn8.weight)
     init.initialise(model, "ours")
     x = torch.randn(2, 4, 3, 3)
-    torch.testing.assert_close(model["bn8"].eval()(x), x, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(model.bn8.eval()(x), x, rtol=1e-4, atol=1e-4)
 
 
 def test_unknown_initialisation():
     with pytest.raises(InputError, match="did you mean paper"):
-        init.initialise(stand_in(), "papr")
+        init.initialise(StandIn(), "papr")

@@ -117,12 +117,13 @@ def test_convolution_takes_exactly_the_windows_of_its_rule():
         x = torch.randn(1, 2, size, size + 1, dtype=torch.float64)
         layer = layers.Conv2d(2, 3, kernel, stride, padding).double()
         rows, columns = windows(size, kernel, stride, padding), windows(size + 1, kernel, stride, padding)
+        weight, bias = layer.parameters()
         roomy = F.pad(x, (9, 9, 9, 9))
         found = layer(x)
         assert found.shape[2:] == (len(rows), len(columns)), (size, kernel, stride, padding)
         for (i, r), (j, c) in itertools.product(enumerate(rows), enumerate(columns)):
             patch = roomy[0, :, 9 + r : 9 + r + kernel, 9 + c : 9 + c + kernel]
-            expected = (layer.weight * patch).sum((1, 2, 3)) + layer.bias
+            expected = (weight * patch).sum((1, 2, 3)) + bias
             torch.testing.assert_close(found[0, :, i, j], expected)
 
 

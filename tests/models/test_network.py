@@ -40,7 +40,7 @@ def test_tap_before_and_after_the_nonlinearity(network):
 
 def test_tap_of_an_unknown_layer_names_the_nearest(network):
     for wrong in ("conv9", "pool1:pre", "conv1:post"):
-        with pytest.raises(InputError, match="did you mean .*1"):
+        with pytest.raises(InputError, match=r"did you mean .*1"):
             network.tap(torch.randn(1, 3, 11, 12), [wrong])
 
 

@@ -100,7 +100,7 @@ DIGITS: Layers = (
     *hidden(128, Dropout(0.5)),
 )
 
-# One weird trick (Krizhevsky 2014, arXiv 1404.5997), as torchvision has it: one GPU, no normalisation ------------------
+# One weird trick (Krizhevsky 2014, arXiv 1404.5997), as torchvision has it: one GPU, no normalisation -----------------
 
 OWT: Layers = (
     *(Conv(64, 11, stride=4, padding=2), ReLU(), Pool(3, 2)),

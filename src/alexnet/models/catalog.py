@@ -33,9 +33,9 @@ def create(
 ) -> Network:
     """A freshly initialised network; what is None is as published.
 
-    `size` is the pictures' height and width in pixels (one number for both), `dropout` the share that every dropout layer
-    drops. Random numbers come from torch's global generator and serve the initialisation only, so one seed gives one
-    network. InputError when the network cannot be made so.
+    `size` is the pictures' height and width in pixels (one number for both), `dropout` the share that every dropout
+    layer drops. Random numbers come from torch's global generator and serve the initialisation only, so one seed gives
+    one network. InputError when the network cannot be made so.
     """
     spec = get(name)
     classes = spec.classes if classes is None else classes

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from alexnet.errors import unknown
 
 TRUNCATED_STD = 0.87962566103423978
-"""Standard deviation of a unit normal cut at ±2 (https://github.com/keras-team/keras, initializers/random_initializers.py)."""
+"""Standard deviation of a unit normal cut at ±2 (keras-team/keras, initializers/random_initializers.py)."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ Distribution = Normal | Truncated | Uniform | Constant
 
 @dataclass(frozen=True)
 class Place:
-    """A layer with weights, as an initialisation sees it. Fans as Keras and torch count them: kernel area × channels."""
+    """A layer with weights, as an initialisation sees it. Fans are kernel area × channels, as Keras and torch count."""
 
     name: str
     convolution: bool
@@ -84,7 +84,7 @@ ZERO = Constant(0.0)
 
 
 def _biased(place: Place, value: float) -> Constant:
-    """2012's non-zero biases, 'to provide the ReLUs with positive inputs': conv2, conv4, conv5 and the hidden fc layers."""
+    """2012's biases that give ReLUs positive inputs from the start: conv2, conv4, conv5 and the hidden fc layers."""
     positive = place.name in ("conv2", "conv4", "conv5") if place.convolution else not place.last
     return Constant(value if positive else 0.0)
 

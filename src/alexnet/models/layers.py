@@ -38,7 +38,7 @@ def output_size(size: int, kernel: int, stride: int, padding: Padding) -> int:
 
 
 class Conv2d(nn.Conv2d):
-    """A square convolution with `padding` in pixels, 'same' or 'ceil'. It copies its input only where padding is lopsided."""
+    """A square convolution with `padding` in pixels, 'same' or 'ceil'; copies its input only for lopsided padding."""
 
     def __init__(
         self,
@@ -53,8 +53,8 @@ class Conv2d(nn.Conv2d):
         super().__init__(channels, out, kernel, stride, padding=0, groups=groups, bias=bias)
         self.pad: Padding = padding
 
-    def forward(self, x: Tensor) -> Tensor:
-        kernel, stride = self.kernel_size[0], self.stride[0]
+    def forward(self, input: Tensor) -> Tensor:
+        x, kernel, stride = input, self.kernel_size[0], self.stride[0]
         top, bottom = pad_amounts(x.shape[-2], kernel, stride, self.pad)
         left, right = pad_amounts(x.shape[-1], kernel, stride, self.pad)
         if top != bottom or left != right:
@@ -89,7 +89,7 @@ class MaxPool(nn.Module):
 
 
 class AveragePool(nn.Module):
-    """Mean over a grid of `size` × `size` nearly equal parts (torchvision's adaptive pooling); a map of that size passes."""
+    """Mean over a grid of `size` × `size` nearly equal parts (torch's adaptive pooling); a map of that size passes."""
 
     def __init__(self, size: int):
         super().__init__()
@@ -118,9 +118,9 @@ def _divided(x: Tensor, scale: Tensor, beta: float) -> Tensor:
 class LocalResponseNorm(nn.Module):
     """b_i = a_i / (k + s · Σ a_j²)^beta over the `size` channels j around i, cut off at the ends of the channels.
 
-    The published forms: s = alpha in the paper (section 3.3), in TensorFlow (whose radius r is size = 2r + 1) and in the
-    Keras lineage (`divide=False`); s = alpha / size in the 2012 code (layer.py:1183), Caffe and torch (`divide=True`).
-    With `groups` the window stays within one group's channels: in 2012 each GPU normalised only its own half.
+    The published forms: s = alpha in the paper (section 3.3), in TensorFlow (whose radius r is size = 2r + 1) and in
+    the Keras lineage (`divide=False`); s = alpha / size in the 2012 code (layer.py:1183), Caffe and torch
+    (`divide=True`). With `groups` the window stays within one group's channels: in 2012 each GPU normalised only its own half.
     """
 
     def __init__(
@@ -156,8 +156,8 @@ class LocalResponseNorm(nn.Module):
 class SpatialResponseNorm(nn.Module):
     """b = a / (1 + alpha / size² · Σ a²)^beta over the `size` × `size` pixels around each, in the same map.
 
-    cuda-convnet's `rnorm` layer, which the paper does not mention and the 2012 runs had after norm2: layer.py:1183 divides
-    alpha by the window's area, and src/layer.cu:1569 passes no minimum for the divisor, which leaves its default of 1.
+    cuda-convnet's `rnorm` layer, which the paper does not mention and the 2012 runs had after norm2: layer.py:1183
+    divides alpha by the window's area, and src/layer.cu:1569 passes no minimum for the divisor, which leaves 1.
     """
 
     def __init__(self, size: int = 5, alpha: float = 1e-3, beta: float = 0.75):

@@ -64,8 +64,7 @@ class Linear(Layer):
         return (self.out,)
 
     def build(self, shape: Shape) -> nn.Module:
-        (features,) = shape
-        return nn.Linear(features, *self.output(shape))
+        return nn.Linear(shape[0], self.output(shape)[0])
 
 
 @dataclass(frozen=True)
@@ -188,8 +187,8 @@ class LogSoftmax(Layer):
 
 
 def numbered(layers: Sequence[Layer], input: Shape, classes: int) -> Iterator[tuple[str, Layer, Shape]]:
-    """Each layer with its name and the shape of its input. The i-th layer with weights is convI or fcI, and what follows
-    it bears its number (relu1, norm1, pool1, …, fc8); the first fully-connected layer is preceded by 'flatten'."""
+    """Each layer with its name and the shape of its input. The i-th layer with weights is convI or fcI, and what
+    follows it bears its number (relu1, norm1, pool1, …, fc8); 'flatten' precedes the first fully-connected layer."""
     number, shape = 0, input
     for layer in layers:
         if isinstance(layer, Linear):

@@ -190,7 +190,7 @@ ENTRIES = (
         trainable_parameters=37_327_562,
         source=_MNIST + ", section 3 (1)",
         traps=(
-            "weight shapes and initialisation are left out: the widths here are the family's, the initialisation is ours",
+            "weight shapes and initialisation are left out: widths are the family's, the initialisation is ours",
             "alpha .001/9 undivided in TensorFlow with radius 4 is Caffe's .001 divided by its window of 9",
         ),
     ),
@@ -208,7 +208,7 @@ ENTRIES = (
         trainable_parameters=57_012_034,
         source=_MNIST + ", the PyTorch class",
         traps=(
-            "never trained in the report, whose results are the TensorFlow network's; the preprocessing is torchvision's",
+            "the report's results are the TensorFlow network's, not this one's; its preprocessing is torchvision's",
         ),
         output="log-probabilities",
     ),
