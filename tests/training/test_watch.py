@@ -113,7 +113,7 @@ def test_keras_uniform_with_a_high_learning_rate(digits):
     )
     assert kinds(found) & {"loss not finite", "loss stuck at ln(classes)", "dead ReLUs"}
     assert all("Keras 'uniform' U(-0.05, 0.05)" in f.cause and "with learning rate 2" in f.cause for f in found)
-    assert all(f.fix == "lower the learning rate to 0.2, or take init keras-he" for f in found)
+    assert all(f.fix == "lower optimizer.lr to 0.2 or less, or take model.init keras-he" for f in found)
 
 
 def test_keras_uniform_in_a_narrow_network_is_stuck_at_ln_classes(digits):
@@ -122,7 +122,7 @@ def test_keras_uniform_in_a_narrow_network_is_stuck_at_ln_classes(digits):
     )
     assert kinds(found) == {"loss stuck at ln(classes)", "swallowed class"}
     assert "guessing gives ln(10) = 2.3026" in found[-1].seen
-    assert all("take init keras-he" in finding.fix for finding in found)
+    assert all("take model.init keras-he" in finding.fix for finding in found)
 
 
 def test_pictures_not_scaled_are_named_at_once_and_as_the_cause(digits):
@@ -132,7 +132,7 @@ def test_pictures_not_scaled_are_named_at_once_and_as_the_cause(digits):
     assert found[0].step == 0
     symptoms = found[1:]
     assert kinds(symptoms) & {"loss not finite", "exploding gradients", "dead ReLUs", "loss stuck at ln(classes)"}
-    assert all("not scaled" in finding.cause and "1/255" in finding.fix for finding in symptoms)
+    assert all("not scaled" in finding.cause and "data.normalise" in finding.fix for finding in symptoms)
 
 
 def test_validation_labels_shifted_by_one(digits):
@@ -168,9 +168,9 @@ def test_inputs_of_a_caffe_network():
     caffe = Preprocessing((8, 8), colours="BGR", scale=1.0, mean=(104, 117, 123))
     raw = torch.rand(4, 3, 8, 8) * 255
     assert watch(intended=caffe).first_batch(raw - 115) == []
-    assert "minus the mean" in watch(intended=caffe).first_batch(raw)[0].fix
-    assert "too narrow" in watch(intended=caffe).first_batch(raw / 255 - 0.4)[0].cause
-    assert "too wide" in watch().first_batch(raw - 115)[0].cause
+    assert watch(intended=caffe).first_batch(raw)[0].fix == 'set data.normalise to "network"'
+    assert "0.0045 times as wide" in watch(intended=caffe).first_batch(raw / 255 - 0.4)[0].cause
+    assert "times as wide" in watch().first_batch(raw - 115)[0].cause
     assert watch().first_batch((raw / 255 - 0.45) / 0.225) == []
 
 

@@ -71,17 +71,17 @@ class _State:
     swallowed: dict[str, int] = field(default_factory=dict)
     """'i>j' → epochs in a row."""
     unscaled: str = ""
-    """How the first batch looked when its pictures were not scaled as the network wants them."""
     rescale: str = ""
+    """Cause and fix when the first batch was not scaled as the network wants it."""
     reported: dict[str, float] = field(default_factory=dict)
 
 
 class Watch:
     """Watches one run.
 
-    `classes` are the class names; `init` the initialisation's name and `learning_rate` the recipe's (its highest);
-    `train_counts` int [classes] the training pictures per label (longer when labels fall outside); `intended` the
-    preprocessing that the network was published with, without which inputs of about −1 to 1 are taken as meant.
+    `classes`: the class names. `init`, `learning_rate`: the recipe's. `train_counts`: the training pictures of each
+    label, int [classes], or longer when labels fall outside. `intended`: the preprocessing that the network was
+    published with; without it, pictures scaled to 0–1 or normalised are taken as meant.
     """
 
     def __init__(
@@ -133,27 +133,22 @@ class Watch:
 
     def first_batch(self, inputs: Tensor) -> list[Finding]:
         """Looks at the first training batch, float N×C×H×W as the network gets it."""
-        values = inputs.detach().float()
+        values, state = inputs.detach().float(), self._state
         mean, std = values.mean().item(), values.std().item()
         low, high = values.min().item(), values.max().item()
-        numbers = f"the first batch spans {low:.3g} to {high:.3g} with mean {mean:.3g} and std {std:.3g}"
-        wants_raw = self.intended_std > RAW_HIGH
+        ratio = std / self.intended_std
         if low >= 0 and high > RAW_HIGH:
-            self._state.unscaled = f"pictures that are not scaled (mean {mean:.3g}, std {std:.3g})"
-            self._state.rescale = (
-                "subtract the mean picture or the channel means (this network takes 0–255 minus the mean)"
-                if wants_raw
-                else "set preprocessing scale = 1/255, or subtract the mean and divide by the standard deviation"
+            state.unscaled = f"pictures that are not scaled (mean {mean:.3g}, std {std:.3g})"
+        elif std > 0 and not 1 / SCALE_RATIO <= ratio <= SCALE_RATIO:
+            state.unscaled = (
+                f"pictures {ratio:.2g} times as wide as those the network was published with (std {std:.3g})"
             )
-        elif std > SCALE_RATIO * self.intended_std:
-            self._state.unscaled = f"pictures scaled {std / self.intended_std:.0f} times too wide (std {std:.3g})"
-            self._state.rescale = "set preprocessing scale = 1/255, or divide by the standard deviation"
-        elif 0 < std < self.intended_std / SCALE_RATIO:
-            self._state.unscaled = f"pictures scaled {self.intended_std / std:.0f} times too narrow (std {std:.3g})"
-            self._state.rescale = "set preprocessing scale = 1" if wants_raw else "do not scale twice"
         else:
             return []
-        return self._report("pictures not scaled", numbers, self._state.unscaled, self._state.rescale)
+        takes_raw = self.intended_std > RAW_HIGH  # Caffe's networks take 0–255 less the mean
+        state.rescale = 'set data.normalise to "network"' + ("" if takes_raw else ' or "data"')
+        seen = f"the first batch spans {low:.3g} to {high:.3g} with mean {mean:.3g} and std {std:.3g}"
+        return self._report("pictures not scaled", seen, state.unscaled, state.rescale)
 
     # What is seen while it trains
 
@@ -235,7 +230,7 @@ class Watch:
             fix = "compare pictures and labels in the sample grid, and check how they were paired"
         else:
             cause = f"overfitting: the network learns its {sum(self.train_counts):,} training pictures by heart"
-            fix = "add augmentation (flip, shift), dropout or weight decay, take more pictures, or stop early"
+            fix = "more pictures, augment.flip and augment.shift, model.dropout or optimizer.weight_decay; or stop early"
         return self._report("overfitting", seen, cause, fix, size=train - val)
 
     def _shifted(self, confusion: np.ndarray) -> list[Finding]:
@@ -280,7 +275,7 @@ class Watch:
             cause, fix = self._blind()
         elif many > IMBALANCE * few:
             cause = f"imbalance: {few:,} training pictures of {one} against {many:,} of {other}"
-            fix = f"weight the classes, or add pictures of {one}"
+            fix = f"set train.class_weights, or add pictures of {one}"
         else:
             cause = f"{one} and {other} look alike at this size, or pictures of {one} are labelled {other}"
             fix = "compare both among the samples and the worst pictures, then relabel, merge, or use larger pictures"
@@ -295,9 +290,9 @@ class Watch:
             return self._state.unscaled, self._state.rescale
         if self.init == "keras-uniform":
             cause = f"Keras 'uniform' U(-0.05, 0.05), the same for wide and narrow layers, with learning rate {rate}"
-            return cause, f"lower the learning rate to {lower}, or take init keras-he"
+            return cause, f"lower optimizer.lr to {lower} or less, or take model.init keras-he"
         cause = f"a learning rate of {rate} that is too high"
-        return cause, f"lower it to {lower}, warm it up, or clip the gradients"
+        return cause, f"lower optimizer.lr to {lower}, or set schedule.warmup or train.clip_norm"
 
     def _blind(self) -> tuple[str, str]:
         """Cause and fix of a network that answers the same whatever the picture."""
@@ -309,7 +304,7 @@ class Watch:
         cause = (
             f"a learning rate of {self.learning_rate:g} that is wrong by far, or labels that are not their pictures'"
         )
-        return cause, "try a tenth and ten times of it, and compare pictures and labels in the sample grid"
+        return cause, "try a tenth and ten times of optimizer.lr, and compare pictures and labels in the sample grid"
 
     def _report(self, kind: str, seen: str, cause: str, fix: str, size: float = 1.0) -> list[Finding]:
         """The finding, unless its kind was told before at a similar size."""
