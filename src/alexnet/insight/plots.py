@@ -56,7 +56,7 @@ def worst(
         figure.text(0.5, 0.5, "No mistakes on these pictures.", ha="center", va="center", size=12, color=INK)
         return _save(figure, path)
     captions = [
-        [(truth, INK), (f"{_short(prediction, 12)} {probability:.0%}", VERMILION)]
+        [(truth, INK), (f"{_short(prediction, 11)} · {probability:.0%}", VERMILION)]
         for truth, prediction, probability in zip(truths, predictions, probabilities, strict=True)
     ]
     _sheet(images, captions, path)
@@ -162,7 +162,7 @@ def _mistakes(shares: np.ma.MaskedArray, classes: Sequence[str]) -> str:
 def _sheet(images: Pictures, captions: Sequence[Sequence[tuple[str, str]]], path: Path | str) -> None:
     """Pictures in a grid, below each its lines of (text, colour)."""
     images = images[:SHEET]
-    columns = min(8, max(min(len(images), 4), math.ceil(math.sqrt(2 * len(images)))))
+    columns = min(8, len(images))
     rows = math.ceil(len(images) / columns)
     lines = max((len(caption) for caption in captions), default=0)
     width, height = GAP + columns * (CELL + GAP), GAP + rows * (CELL + GAP + lines * CAPTION)

@@ -12,6 +12,7 @@ CSS = """
 body { margin: 0 auto; padding: 2.5rem 1.25rem 4rem; max-width: 66rem; color: var(--ink); background: var(--page);
   font: 15px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", sans-serif }
 h1 { margin: 0; font-size: 1.9rem; line-height: 1.2; letter-spacing: -.01em; overflow-wrap: anywhere }
+h1::first-letter { text-transform: uppercase }
 header p { margin: .4rem 0 1.5rem; color: var(--soft); overflow-wrap: anywhere }
 h2 { margin: 0 0 .9rem; font-size: 1.1rem }
 section, .tiles > div { background: var(--card); border: 1px solid var(--line); border-radius: 12px }
@@ -29,7 +30,7 @@ small, .finding span { color: var(--soft); font-size: .83rem }
 .finding span { margin-left: .7rem; font-weight: normal }
 .finding p { margin: .15rem 0; color: var(--ink) }
 .finding b { display: inline-block; min-width: 3.6rem; color: var(--warn) }
-img { display: block; max-width: 100%; max-height: 50rem; margin: 0 auto; padding: .6rem;
+img { display: block; max-width: 100%; max-height: 40rem; margin: 0 auto; padding: .6rem;
   border-radius: 8px; background: #fff }
 img + dl { margin-top: 1.2rem }
 .scroll { overflow: auto; max-height: 32rem }
