@@ -6,13 +6,13 @@ https://www.cs.toronto.edu/~kriz/cifar.html). Nothing is unpacked to the disk, a
 that points outside, a link, a device, or a file of another size than the official one ends the reading.
 """
 
+import contextlib
 import gzip
 import tarfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
 
 import numpy as np
 
@@ -23,6 +23,8 @@ PIXELS = 3 * 32 * 32
 MAX_TEXT = 2**16
 """The largest file of class names, in bytes; the official ones have fewer than 1,000."""
 MAX_MEMBERS = 100
+MAX_OTHER = 2**20
+"""Bytes that an archive may unpack to beside its pictures: headers, padding, class names, a page that explains."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,11 @@ class Layout:
     @property
     def records(self) -> dict[str, int]:
         return self.train | self.test
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Bytes by file of records."""
+        return {file: count * (self.label_bytes + PIXELS) for file, count in self.records.items()}
 
 
 CIFAR10 = Layout(
@@ -73,8 +80,9 @@ def recognise(path: Path) -> str | None:
         layout = LAYOUTS[name]
         if path.is_file() and path.name.endswith((".tar.gz", ".tgz")):
             marks = {layout.names, *layout.records}
-            if any(PurePosixPath(member.name).name in marks for member, _ in _members(path, MAX_TEXT)):
-                return name
+            with _opened(path, sum(layout.sizes.values())) as tar:
+                if any(PurePosixPath(member.name).name in marks for member in _members(path, tar)):
+                    return name
         elif path.is_dir() and _inside(path, layout):
             return name
     return None
@@ -89,9 +97,8 @@ def read_cifar(path: Path, name: str) -> dict[str, PictureSet]:
         raise InputError(
             f"no {name} in {path}; expected {layout.archive} or the files {', '.join([*layout.records, layout.names])}"
         )
-    sizes = {file: count * (layout.label_bytes + PIXELS) for file, count in layout.records.items()}
-    files = _from_archive(place, layout, sizes) if place.is_file() else _from_folder(place, layout, sizes)
-    lacking = [file for file in [*sizes, layout.names] if file not in files]
+    files = _from_archive(place, layout) if place.is_file() else _from_folder(place, layout)
+    lacking = [file for file in [*layout.records, layout.names] if file not in files]
     if lacking:
         raise InputError(f"{place} lacks {', '.join(lacking)}; expected the binary version, {layout.archive}")
     classes = tuple(line.strip() for line in files[layout.names].decode(errors="replace").splitlines() if line.strip())
@@ -126,51 +133,57 @@ def _inside(path: Path, layout: Layout) -> Path | None:
     return archive if archive.is_file() else None
 
 
-def _from_folder(folder: Path, layout: Layout, sizes: dict[str, int]) -> dict[str, bytes]:
+def _from_folder(folder: Path, layout: Layout) -> dict[str, bytes]:
     files = {}
-    for file in [*sizes, layout.names]:
+    for file in [*layout.records, layout.names]:
         if (folder / file).is_file():
-            _check_size(f"{folder / file}", file, (folder / file).stat().st_size, sizes)
+            _check_size(str(folder / file), file, (folder / file).stat().st_size, layout)
             files[file] = (folder / file).read_bytes()
     return files
 
 
-def _from_archive(archive: Path, layout: Layout, sizes: dict[str, int]) -> dict[str, bytes]:
+def _from_archive(archive: Path, layout: Layout) -> dict[str, bytes]:
     files = {}
-    for member, content in _members(archive, sum(sizes.values()) + 100 * MAX_TEXT):
-        file = PurePosixPath(member.name).name
-        if file in sizes or file == layout.names:
-            _check_size(f"{archive}: {file}", file, member.size, sizes)
-            files[file] = content.read()
+    with _opened(archive, sum(layout.sizes.values())) as tar:
+        for member in _members(archive, tar):
+            file = PurePosixPath(member.name).name
+            content = tar.extractfile(member)
+            if content is not None and file in [*layout.records, layout.names]:
+                _check_size(f"{archive}: {file}", file, member.size, layout)
+                files[file] = content.read()
     return files
 
 
-def _check_size(place: str, file: str, size: int, sizes: dict[str, int]) -> None:
-    if file in sizes and size != sizes[file]:
-        raise InputError(f"{place} has {size:,} bytes; the official file has {sizes[file]:,}")
-    if file not in sizes and size > MAX_TEXT:
+def _check_size(place: str, file: str, size: int, layout: Layout) -> None:
+    official = layout.sizes.get(file)
+    if official is not None and size != official:
+        raise InputError(f"{place} has {size:,} bytes; the official file has {official:,}")
+    if official is None and size > MAX_TEXT:
         raise InputError(f"{place} has {size:,} bytes; a list of class names has at most {MAX_TEXT:,}")
 
 
-def _members(archive: Path, limit: int) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]]]:
-    """Each regular file of a .tar.gz with its content, read as a stream of at most `limit` bytes beside padding."""
+@contextlib.contextmanager
+def _opened(archive: Path, records: int) -> Iterator[tarfile.TarFile]:
+    """A .tar.gz as a stream, with whatever goes wrong in it said in one line; `records`: its bytes of pictures."""
     try:
-        with _Limited(archive, limit) as packed, tarfile.open(fileobj=packed, mode="r|") as tar:
-            for count, member in enumerate(tar):
-                name = PurePosixPath(member.name)
-                if name.is_absolute() or ".." in name.parts:
-                    raise InputError(f"{archive}: member {member.name!r} points outside the archive; nothing was read")
-                if member.isdir():
-                    continue
-                if not member.isreg():
-                    raise InputError(f"{archive}: member {member.name!r} is a link or a device; nothing was read")
-                if count >= MAX_MEMBERS:
-                    raise InputError(f"{archive}: more than {MAX_MEMBERS} members; this is not the official archive")
-                content = tar.extractfile(member)
-                assert content is not None  # it is a regular file
-                yield member, content
+        with _Limited(archive, records + MAX_OTHER) as packed, tarfile.open(fileobj=packed, mode="r|") as tar:
+            yield tar
     except (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError) as error:
         raise InputError(f"{archive}: cut short or damaged ({error})") from error
+
+
+def _members(archive: Path, tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """The regular files of an archive; InputError at the first member that an honest one does not have."""
+    for count, member in enumerate(tar):
+        name = PurePosixPath(member.name)
+        if name.is_absolute() or ".." in name.parts:
+            raise InputError(f"{archive}: member {member.name!r} points outside the archive; nothing was read")
+        if not (member.isreg() or member.isdir()):
+            raise InputError(f"{archive}: member {member.name!r} is a link or a device; nothing was read")
+        if count >= MAX_MEMBERS:
+            raise InputError(f"{archive}: more than {MAX_MEMBERS} members; this is not the official archive")
+        if member.isreg():
+            yield member
 
 
 class _Limited(gzip.GzipFile):

@@ -86,16 +86,16 @@ class PictureSet(ABC):
             total.update(f"{name}\0{self.classes[label]}\0".encode(errors="surrogateescape") + digest.tobytes())
         return total.hexdigest()
 
-    def relabelled(self, classes: Sequence[str]) -> Self:
-        """The same pictures with labels into a network's `classes`, joined by class name.
+    def relabelled(self, classes: Sequence[str], kind: str = "network") -> Self:
+        """The same pictures with labels into `classes`, which a `kind` of thing knows; joined by class name.
 
-        Raises InputError when a picture's class is not among them, since training never saw it.
+        Raises InputError when a picture's class is not among them.
         """
         number = {name: index for index, name in enumerate(classes)}
         unseen = [self.classes[label] for label in np.unique(self.labels) if self.classes[label] not in number]
         if unseen:
             raise InputError(
-                f"the pictures have classes that training never saw: {_some(unseen)}; it saw {_some(classes)}"
+                f"the pictures have classes that the {kind} never saw: {_some(unseen)}; it knows: {_some(classes)}"
             )
         part = copy.copy(self)
         part.labels = np.array([number.get(name, -1) for name in self.classes], dtype=np.int64)[self.labels]

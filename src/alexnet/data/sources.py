@@ -58,7 +58,7 @@ def open_splits(
     - `validation`: the fraction that is cut from training, stratified and by `seed`, when the set has no validation
       pictures of its own; 'given': its own; 'test': the test pictures validate, as some publications did; None: none
       is cut.
-    - `validation_names`: the names of a recorded validation split, which is cut again exactly.
+    - `validation_names`: the names of a recorded validation split, which is cut again exactly where one is cut.
     - `progress(done, total)` is called while a folder's pictures are read.
     - `classes` and `count`: of the synthetic set.
 
@@ -71,6 +71,8 @@ def open_splits(
         name = recognise(path)
     if name not in SETS:
         raise unknown("picture set", name, SETS)
+    if path is not None and name in ("digits", "synthetic"):
+        raise InputError(f"the {name} pictures are made here, not read; for those in {path} name another set")
     if fit not in FITS:
         raise InputError(f"fit is {fit!r}; choose one of: {', '.join(FITS)}")
     if channels not in (None, 1, 3):
