@@ -8,21 +8,30 @@ alexnet.predict(model, ["seven.png"], top=3)
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # for editors and type checkers; at run time a name is looked up when it is first used
+    from alexnet.data.pick import pictures
+    from alexnet.errors import InputError
+    from alexnet.evaluation.evaluate import evaluate
+    from alexnet.evaluation.predict import predict
+    from alexnet.models.catalog import create
+    from alexnet.training.loop import train
+    from alexnet.weights.store import open
 
 __version__ = "0.1.0"
+__all__ = ["InputError", "__version__", "create", "evaluate", "open", "pictures", "predict", "train"]
 
-# Names are looked up when they are first used: `import alexnet` and `alexnet --help` must not wait for torch.
+# `import alexnet` and `alexnet --help` must not wait for torch.
 _HOMES = {
+    "InputError": "alexnet.errors",
     "create": "alexnet.models.catalog",
+    "evaluate": "alexnet.evaluation.evaluate",
     "open": "alexnet.weights.store",
     "pictures": "alexnet.data.pick",
-    "train": "alexnet.training.loop",
-    "evaluate": "alexnet.evaluation.evaluate",
     "predict": "alexnet.evaluation.predict",
-    "InputError": "alexnet.errors",
+    "train": "alexnet.training.loop",
 }
-__all__ = [*_HOMES, "__version__"]  # noqa: PLE0604, RUF022
 
 
 def __getattr__(name: str) -> Any:
@@ -32,4 +41,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return __all__

@@ -12,8 +12,7 @@ import torch
 from alexnet import __version__
 from alexnet.errors import InputError, unknown
 
-# Below this many FLOPs a picture, casting weights costs more than bf16 saves. Measured on a 2-core AVX-512-bf16 machine:
-# docs/LOG.md, 'bf16 on small networks'.
+# Below this many FLOPs a picture, casting weights costs more than bf16 saves: docs/LOG.md, 'bf16 on small networks'.
 _BF16_WORTHWHILE_FLOPS = 20e6
 
 

@@ -1,4 +1,4 @@
-"""Writing files so that a reader, or the next run after a kill, sees the old file or the new one and never half of one."""
+"""Writing files so that a reader, or the next run after a kill, sees the old file or the new one, never half of one."""
 
 import contextlib
 import hashlib

@@ -51,4 +51,5 @@ class Preprocessing:
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Self:
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in content.items()})
+        values: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in content.items()}
+        return cls(**values)

@@ -14,7 +14,7 @@ _DISK = {
 
 
 def main() -> None:
-    """Runs one verb. Exit codes: 0 done, 2 the user's input is wrong, 1 a fault, 130 interrupted with the state saved."""
+    """Runs one verb. Exit codes: 0 done, 2 the user's input is wrong, 1 a fault, 130 interrupted (state saved)."""
     from alexnet.cli.verbs import app
     from alexnet.errors import InputError
 

@@ -20,7 +20,8 @@ def pictures(
     size=(64, 64) for class folders. A set is given whole: no validation pictures are cut from training.
     Raises InputError for an unknown set or a split that it does not have.
     """
-    return pick(open_splits(name, data, **({"validation": None} | options)), split)
+    options.setdefault("validation", None)
+    return pick(open_splits(name, data, **options), split)
 
 
 def pick(splits: Splits, split: str) -> PictureSet:

@@ -175,7 +175,7 @@ def parse(content: Mapping[str, Any]) -> Recipe:
 
 
 def parse_override(text: str) -> tuple[str, Any]:
-    """'optimizer.lr=0.1' → ('optimizer.lr', 0.1); a value that is not TOML is taken as a string ('model.init=torch')."""
+    """'optimizer.lr=0.1' → ('optimizer.lr', 0.1); a value that is not TOML is a string ('model.init=torch')."""
     path, sign, value = text.partition("=")
     if not sign or not path:
         raise InputError(f"--set takes key=value such as optimizer.lr=0.01, not {text!r}")

@@ -1,6 +1,6 @@
 """Optimisers, weight decay and the moving average of the weights."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -31,7 +31,8 @@ class VelocitySGD(torch.optim.Optimizer):
         super().__init__(params, {"lr": lr, "momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+    def step(self, closure: Any = None) -> Any:
+        """One step on the gradients at hand; `closure`, if given, computes them first and returns the loss."""
         loss = None
         if closure is not None:
             with torch.enable_grad():

@@ -16,7 +16,9 @@ class Reporter:
         """Everything is set up; `facts` name the network, its parameters, the data and the device."""
 
     def step(self, epoch: int, step: int, steps: int, figures: dict[str, float]) -> None:
-        """`step` of `steps` of `epoch` (1-based) is done; `figures`: loss, accuracy, images_per_second, seconds_left."""
+        """`step` of `steps` of `epoch` (1-based) is done.
+
+        `figures`: loss, accuracy, images_per_second, seconds_left (of this epoch)."""
 
     def epoch(self, row: dict[str, Any]) -> None:
         """An epoch was trained and validated: its row of metrics.jsonl."""

@@ -101,7 +101,7 @@ def prepare(
     device_name: str,
     scanning: Callable[[int, int], None],
 ) -> Setup:
-    """Opens the pictures and builds the network. Raises InputError for whatever does not fit, before anything is written."""
+    """Opens the pictures and builds the network; writes nothing. Raises InputError for whatever does not fit."""
     device = choose_device(device_name)
     spec = catalog.get(recipe.model.name)
     channels, height, width = spec.input
@@ -133,7 +133,11 @@ def prepare(
         spec.name, classes=len(pictures.classes), init=recipe.model.init, dropout=recipe.model.dropout
     )
     summary = summarise(model)
-    model.to(device, memory_format=torch.channels_last if recipe.train.channels_last else torch.contiguous_format)
+    model.to(device)
+    if recipe.train.channels_last:
+        for parameter in model.parameters():
+            if parameter.ndim == 4:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     assert splits.validation is not None, "open_splits cuts one where there is none"
     return Setup(
         recipe=recipe,

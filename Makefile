@@ -1,0 +1,43 @@
+# Two commands: `make demo` sets up and trains on the digits that come with the package; `make test` sets up and tests.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check parity clean help
+
+help:
+	@echo "make demo    set up, train an AlexNet on handwritten digits, say where its report is"
+	@echo "make test    set up, run the tests"
+	@echo "make check   set up, check format, lint and types"
+	@echo "make parity  set up its own environment, compare with Keras, TensorFlow, OpenCV and ONNX"
+	@echo "make clean   remove the environments"
+
+demo: $(READY)
+	@$(BIN)/alexnet train
+	@echo
+	@echo "Open the report in a browser. Then try (after '. $(BIN)/activate', or with $(BIN)/ in front):"
+	@echo "  alexnet models                             every published AlexNet"
+	@echo "  alexnet summary alexnet-cifar10            layers, parameters, FLOPs"
+	@echo "  alexnet evaluate runs/digits               measure the model again"
+	@echo "  alexnet train folder --data MY_PICTURES    your own pictures, one folder per class"
+
+test: $(READY)
+	@$(BIN)/python -m pytest
+
+check: $(READY)
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/pyright
+
+$(READY): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "alexnet needs Python 3.11 or newer, and there is no '$(PYTHON)' here; install it, or name it: make PYTHON=/path/to/python3" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "alexnet needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) -V). Name a newer one: make PYTHON=/path/to/python3" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "'$(PYTHON)' cannot make environments; install its venv module (Debian: python3-venv)" >&2; exit 2; }
+	@echo "setting up $(VENV) (a few minutes the first time) …"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]' || { echo "the packages of constraints.txt could not be installed: pip's lines above say why (is there a network, and a package registry?)" >&2; exit 2; }
+	@touch $(READY)
+
+clean:
+	rm -rf $(VENV) .venv-parity
