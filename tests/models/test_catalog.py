@@ -67,7 +67,7 @@ def test_what_a_network_cannot_take(options, said):
 
 def test_unknown_network_names_the_nearest():
     with pytest.raises(InputError, match="alexnet-cifar10"):
-        catalog.get("alexnet-cifar-10")
+        catalog.get("alexnet-cifar-ten")
 
 
 def test_check_input_says_what_the_network_takes():

@@ -6,13 +6,13 @@ import torch
 
 from alexnet.errors import InputError, unknown
 from alexnet.models import init as initialisations
-from alexnet.models.entries import small
+from alexnet.models.entries import imagenet, resnets, small
 from alexnet.models.network import Dropout, Network, smallest
 from alexnet.models.spec import Figure, Spec
 
 __all__ = ["CATALOG", "Figure", "Spec", "check_input", "create", "get"]
 
-CATALOG: dict[str, Spec] = {spec.name: spec for spec in small.ENTRIES}
+CATALOG: dict[str, Spec] = {spec.name: spec for entries in (imagenet, small, resnets) for spec in entries.ENTRIES}
 
 
 def get(name: str) -> Spec:

@@ -84,8 +84,8 @@ ZERO = Constant(0.0)
 
 
 def _biased(place: Place, value: float) -> Constant:
-    """2012's biases that give ReLUs positive inputs from the start: conv2, conv4, conv5 and the hidden fc layers."""
-    positive = place.name in ("conv2", "conv4", "conv5") if place.convolution else not place.last
+    """2012's biases that give ReLUs positive inputs from the start: conv2, 4, 5, 6 and the hidden fc layers."""
+    positive = place.name in ("conv2", "conv4", "conv5", "conv6") if place.convolution else not place.last
     return Constant(value if positive else 0.0)
 
 
@@ -94,7 +94,7 @@ def _paper(place: Place) -> tuple[Distribution, Distribution]:
 
 
 def _as_run(place: Place) -> tuple[Distribution, Distribution]:
-    return Normal(0.03 if place.name in ("conv3", "conv4", "conv5") else 0.01), _biased(place, 1.0)
+    return Normal(0.03 if place.name in ("conv3", "conv4", "conv5", "conv6") else 0.01), _biased(place, 1.0)
 
 
 def _figure1(place: Place) -> tuple[Distribution, Distribution]:

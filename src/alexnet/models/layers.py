@@ -120,7 +120,7 @@ class LocalResponseNorm(nn.Module):
 
     The published forms: s = alpha in the paper (section 3.3), in TensorFlow (whose radius r is size = 2r + 1) and in
     the Keras lineage (`divide=False`); s = alpha / size in the 2012 code (layer.py:1183), Caffe and torch
-    (`divide=True`). With `groups` the window stays within one group's channels: in 2012 each GPU normalised only its own half.
+    (`divide=True`). With `groups` the window stays within a group's channels: in 2012 each GPU normalised its own half.
     """
 
     def __init__(

@@ -153,6 +153,22 @@ class Pool(Layer):
 
 
 @dataclass(frozen=True)
+class MeanPool(Layer):
+    """Mean over `size` × `size` pixels, every `stride`; cuda-convnet's, which rounds the output up and divides a window
+    that leaves the picture by the pixels that it holds."""
+
+    size: int
+    stride: int
+    kind = "pool"
+
+    def output(self, shape: Shape) -> Shape:
+        return (shape[0], *(output_size(side, self.size, self.stride, "ceil") for side in shape[1:]))
+
+    def build(self, shape: Shape) -> nn.Module:
+        return nn.AvgPool2d(self.size, self.stride, ceil_mode=True)
+
+
+@dataclass(frozen=True)
 class AveragePool(Layer):
     """Mean over a grid of `size` × `size` parts, whatever the input's size."""
 

@@ -1,13 +1,14 @@
 """The networks for digits, CIFAR and parts of Caltech-256."""
 
 from alexnet.models import alexnet
+from alexnet.models.network import ReLU, Tanh
 from alexnet.models.spec import Figure, Spec
 from alexnet.preprocessing import Preprocessing
 
-_CIFAR10 = Preprocessing((32, 32), scale=1.0, mean=(125.307, 122.95, 113.865), std=(62.9932, 62.0887, 66.7048))
+CIFAR10 = Preprocessing((32, 32), scale=1.0, mean=(125.307, 122.95, 113.865), std=(62.9932, 62.0887, 66.7048))
 _KERAS_CIFAR10 = "'[Keras-AlexNet] CIFAR-10', a Chinese blog, section 2"
 _CALTECH = "'AlexNet reading and TensorFlow 2 reproduction', a Chinese blog; its printed model.summary()"
-_MNIST = "'CNN training task 1', a Chinese course report, https://outofmemory.cn/zaji/5701482.html"
+_MNIST = "'CNN training task 1', a course report, https://outofmemory.cn/zaji/5701482.html"
 
 ENTRIES = (
     Spec(
@@ -54,7 +55,7 @@ ENTRIES = (
         classes=10,
         architecture=alexnet.CIFAR10,
         init="keras-uniform",
-        preprocessing=_CIFAR10,
+        preprocessing=CIFAR10,
         parameters=21_622_154,
         trainable_parameters=21_622_154,
         source=_KERAS_CIFAR10 + ".1",
@@ -72,7 +73,7 @@ ENTRIES = (
         classes=10,
         architecture=alexnet.SLIM,
         init="keras-uniform",
-        preprocessing=_CIFAR10,
+        preprocessing=CIFAR10,
         parameters=87_650_186,
         trainable_parameters=87_650_186,
         source=_KERAS_CIFAR10 + ".2",
@@ -87,7 +88,7 @@ ENTRIES = (
         classes=10,
         architecture=alexnet.SLIM,
         init="keras-he",
-        preprocessing=_CIFAR10,
+        preprocessing=CIFAR10,
         parameters=87_650_186,
         trainable_parameters=87_650_186,
         source=_KERAS_CIFAR10 + ".3",
@@ -102,7 +103,7 @@ ENTRIES = (
         classes=10,
         architecture=alexnet.THINNER_2,
         init="keras-he",
-        preprocessing=_CIFAR10,
+        preprocessing=CIFAR10,
         parameters=21_925_834,
         trainable_parameters=21_925_834,
         source=_KERAS_CIFAR10 + ".4",
@@ -117,7 +118,7 @@ ENTRIES = (
         classes=10,
         architecture=alexnet.THINNER_2_AS_RUN,
         init="keras-he",
-        preprocessing=_CIFAR10,
+        preprocessing=CIFAR10,
         parameters=6_074_250,
         trainable_parameters=6_074_250,
         source=_KERAS_CIFAR10 + ".4, its parameter count",
@@ -132,7 +133,7 @@ ENTRIES = (
         classes=10,
         architecture=alexnet.THINNER_4,
         init="keras-he",
-        preprocessing=_CIFAR10,
+        preprocessing=CIFAR10,
         parameters=5_488_106,
         trainable_parameters=5_488_106,
         source=_KERAS_CIFAR10 + ".4",
@@ -195,21 +196,53 @@ ENTRIES = (
         ),
     ),
     Spec(
-        name="alexnet-two-class",
-        title="torchvision's AlexNet with two classes and log-probabilities ('MineAlexNet')",
-        family="write-ups",
-        year=2022,
-        input=(3, 224, 224),
-        classes=2,
-        architecture=alexnet.TWO_CLASS,
+        name="alexnet-bearpaw",
+        title="A CIFAR AlexNet without hidden fully-connected layers",
+        family="cifar",
+        year=2017,
+        input=(3, 32, 32),
+        classes=10,
+        architecture=alexnet.BEARPAW,
         init="torch",
-        preprocessing=Preprocessing((224, 224), resize=256, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)),
-        parameters=57_012_034,
-        trainable_parameters=57_012_034,
-        source=_MNIST + ", the PyTorch class",
-        traps=(
-            "the report's results are the TensorFlow network's, not this one's; its preprocessing is torchvision's",
+        preprocessing=CIFAR10,
+        parameters=2_472_266,
+        trainable_parameters=2_472_266,
+        source="https://github.com/bearpaw/pytorch-classification, models/cifar/alexnet.py and README.md",
+        published=(
+            Figure("test error", 22.78, "%", "CIFAR-10, 164 epochs"),
+            Figure("test error", 56.13, "%", "CIFAR-100, 164 epochs"),
         ),
-        output="log-probabilities",
+        traps=("its best epoch is chosen on the test set",),
+    ),
+    *(
+        Spec(
+            name=f"figure1-{name}",
+            title=f"The four-layer CIFAR-10 network of the paper's Figure 1, {title}",
+            family="2012",
+            year=2012,
+            input=(3, 32, 32),
+            classes=10,
+            architecture=alexnet.figure1(activation),
+            init="figure1",
+            preprocessing=Preprocessing((32, 32), scale=1.0, mean=CIFAR10.mean),
+            parameters=89_578,
+            trainable_parameters=89_578,
+            source="Krizhevsky et al. 2012, Figure 1; 2012 code, example-layers/layers-19pct.cfg",
+            published=published,
+            traps=(
+                "the paper gives no widths: this is the one four-layer network without regularisation in its code",
+                *traps,
+            ),
+        )
+        for name, title, activation, published, traps in (
+            ("relu", "with ReLU", ReLU(), (Figure("speed-up over tanh", 6, "×", "epochs to 25 % training error"),), ()),
+            (
+                "tanh",
+                "with tanh",
+                Tanh(),
+                (),
+                ("cuda-convnet's tanh has a scale and a slope; the paper gives neither",),
+            ),
+        )
     ),
 )
