@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from alexnet.preprocessing import Preprocessing
 
-STUCK_BAND = 0.01  # a network that tells the same of every picture stays within 1 % of ln(classes)
+STUCK_SHARE = 0.99  # of ln(classes): what answers the same for every picture stays there, or above when it shakes
 STUCK_STEPS_PER_CLASS = 20  # a class must have been met some hundreds of times before 'stuck' is fair …
 STUCK_STEPS = (200, 5000)  # … but never judged before 200 steps, and always after 5,000
 STUCK_WINDOW = 10  # sampled losses in the running mean: about 200 steps when one in 20 is sampled
@@ -171,7 +171,7 @@ class Watch:
         if self._state.step < patience or len(losses) < STUCK_WINDOW:
             return []
         mean = statistics.fmean(losses)
-        if abs(mean - math.log(k)) > STUCK_BAND * math.log(k):
+        if mean < STUCK_SHARE * math.log(k):
             return []
         seen = f"the mean loss is {mean:.4f} after {self._state.step} steps; guessing gives ln({k}) = {math.log(k):.4f}"
         return self._report("loss stuck at ln(classes)", seen, *self._blind())
