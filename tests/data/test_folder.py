@@ -43,6 +43,24 @@ def test_splits_inside(folder: Maker, validation: str) -> None:
 
 def test_a_class_may_be_called_train(folder: Maker) -> None:
     assert read_folder(folder("bus", "train"), **FORM)[0]["train"].classes == ("bus", "train")
+    assert read_folder(folder("bus", "train", "train/freight"), **FORM)[0]["train"].labels.sum() == 6
+
+
+def test_other_folders_beside_the_splits_are_left_alone(folder: Maker) -> None:
+    splits, _ = read_folder(folder("train/cat", "train/dog", "test/cat", "originals"), **FORM)
+    assert {split: len(own) for split, own in splits.items()} == {"train": 6, "test": 3}
+
+
+def test_a_split_without_pictures_is_no_split(folder: Maker) -> None:
+    root = folder("train/cat", "train/dog")
+    (root / "test" / "cat").mkdir(parents=True)
+    assert set(read_folder(root, **FORM)[0]) == {"train"}
+
+
+def test_a_name_that_cannot_be_shown_is_listed_escaped(folder: Maker) -> None:
+    root = folder("cat", "dog")
+    (root / "cat" / "two\nlines.png").write_text("text")
+    assert read_folder(root, **FORM)[1][0][0] == "'cat/two\\nlines.png'"
 
 
 def test_what_is_no_picture_is_left_alone(folder: Maker) -> None:
@@ -143,7 +161,7 @@ def test_splits_that_do_not_fit_together(folder: Maker) -> None:
         read_folder(root, **FORM)
     shutil.rmtree(root)
     folder("val/cat", "test/cat")
-    with pytest.raises(InputError, match="holds test, val but no train"):
+    with pytest.raises(InputError, match="holds val, test but no train"):
         read_folder(root, **FORM)
     folder("train/cat", "train/dog", "valid/cat")
     with pytest.raises(InputError, match="holds both val and valid"):

@@ -66,16 +66,15 @@ class Augmenter:
         draws = torch.rand(len(images), 7, generator=generator).to(images.device, non_blocking=True)
         crop_y, crop_x, shift_y, shift_x, flip, cutout_y, cutout_x = draws.unbind(1)
         height, width = self.preprocessing.size
-        pixels, inside = self._window(
-            images,
-            (crop_y * (top_most + 1)).floor() + self._shift(shift_y, height),
-            (crop_x * (left_most + 1)).floor() + self._shift(shift_x, width),
-            flip < self.flip,
-        )
+        pixels, inside = images, None
+        if self.flip or self.shift or top_most or left_most:
+            top = (crop_y * (top_most + 1)).floor() + self._shift(shift_y, height)
+            left = (crop_x * (left_most + 1)).floor() + self._shift(shift_x, width)
+            pixels, inside = self._window(images, top, left, flip < self.flip)
         keep: Tensor | None = None
-        if self.shift and self.fill == "black":
+        if inside is not None and self.fill == "black":
             pixels = pixels * inside[..., None]
-        elif self.shift and self.fill == "mean":
+        elif inside is not None and self.fill == "mean":
             keep = inside
         if self.cutout:
             rows = _near(cutout_y, height, self.cutout)

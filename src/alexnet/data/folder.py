@@ -82,12 +82,12 @@ def read_folder(
     skipped: list[tuple[str, str]] = []
     done = 0
     for split, own in listed.items():
-        found = [(name, classes.index(one)) for one in sorted(own) for name in own[one]]
+        found = [(name, label) for label, one in enumerate(classes) for name in own.get(one, ())]
         images = np.empty((len(found) if keep else 0, *size, channels), np.uint8)
         names, labels, digests = [], [], []
         for (name, label), result in zip(found, _examined(root, [name for name, _ in found], form), strict=True):
             if isinstance(result, DecodeError):
-                skipped.append((name, result.reason))
+                skipped.append((name if name.isprintable() else ascii(name), result.reason))
             else:
                 digest, picture = result
                 if keep:
@@ -98,11 +98,14 @@ def read_folder(
             done += 1
             if progress:
                 progress(done, total)
+        if not names:
+            continue
         if keep:
             splits[split] = ArrayPictures(images[: len(names)], np.array(labels), classes, names, stack(digests))
         else:
             splits[split] = FolderPictures(root, np.array(labels), classes, names, stack(digests), form)
-    _check_skipped(root, skipped, total, splits["train"])
+    if skipped:
+        _check_skipped(root, skipped, total, classes, splits.get("train"))
     return splits, skipped
 
 
@@ -120,9 +123,9 @@ def _examined(root: Path, names: list[str], form: Form) -> Iterator[tuple[bytes,
         yield from sets.pool().map(examine, names[start : start + BLOCK])
 
 
-def _check_skipped(root: Path, skipped: list[tuple[str, str]], total: int, train: PictureSet) -> None:
-    if not skipped:
-        return
+def _check_skipped(
+    root: Path, skipped: list[tuple[str, str]], total: int, classes: list[str], train: PictureSet | None
+) -> None:
     first = "the first: " + ": ".join(skipped[0])
     if len(skipped) == total:
         raise InputError(f"none of the {total:,} pictures in {root} can be read; {first}")
@@ -130,30 +133,31 @@ def _check_skipped(root: Path, skipped: list[tuple[str, str]], total: int, train
         raise InputError(
             f"{len(skipped):,} of {total:,} pictures in {root} cannot be read, too many to leave out; {first}"
         )
-    for label, name in enumerate(train.classes):
-        if label not in train.labels:
-            raise InputError(f"no training picture of class {name!r} in {root} can be read; {first}")
+    lost = np.setdiff1d(np.arange(len(classes)), [] if train is None else train.labels)
+    if len(lost):
+        raise InputError(f"no training picture of class {classes[lost[0]]!r} in {root} can be read; {first}")
 
 
 def _split_folders(root: Path) -> dict[str, Path]:
-    """The folder of each split; the root itself is 'train' unless it holds nothing but folders named like splits."""
+    """The folder of each split, when a `train` with class folders is there; else the root itself is 'train'."""
     if not root.is_dir():
         raise InputError(f"no folder {root}; expected one with a folder of pictures per class")
-    folders = _subfolders(root)
-    known = {name: split for split, names in SPLITS.items() for name in names}
-    if not folders or not all(folder.name.lower() in known for folder in folders):
-        return {"train": root}
+    folders = {path.name.lower(): path for path in _subfolders(root)}
     found: dict[str, Path] = {}
-    for folder in folders:
-        split = known[folder.name.lower()]
-        if split in found:
-            raise InputError(f"{root} holds both {found[split].name} and {folder.name}; keep one")
-        found[split] = folder
-    if "train" not in found:
-        raise InputError(f"{root} holds {', '.join(f.name for f in folders)} but no train; to use one, name it itself")
-    if not _subfolders(found["train"]):
-        raise InputError(f"no class folders in {found['train']}; expected a folder of pictures per class")
-    return {split: found[split] for split in SPLITS if split in found}
+    for split, names in SPLITS.items():
+        there = [folders[name] for name in names if name in folders]
+        if len(there) > 1:
+            raise InputError(f"{root} holds both {there[0].name} and {there[1].name}; keep one")
+        if there:
+            found[split] = there[0]
+    if "train" in found and _subfolders(found["train"]) and not any(map(_is_picture, found["train"].iterdir())):
+        return found
+    if found and len(found) == len(folders):  # nothing but splits, so these are no classes
+        if "train" in found:
+            raise InputError(f"no class folders in {found['train']}; expected a folder of pictures per class")
+        names = ", ".join(path.name for path in found.values())
+        raise InputError(f"{root} holds {names} but no train; to use one, name it itself")
+    return {"train": root}
 
 
 def _check_classes(root: Path, listed: dict[str, dict[str, list[str]]]) -> None:
@@ -191,12 +195,16 @@ def _files(folder: Path, root: Path) -> Iterator[Path]:
         seen.add(real)
         folders[:] = [name for name in folders if not _hidden(name)]
         for name in files:
-            if not _hidden(name) and Path(name).suffix.lower() in EXTENSIONS:
+            if _is_picture(Path(name)):
                 yield Path(place, name)
 
 
 def _subfolders(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir() and not _hidden(path.name))
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in EXTENSIONS and not _hidden(path.name)
 
 
 def _hidden(name: str) -> bool:
