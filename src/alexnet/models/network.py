@@ -237,11 +237,19 @@ class Network(nn.Sequential):
     spec: "Spec"
     initialisation: str
 
-    def __init__(self, parts: Iterable[tuple[str, nn.Module]], input: tuple[int, int, int], classes: int):
+    def __init__(
+        self,
+        parts: Iterable[tuple[str, nn.Module]],
+        input: tuple[int, int, int],
+        classes: int,
+        layers: tuple[Layer, ...] = (),
+    ):
         super().__init__()
         for name, module in parts:
             self.add_module(name, module)
         self.input, self.classes = input, classes
+        self.layers = layers
+        """What it was built from; empty for a network that is no row of layers."""
 
     @property
     def layer_names(self) -> tuple[str, ...]:
@@ -272,7 +280,7 @@ class Network(nn.Sequential):
         return layer
 
 
-def build(layers: Sequence[Layer], input: tuple[int, int, int], classes: int) -> Network:
+def build(layers: tuple[Layer, ...], input: tuple[int, int, int], classes: int) -> Network:
     """The network of these layers, with torch's default initialisation. InputError if the pictures are too small."""
     if not fits(layers, input):
         side = smallest(layers)
@@ -280,4 +288,4 @@ def build(layers: Sequence[Layer], input: tuple[int, int, int], classes: int) ->
             f"pictures of {input[1]}×{input[2]} are too small for this network; it takes {side}×{side} or more"
         )
     parts = ((name, layer.build(shape)) for name, layer, shape in numbered(layers, input, classes))
-    return Network(parts, input, classes)
+    return Network(parts, input, classes, layers)
