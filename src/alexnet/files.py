@@ -44,7 +44,8 @@ def write_bytes(path: Path | str, content: bytes) -> None:
 
 
 def write_text(path: Path | str, content: str) -> None:
-    write_bytes(path, content.encode())
+    # A file name that is not UTF-8 holds lone surrogates; escaped so, JSON reads them back as they were.
+    write_bytes(path, content.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: Path | str, content: Any) -> None:

@@ -9,9 +9,10 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
+from alexnet.insight.dead import dead_fractions
 from alexnet.models.init import initialise
 from alexnet.preprocessing import Preprocessing
-from alexnet.training.watch import Finding, Watch, dead_fractions
+from alexnet.training.watch import Finding, Watch
 
 TEN = tuple("0123456789")
 EPOCH = {"train_loss": 1.0, "val_loss": 1.0, "train_accuracy": 0.5, "val_accuracy": 0.5}
@@ -214,17 +215,3 @@ def test_the_state_survives_json():
     assert again == told[7:]
     assert sum(map(len, told)) == 1
     assert second.state_dict() == whole.state_dict()
-
-
-def test_dead_fractions_counts_and_leaves_the_model_alone():
-    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.5))
-    model[1].bias.data = torch.tensor([-100.0, -100.0, -100.0, 100.0])
-    model[3].eval()
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    images = torch.rand(8, 1, 8, 8)
-    random = torch.get_rng_state()
-    assert dead_fractions(model, images) == {"2": 0.75}
-    assert [module.training for module in model] == [True, True, True, False]
-    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-    assert torch.equal(torch.get_rng_state(), random)
-    assert not model[2]._forward_hooks

@@ -1,11 +1,14 @@
 """The command line: `alexnet VERB …`."""
 
+import contextlib
 import errno
+import os
 import sys
 
 # What a full, read-only or forbidden disk raises: the user can mend it, the program cannot.
 _DISK = {
     errno.ENOSPC: "the disk is full",
+    errno.EFBIG: "a file would be larger than the limit allows",
     errno.EDQUOT: "the disk quota is used up",
     errno.EROFS: "the disk is read-only",
     errno.EACCES: "permission denied",
@@ -20,25 +23,34 @@ def main() -> None:
 
     try:
         code = app(standalone_mode=False)
+        sys.stdout.flush()  # here, where what goes wrong is still caught
     except InputError as error:
         code = _fail(str(error), 2)
-    except KeyboardInterrupt:
-        code = _fail("interrupted", 130)
     except BrokenPipeError:  # the reader of a pipe has gone: nobody is left to tell
-        sys.stderr.close()
+        _forget_output()
         code = 1
     except OSError as error:
         if error.errno not in _DISK:
             raise
+        _forget_output()
         where = f" ({error.filename})" if error.filename else ""
         code = _fail(f"{_DISK[error.errno]}{where}; nothing that was there before is lost", 2)
     except Exception as error:
-        show = getattr(error, "show", None)  # the command line's own usage errors know how to show themselves
-        if show is None:
+        message = getattr(error, "format_message", None)  # what typer's own usage errors have
+        if message is None:
             raise
-        show()
-        code = getattr(error, "exit_code", 2)
+        context = getattr(error, "ctx", None)
+        verb = f" {context.info_name}" if context and context.parent else ""
+        code = _fail(f"{message().rstrip('.')}; see: alexnet{verb} --help", 2)
     sys.exit(code or 0)
+
+
+def _forget_output() -> None:
+    """Sends what is still to be printed nowhere: Python prints it when it ends, and would fail again."""
+    if sys.stdout is sys.__stdout__ and sys.stdout is not None:
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(text: str, code: int) -> int:

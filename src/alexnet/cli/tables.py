@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from alexnet.benchmark.step import StepTimes
 from alexnet.evaluation.evaluate import Figures
 from alexnet.evaluation.predict import Predicted
 from alexnet.models.catalog import CATALOG
@@ -80,6 +81,19 @@ def predictions(predicted: Sequence[Predicted]) -> None:
         print(one.path)
         for each in one.predictions:
             print(f"  {each.probability:7.2%}  {each.name}")
+
+
+def step_times(times: StepTimes) -> None:
+    table = _table("phase", "ms a step>", "share>")
+    for phase, seconds in times.seconds.items():
+        table.add_row(phase, f"{seconds * 1e3:,.2f}", f"{times.shares[phase]:.1%}")
+    where = times.environment
+    print(
+        f"{times.recipe}: {times.network}, batch {times.batch_size}, {where['precision']} on {where['device']} "
+        f"({where['cpu']}, {where['threads']} threads, torch {where['torch']}), medians of {times.steps} steps"
+    )
+    _print(table)
+    print(f"{times.images_per_second:,.0f} pictures/s")
 
 
 def _table(*columns: str) -> Table:

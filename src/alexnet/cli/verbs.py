@@ -1,6 +1,7 @@
 """One verb is one function; its signature is the command line. Heavy imports stand inside the verbs."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="alexnet",
     help="Every published AlexNet as it was written and as it was run: train it on anything, and see what it learned.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -22,15 +22,20 @@ app = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DataOption = Annotated[Path | None, typer.Option("--data", help="Where the pictures are: a folder or a file.")]
+SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any recipe key; repeatable.")]
 ModelOrRun = Annotated[Path, typer.Argument(metavar="MODEL-OR-RUN", help="A run's folder, or a .safetensors file.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 …")]
 
 
 @app.callback(invoke_without_command=True)
-def root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+def root(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
+) -> None:
     if version:
         print(__version__)
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 @app.command()
@@ -93,10 +98,10 @@ def train(
     data: DataOption = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder; none: runs/RECIPE.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs, in place of the recipe's.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any recipe key.")] = None,
+    set_: SetOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     device: Device = "auto",
-    stop_after: Annotated[int | None, typer.Option(help="Stop after so many epochs, as Ctrl-C would.")] = None,
+    stop_after: Annotated[int | None, typer.Option(min=1, help="Stop after so many epochs, as Ctrl-C would.")] = None,
 ) -> None:
     """Train a network, measure it, and write a report."""
     from alexnet.cli.progress import terminal
@@ -117,11 +122,12 @@ def train(
             device=device,
             stop_after=stop_after,
             reporter=reporter,
-            **changes,
+            settings=changes,
         )
     except Interrupted as stopped:
         reporter.close()
-        print(f"stopped; everything is saved. Go on with: alexnet train --resume --out {stopped.path}")
+        again = shlex.join(["alexnet", "train", "--resume", "--out", str(stopped.path)])
+        print(f"stopped; everything is saved. Go on with: {again}")
         raise typer.Exit(130) from None
     except Diverged as error:
         reporter.close()
@@ -176,6 +182,31 @@ def predict(
         _print_json([each.to_json() for each in predicted])
     else:
         tables.predictions(predicted)
+
+
+@app.command()
+def bench(
+    recipe: Annotated[str, typer.Argument(help="The recipe whose step is timed.")] = "digits",
+    data: DataOption = None,
+    set_: SetOption = None,
+    steps: Annotated[int, typer.Option(min=1, help="Steps to time.")] = 20,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Say where the time of a training step goes on this machine."""
+    from alexnet.benchmark.step import measure
+    from alexnet.cli import tables
+    from alexnet.cli.progress import bar
+    from alexnet.recipes.recipe import load, parse_override
+    from alexnet.training.setup import prepare
+
+    setup = prepare(load(recipe, dict(parse_override(text) for text in set_ or [])), data, device)
+    with bar("timing", quiet=as_json) as progress:
+        times = measure(setup, steps, progress)
+    if as_json:
+        _print_json(times.to_json())
+    else:
+        tables.step_times(times)
 
 
 def _outline_json(summary: "Summary") -> dict[str, Any]:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from alexnet.data.pictures import PictureSet
+from alexnet.data.pictures import ArrayPictures, PictureSet
 
 _AHEAD = 3  # batches that are decoded while the device works; more only costs memory
 
@@ -24,9 +24,8 @@ class Loader:
         self.device = device
         self.labels = torch.from_numpy(np.ascontiguousarray(pictures.labels)).to(device)
         self._images: Tensor | None = None
-        if pictures.in_memory:
-            everything = pictures.batch(np.arange(len(pictures)))
-            self._images = torch.from_numpy(everything).to(device)
+        if isinstance(pictures, ArrayPictures):
+            self._images = torch.from_numpy(pictures.images).to(device)
 
     def batches(self, order: Tensor, batch_size: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """(uint8 N×H×W×C, int64 N) for consecutive slices of `order` (int64, CPU), from slice number `first` on."""

@@ -25,8 +25,6 @@ class PictureSet(ABC):
     `digests` is the SHA-256 of each picture as it was stored, uint8 n × 32; None: of its pixels, when asked for.
     """
 
-    in_memory = False
-
     def __init__(
         self,
         labels: np.ndarray,
@@ -105,8 +103,6 @@ class PictureSet(ABC):
 
 class ArrayPictures(PictureSet):
     """Pictures in memory: `images` is uint8 n × height × width × channels."""
-
-    in_memory = True
 
     def __init__(
         self,

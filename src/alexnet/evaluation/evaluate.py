@@ -1,6 +1,5 @@
 """Every picture of a split, evaluated exactly once."""
 
-import copy
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -63,8 +62,7 @@ def evaluate(
     Raises InputError when the pictures have a class that the model never saw.
     """
     device = next(model.module.parameters()).device
-    joined = copy.copy(pictures).relabelled(model.classes, "model")
-    loader = Loader(joined, device)
+    loader = Loader(pictures.relabelled(model.classes, "model"), device)
     return run(model.module, loader, Augmenter(model.preprocessing), batch_size, precision, progress)
 
 

@@ -3,7 +3,7 @@
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,6 +16,7 @@ from alexnet.data.sources import recognise
 from alexnet.device import autocast, derive_seed
 from alexnet.errors import InputError
 from alexnet.evaluation import evaluate
+from alexnet.insight.dead import dead_fractions
 from alexnet.recipes import recipe as recipes
 from alexnet.recipes.recipe import Recipe
 from alexnet.training import checkpoint, finish, optim, schedule
@@ -24,7 +25,7 @@ from alexnet.training.log import Log
 from alexnet.training.reporter import Reporter
 from alexnet.training.run import Run, begin, check_free, resume, write_recipe
 from alexnet.training.setup import Setup, prepare
-from alexnet.training.watch import Finding, Watch, dead_fractions
+from alexnet.training.watch import Finding, Watch
 from alexnet.weights import store
 
 _SAMPLE_STEPS = 20  # the watch looks, and a GPU is waited for, once in so many steps
@@ -44,6 +45,7 @@ def train(
     device: str = "auto",
     stop_after: int | None = None,
     reporter: Reporter | None = None,
+    settings: Mapping[str, Any] | None = None,
     **overrides: Any,
 ) -> Run:
     """Trains a recipe and returns its run: weights, figures, plots and report in the folder `out`.
@@ -51,11 +53,11 @@ def train(
     recipe: a shipped recipe's name, a TOML file, or a Recipe; none given: 'digits', or on resuming the run's own.
     data: where the pictures are, if not in the usual place.
     resume_run: go on with the run in `out`. stop_after: stop after so many epochs as Ctrl-C would.
-    overrides: recipe keys with `__` for the dot, such as optimizer__lr=0.01.
+    settings, overrides: recipe keys as {'optimizer.lr': 0.01}, or with `__` for the dot as optimizer__lr=0.01.
     Raises InputError for what the user can mend, Interrupted after Ctrl-C or SIGTERM (state saved), Diverged.
     """
     reporter = reporter or Reporter()
-    changes = {name.replace("__", "."): value for name, value in overrides.items()}
+    changes = dict(settings or {}) | {name.replace("__", "."): value for name, value in overrides.items()}
     if epochs is not None:
         changes["train.epochs"] = epochs
     # The recipe, the pictures and the network are checked before a folder is made.

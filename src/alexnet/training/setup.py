@@ -99,15 +99,13 @@ def prepare(
     recipe: Recipe,
     data: Path | str | None,
     device_name: str,
-    scanning: Callable[[int, int], None],
+    scanning: Callable[[int, int], None] | None = None,
 ) -> Setup:
     """Opens the pictures and builds the network; writes nothing. Raises InputError for whatever does not fit."""
     device = choose_device(device_name)
     spec = catalog.get(recipe.model.name)
     channels, height, width = spec.input
     seed = recipe.train.seed
-    if data is not None and recipe.data.set in ("digits", "synthetic"):
-        raise InputError(f"the pictures of {recipe.data.set!r} are made here; for those in --data take another recipe")
     # Folders hold pictures of any size; sets of one size are resized only when the recipe asks for it.
     resizes = recipe.data.set in ("folder", "synthetic") or recipe.data.resize is not None
     splits = open_splits(
