@@ -1,95 +1,12 @@
-"""One verb is one function; its signature is the command line. Heavy imports stand inside the verbs."""
+"""Verbs that train a network and put it to use. One verb is one function; heavy imports stand inside it."""
 
-import json
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from alexnet import __version__
-
-if TYPE_CHECKING:
-    from alexnet.models.summary import Summary
-
-app = typer.Typer(
-    name="alexnet",
-    help="Every published AlexNet as it was written and as it was run: train it on anything, and see what it learned.",
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-DataOption = Annotated[Path | None, typer.Option("--data", help="Where the pictures are: a folder or a file.")]
-SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any recipe key; repeatable.")]
-ModelOrRun = Annotated[Path, typer.Argument(metavar="MODEL-OR-RUN", help="A run's folder, or a .safetensors file.")]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 …")]
-
-
-@app.callback(invoke_without_command=True)
-def root(
-    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
-) -> None:
-    if version:
-        print(__version__)
-        raise typer.Exit
-    if context.invoked_subcommand is None:
-        print(context.get_help())
-
-
-@app.command()
-def models(as_json: Json = False) -> None:
-    """List every network: name, parameters, FLOPs, input, source."""
-    from alexnet.cli import tables
-    from alexnet.models.catalog import CATALOG
-    from alexnet.models.summary import outline
-
-    outlines = [outline(name) for name in CATALOG]
-    if as_json:
-        _print_json([_outline_json(each) for each in outlines])
-    else:
-        tables.models(outlines)
-
-
-@app.command()
-def summary(
-    model: Annotated[str, typer.Argument(help="A network of `alexnet models`.")],
-    classes: Annotated[int | None, typer.Option(help="Number of classes.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Print a network's layers: name, output shape, parameters, FLOPs."""
-    from alexnet.cli import tables
-    from alexnet.models.summary import outline
-
-    described = outline(model, classes)
-    if as_json:
-        layers = [vars(layer) for layer in described.layers]
-        _print_json({**_outline_json(described), "file_bytes": described.file_bytes, "layers": layers})
-    else:
-        tables.summary(described)
-
-
-@app.command()
-def recipes(
-    name: Annotated[str | None, typer.Argument(help="Print this one as TOML, to copy.")] = None,
-    keys: Annotated[bool, typer.Option("--keys", help="List every key, its default and its meaning.")] = False,
-    as_json: Json = False,
-) -> None:
-    """List the recipes, or print one as TOML."""
-    from alexnet.cli import tables
-    from alexnet.recipes import recipe
-
-    if keys:
-        tables.recipe_keys(recipe.describe())
-    elif name is not None:
-        print(recipe.to_toml(recipe.load(name)), end="")
-    else:
-        loaded = [recipe.load(each) for each in recipe.names()]
-        if as_json:
-            _print_json([{"name": r.name, "title": r.title, "model": r.model.name, "set": r.data.set} for r in loaded])
-        else:
-            tables.recipes(loaded)
+from alexnet.cli.app import DataOption, Device, Json, ModelOrRun, SetOption, app, print_json
 
 
 @app.command()
@@ -158,7 +75,7 @@ def evaluate(
     with bar("evaluating", quiet=as_json) as progress:
         evaluation = measure(opened, pictures, progress=progress)
     if as_json:
-        _print_json(evaluation.figures.to_json())
+        print_json(evaluation.figures.to_json())
     else:
         tables.figures(evaluation.figures)
 
@@ -179,7 +96,7 @@ def predict(
 
     predicted = ask(open_model(model, choose_device(device)), images, top)
     if as_json:
-        _print_json([each.to_json() for each in predicted])
+        print_json([each.to_json() for each in predicted])
     else:
         tables.predictions(predicted)
 
@@ -204,24 +121,6 @@ def bench(
     with bar("timing", quiet=as_json) as progress:
         times = measure(setup, steps, progress)
     if as_json:
-        _print_json(times.to_json())
+        print_json(times.to_json())
     else:
         tables.step_times(times)
-
-
-def _outline_json(summary: "Summary") -> dict[str, Any]:
-    from alexnet.models.catalog import get
-
-    spec = get(summary.name)
-    return {
-        "name": summary.name,
-        "parameters": summary.parameters,
-        "trainable_parameters": summary.trainable_parameters,
-        "flops": summary.flops,
-        "input": list(spec.input),
-        "source": spec.source,
-    }
-
-
-def _print_json(content: Any) -> None:
-    print(json.dumps(content, indent=2, ensure_ascii=False))

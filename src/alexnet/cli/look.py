@@ -1,0 +1,78 @@
+"""Verbs that look at networks and recipes. One verb is one function; heavy imports stand inside it."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from alexnet.cli.app import Json, app, print_json
+
+if TYPE_CHECKING:
+    from alexnet.models.summary import Summary
+
+
+@app.command()
+def models(as_json: Json = False) -> None:
+    """List every network: name, parameters, FLOPs, input, source."""
+    from alexnet.cli import tables
+    from alexnet.models.catalog import CATALOG
+    from alexnet.models.summary import outline
+
+    outlines = [outline(name) for name in CATALOG]
+    if as_json:
+        print_json([_outline_json(each) for each in outlines])
+    else:
+        tables.models(outlines)
+
+
+@app.command()
+def summary(
+    model: Annotated[str, typer.Argument(help="A network of `alexnet models`.")],
+    classes: Annotated[int | None, typer.Option(help="Number of classes.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Print a network's layers: name, output shape, parameters, FLOPs."""
+    from alexnet.cli import tables
+    from alexnet.models.summary import outline
+
+    described = outline(model, classes)
+    if as_json:
+        layers = [vars(layer) for layer in described.layers]
+        print_json({**_outline_json(described), "file_bytes": described.file_bytes, "layers": layers})
+    else:
+        tables.summary(described)
+
+
+@app.command()
+def recipes(
+    name: Annotated[str | None, typer.Argument(help="Print this one as TOML, to copy.")] = None,
+    keys: Annotated[bool, typer.Option("--keys", help="List every key, its default and its meaning.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List the recipes, or print one as TOML."""
+    from alexnet.cli import tables
+    from alexnet.recipes import recipe
+
+    if keys:
+        tables.recipe_keys(recipe.describe())
+    elif name is not None:
+        print(recipe.to_toml(recipe.load(name)), end="")
+    else:
+        loaded = [recipe.load(each) for each in recipe.names()]
+        if as_json:
+            print_json([{"name": r.name, "title": r.title, "model": r.model.name, "set": r.data.set} for r in loaded])
+        else:
+            tables.recipes(loaded)
+
+
+def _outline_json(summary: "Summary") -> dict[str, Any]:
+    from alexnet.models.catalog import get
+
+    spec = get(summary.name)
+    return {
+        "name": summary.name,
+        "parameters": summary.parameters,
+        "trainable_parameters": summary.trainable_parameters,
+        "flops": summary.flops,
+        "input": list(spec.input),
+        "source": spec.source,
+    }
