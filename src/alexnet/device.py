@@ -26,7 +26,9 @@ def choose_device(name: str = "auto") -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError):
-        raise unknown("device", name, available_devices()) from None
+        device = None
+    if device is None or device.type not in ("cpu", "cuda", "mps"):
+        raise unknown("device", name, available_devices())
     return device
 
 

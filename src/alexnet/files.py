@@ -38,6 +38,12 @@ def _umask() -> int:
     return mask
 
 
+def sweep(folder: Path | str) -> None:
+    """Removes what a killed `atomic` left in `folder`, which nobody else may be writing to."""
+    for left in Path(folder).glob(".*.tmp"):
+        left.unlink()
+
+
 def write_bytes(path: Path | str, content: bytes) -> None:
     with atomic(path) as file:
         file.write(content)

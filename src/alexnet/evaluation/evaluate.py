@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from alexnet.data.augment import Augmenter
+from alexnet.data.decode import stored_size
 from alexnet.data.loader import Loader
-from alexnet.data.pictures import PictureSet
+from alexnet.data.pictures import PictureSet, refitted
 from alexnet.device import autocast
 from alexnet.errors import InputError
 from alexnet.weights.store import Opened
@@ -59,11 +60,14 @@ def evaluate(
 ) -> Evaluation:
     """Evaluates a model on a picture set whose classes are joined to the model's by name.
 
+    Pictures of another size are fitted as the model's card says.
     Raises InputError when the pictures have a class that the model never saw.
     """
     device = next(model.module.parameters()).device
-    loader = Loader(pictures.relabelled(model.classes, "model"), device)
-    return run(model.module, loader, Augmenter(model.preprocessing), batch_size, precision, progress)
+    wants = model.preprocessing
+    size = stored_size(wants.size, wants.resize)
+    fitted = refitted(pictures.relabelled(model.classes, "model"), wants.channels, size, wants.fit)
+    return run(model.module, Loader(fitted, device), Augmenter(wants), batch_size, precision, progress)
 
 
 @torch.inference_mode()

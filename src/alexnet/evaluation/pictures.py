@@ -23,7 +23,10 @@ def pictures_for(model: Opened, data: Path | None = None, split: str | None = No
         raise InputError("this model's card does not say what it was trained on; give --data")
     path = data if data is not None else trained.get("path")
     options: dict[str, Any] = {"fit": wants.fit, "resize": wants.resize, "channels": wants.channels, "size": wants.size}
-    record = model.path / "split.json"
+    if name == "synthetic":
+        held = 0 if trained["validation_is_test"] else trained["validation"]
+        options |= {"count": trained["train"] + held, "seed": model.card["seed"]}
+    record = (model.path if model.path.is_dir() else model.path.parent) / "split.json"
     if data is None and record.is_file() and not trained.get("validation_is_test"):
         # A set of its own validation pictures ignores the record, one that was cut is cut again exactly.
         options["validation_names"] = read_json(record)["validation"]

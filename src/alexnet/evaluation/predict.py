@@ -43,28 +43,25 @@ def predict(model: Opened, images: Iterable[Path | str | np.ndarray], top: int =
         raise InputError(f"top must be at least 1, not {top}")
     device = next(model.module.parameters()).device
     augmenter = Augmenter(model.preprocessing)
-    names, pictures = [], []
-    for number, image in enumerate(images):
-        names.append(f"picture {number}" if isinstance(image, np.ndarray) else str(image))
-        pictures.append(_fitted(image, model.preprocessing))
-    results = []
-    for start in range(0, len(pictures), _BATCH):
-        batch = torch.from_numpy(np.stack(pictures[start : start + _BATCH])).to(device)
+    images, results = list(images), []
+    for start in range(0, len(images), _BATCH):
+        fitted = [_fitted(image, model.preprocessing) for image in images[start : start + _BATCH]]
+        batch = torch.from_numpy(np.stack(fitted)).to(device)
         probabilities = model.module(augmenter.evaluate(batch)).float().softmax(1)
         best = probabilities.topk(min(top, len(model.classes)), 1)
         for row, indices in zip(best.values.tolist(), best.indices.tolist(), strict=True):
+            image = images[len(results)]
+            name = f"picture {len(results)}" if isinstance(image, np.ndarray) else str(image)
             found = [Prediction(model.classes[i], p) for p, i in zip(row, indices, strict=True)]
-            results.append(Predicted(names[len(results)], found))
+            results.append(Predicted(name, found))
     return results
 
 
 def _fitted(image: Path | str | np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
     if not isinstance(image, np.ndarray):
         return decode.prepare(Path(image), preprocessing)
-    if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3)):
+    if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in ((), (1,), (3,)) or not image.size:
         raise InputError(f"a picture is uint8 height × width (× 1 or 3), not {image.dtype} {image.shape}")
     picture = image if image.ndim == 3 else image[:, :, None]
-    channels = 1 if preprocessing.colours == "L" else 3
-    return decode.refit(
-        picture, channels, decode.stored_size(preprocessing.size, preprocessing.resize), preprocessing.fit
-    )
+    size = decode.stored_size(preprocessing.size, preprocessing.resize)
+    return decode.refit(picture, preprocessing.channels, size, preprocessing.fit)

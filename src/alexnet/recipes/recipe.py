@@ -3,6 +3,7 @@
 Every key has a default, a type and a range; what is unknown or impossible is refused with the valid choices.
 """
 
+import re
 import tomllib
 import types
 import typing
@@ -88,7 +89,7 @@ class Optimizer:
 class Schedule:
     name: str = key("cosine", "course of the learning rate", choices=("constant", "step", "cosine", "one-cycle"))
     warmup: float = key(0.0, "epochs of linear warm-up from 0", low=0)
-    milestones: tuple[float, ...] = key((), "step: epochs after which the rate is multiplied by `factor`")
+    milestones: tuple[float, ...] = key((), "step: epochs after which the rate is multiplied by `factor`", low=0)
     factor: float = key(0.1, "step", above=0, high=1)
     final: float = key(0.0, "cosine and one-cycle: last rate as a fraction of `lr`", low=0, high=1)
     peak: float = key(0.3, "one-cycle: where in the run the rate peaks", low=0.01, high=0.99)
@@ -97,7 +98,7 @@ class Schedule:
 @dataclass(frozen=True)
 class Train:
     epochs: int = key(20, "passes over the training pictures", low=1)
-    batch_size: int = key(64, "pictures in a step", low=1)
+    batch_size: int = key(64, "pictures in a step", low=1, high=1_000_000)
     seed: int = key(0, "of everything random", low=0)
     precision: str = key(
         "auto", "of the forward and backward pass; auto: bf16 where the hardware is quicker with it",
@@ -144,16 +145,16 @@ def names() -> list[str]:
     return sorted(path.name.removesuffix(".toml") for path in _shipped().iterdir() if path.name.endswith(".toml"))
 
 
-def load(name: str | Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
-    """A shipped recipe by name or one's own TOML file, with `overrides` ({'optimizer.lr': 0.1}) put over it.
+def load(name: str | Path | Recipe, overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """A shipped recipe by name, one's own TOML file or a Recipe, with `overrides` ({'optimizer.lr': 0.1}) put over it.
 
     Raises InputError for an unknown recipe, an unknown key, a wrong type or an impossible value.
     """
-    text, default_name = _read(name)
+    text, default_name = (to_toml(name), name.name) if isinstance(name, Recipe) else _read(name)
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"recipe {str(name)!r} is not TOML: {error}") from None
+        raise InputError(f"recipe {default_name!r} is not TOML: {error}") from None
     content = {"name": default_name} | content
     for path, value in (overrides or {}).items():
         _put(content, path, value)
@@ -163,12 +164,16 @@ def load(name: str | Path, overrides: Mapping[str, Any] | None = None) -> Recipe
 def parse(content: Mapping[str, Any]) -> Recipe:
     """A recipe from nested dicts, checked key by key and for choices that exclude each other."""
     recipe = _build(Recipe, content, "")
+    if not re.fullmatch(r"[^./\\\x00-\x1f][^/\\\x00-\x1f]*", recipe.name):
+        raise InputError(f"name is {recipe.name!r}; it names the run's folder: no slashes, no dot in front")
     if isinstance(recipe.data.validation, str) and recipe.data.validation != "test":
         raise InputError(f"data.validation is {recipe.data.validation!r}; give a fraction such as 0.1, or 'test'")
     if recipe.optimizer.nesterov and not recipe.optimizer.momentum:
         raise InputError("optimizer.nesterov needs optimizer.momentum above 0")
     if list(recipe.schedule.milestones) != sorted(recipe.schedule.milestones):
         raise InputError("schedule.milestones must rise")
+    if recipe.schedule.name == "one-cycle" and recipe.schedule.warmup:
+        raise InputError("schedule 'one-cycle' warms up by itself, until schedule.peak; leave schedule.warmup at 0")
     if recipe.schedule.name == "step" and not recipe.schedule.milestones:
         raise InputError("schedule 'step' needs schedule.milestones, the epochs after which the rate drops")
     return recipe
@@ -253,13 +258,15 @@ def _build(kind: type, content: Mapping[str, Any], where: str) -> Any:
     for name, value in content.items():
         path = f"{where}{name}"
         if name not in known:
-            raise unknown("recipe key", path, [f"{where}{choice}" for choice in known])
+            # Whoever forgets the section ('epochs' for 'train.epochs') is shown it.
+            choices = [f"{where}{choice}" for choice in known] if where else [*known, *dict(flat(Recipe()))]
+            raise unknown("recipe key", path, choices)
         if is_dataclass(hints[name]):
             if not isinstance(value, Mapping):
                 raise InputError(f"recipe key {path!r} is a table: set {path}.<key>")
             values[name] = _build(typing.cast(type, hints[name]), value, f"{path}.")
         elif name == "published":
-            if not isinstance(value, list):
+            if not isinstance(value, list) or not all(isinstance(figure, Mapping) for figure in value):
                 raise InputError("recipe key 'published' is a list of tables: [[published]]")
             values[name] = tuple(_build(Published, figure, "published.") for figure in value)
         else:
@@ -290,7 +297,9 @@ def _checked(value: Any, hint: Any, item: Field[Any], path: str) -> Any:
             raise InputError(f"recipe key {path!r} is {value}; it must be {'above' if low is None else 'at least'} "
                              f"{above if low is None else low}")  # fmt: skip
         if value == float("inf") or (high is not None and value > high):
-            raise InputError(f"recipe key {path!r} is {value}; it must be finite and at most {high or 'that'}")
+            raise InputError(
+                f"recipe key {path!r} is {value}; it must be {'finite' if high is None else f'at most {high}'}"
+            )
     return value
 
 

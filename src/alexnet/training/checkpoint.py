@@ -26,13 +26,14 @@ def load(path: Path) -> dict[str, Any]:
     """The state in `path`, on the CPU. Raises InputError when there is none or it is damaged; runs no code from it."""
     if not path.is_file():
         raise InputError(
-            f"{str(path.parent)!r} cannot be resumed: it has no {path.name} (it was stopped before the first)"
+            f"{str(path.parent)!r} cannot be resumed: it was stopped before it saved {path.name}; "
+            "delete it and begin anew"
         )
     try:
         state = torch.load(path, weights_only=True, map_location="cpu")
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{str(path)!r} is damaged and cannot be resumed: {reason}") from None
+    # torch's own reason is left out: it tells how to load a file that is not to be trusted.
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError):
+        raise InputError(f"{str(path)!r} is damaged, or was not written by alexnet: it cannot be resumed") from None
     if not isinstance(state, dict) or state.get("version") != VERSION:
         raise InputError(f"{str(path)!r} was written by another version of alexnet and cannot be resumed")
     return state

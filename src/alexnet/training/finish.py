@@ -67,7 +67,7 @@ def write_card(
         "flops": setup.summary.flops,
         "data": {
             "set": setup.splits.set,
-            "path": str(setup.splits.path) if setup.splits.path else None,
+            "path": str(setup.splits.path.absolute()) if setup.splits.path else None,
             "fingerprint": setup.fingerprint,
             "train": len(setup.train.pictures),
             "validation": len(setup.validation.pictures),

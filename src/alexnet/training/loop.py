@@ -16,6 +16,7 @@ from alexnet.data.sources import recognise
 from alexnet.device import autocast, derive_seed
 from alexnet.errors import InputError
 from alexnet.evaluation import evaluate
+from alexnet.files import sweep
 from alexnet.insight.dead import dead_fractions
 from alexnet.recipes import recipe as recipes
 from alexnet.recipes.recipe import Recipe
@@ -63,12 +64,13 @@ def train(
     # The recipe, the pictures and the network are checked before a folder is made.
     if resume_run:
         run, recipe = resume(recipe, out, changes)
-        trainer = Trainer(prepare(recipe, data, device, reporter.scanning), run, reporter)
-        trainer.load()
+        state = checkpoint.load(run.state)
+        trainer = Trainer(prepare(recipe, data or state["data"], device, reporter.scanning), run, reporter)
+        trainer.load(state)
+        sweep(run.path)
         write_recipe(run, recipe)
     else:
-        if not isinstance(recipe, Recipe):
-            recipe = recipes.load(recipe or _recipe_for(data), changes)
+        recipe = recipes.load(recipe or _recipe_for(data), changes)
         check_free(out)
         setup = prepare(recipe, data, device, reporter.scanning)
         trainer = Trainer(setup, begin(recipe, out), reporter)
@@ -81,6 +83,8 @@ def _recipe_for(data: Path | str | None) -> str:
     """The recipe for pictures that come without one: by what they are."""
     if data is None:
         return "digits"
+    if not Path(data).exists():
+        raise InputError(f"no file or folder {str(data)!r}")
     return {"idx": "mnist", "cifar10": "cifar10", "cifar100": "cifar100-seed"}.get(recognise(Path(data)), "folder")
 
 
@@ -128,7 +132,7 @@ class Trainer:
             while self.epoch < last and not self._out_of_patience():
                 self.train_epoch(asked)
                 self.end_epoch()
-                if self.epoch < last and (asked() or self.epoch == stop_after):
+                if self.epoch < last and (asked() or (stop_after and self.epoch >= stop_after)):
                     self._stop()
         finally:
             self.log.close()
@@ -187,6 +191,8 @@ class Trainer:
     def end_epoch(self) -> None:
         """Validates, keeps the best weights, writes the row and the state, and begins the next epoch."""
         rate = self.learning_rate()
+        if not math.isfinite(loss := self.loss_sum.item() / self.seen):  # between two looks, or in the last steps
+            self._look(loss, math.nan)
         self._tick()
         validation = self.setup.validation
         with self._averaged():
@@ -198,7 +204,7 @@ class Trainer:
                 "epoch": self.epoch + 1,
                 "seconds": round(self.seconds, 3),
                 "lr": rate,
-                "train_loss": self.loss_sum.item() / self.seen,
+                "train_loss": loss,
                 "train_accuracy": self.correct.item() / self.seen,
                 "val_loss": seen.figures.loss,
                 "val_accuracy": seen.figures.top1,
@@ -221,6 +227,7 @@ class Trainer:
         """Writes state.pt: everything that the next step depends on, in one file."""
         self._tick()
         state = {
+            "data": self.setup.data,
             "fingerprint": self.setup.fingerprint,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -240,9 +247,8 @@ class Trainer:
         checkpoint.save(self.run.state, state)
         self._saved = time.monotonic()
 
-    def load(self) -> None:
-        """Goes back to where the run's state.pt stands. Raises InputError when it is of other pictures or damaged."""
-        state = checkpoint.load(self.run.state)
+    def load(self, state: dict[str, Any]) -> None:
+        """Goes to where `state`, as `save` wrote it, stands. Raises InputError when it is of other pictures."""
         if state["fingerprint"] != self.setup.fingerprint:
             raise InputError(
                 f"{str(self.run.path)!r} was begun with other pictures; resume it with --data where they are"
@@ -327,7 +333,8 @@ class Trainer:
         self._clock = now
 
     def _reset_sums(self) -> None:
-        self.loss_sum = torch.zeros((), device=self.device, dtype=torch.float64)
+        exact = torch.float32 if self.device.type == "mps" else torch.float64  # Apple's GPUs have no float64
+        self.loss_sum = torch.zeros((), device=self.device, dtype=exact)
         self.correct = torch.zeros((), device=self.device, dtype=torch.int64)
         self.seen, self.epoch_seconds = 0, 0.0
 

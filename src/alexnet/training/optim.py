@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from alexnet.errors import unknown
 from alexnet.recipes.recipe import Optimizer
 
 
@@ -62,7 +63,7 @@ class VelocitySGD(torch.optim.Optimizer):
         return state["velocity"]
 
 
-def decays(name: str, parameter: Tensor) -> bool:
+def decays(parameter: Tensor) -> bool:
     """Whether weight decay applies: to weights of convolutions and fully connected layers, not to biases and norms."""
     return parameter.ndim > 1
 
@@ -71,8 +72,8 @@ def build(settings: Optimizer, model: nn.Module) -> torch.optim.Optimizer:
     """The recipe's optimiser over `model`, with two groups: what decays and what does not."""
     named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
     groups = [
-        {"params": [p for n, p in named if decays(n, p)], "weight_decay": settings.weight_decay},
-        {"params": [p for n, p in named if not decays(n, p)], "weight_decay": 0.0},
+        {"params": [p for _, p in named if decays(p)], "weight_decay": settings.weight_decay},
+        {"params": [p for _, p in named if not decays(p)], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
     fused = all(p.device.type in ("cpu", "cuda") for _, p in named)
@@ -95,9 +96,12 @@ class L2:
 
     def __init__(self, settings: Optimizer, model: nn.Module):
         self.factor = settings.l2
+        weights = {name: p for name, p in model.named_parameters() if decays(p)}
+        for prefix in settings.l2_layers:
+            if not any(name.startswith(prefix) for name in weights):
+                raise unknown("layer in optimizer.l2_layers:", prefix, [n.removesuffix(".weight") for n in weights])
         prefixes = settings.l2_layers or ("",)
-        named = [(n, p) for n, p in model.named_parameters() if decays(n, p) and n.startswith(tuple(prefixes))]
-        self.weights = [p for _, p in named] if settings.l2 else []
+        self.weights = [p for name, p in weights.items() if name.startswith(prefixes)] if settings.l2 else []
 
     def __call__(self) -> Tensor | float:
         """The penalty as a scalar, to be added to the loss."""

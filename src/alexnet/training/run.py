@@ -83,10 +83,7 @@ def resume(recipe: str | Path | Recipe | None, out: Path | str | None, changes: 
     if not (run.path / "recipe.toml").is_file():
         raise InputError(f"{str(run.path)!r} is not a run: it has no recipe.toml")
     began = run.recipe
-    if isinstance(recipe, Recipe):
-        wanted = recipe
-    else:
-        wanted = recipes.load(recipe or run.path / "recipe.toml", changes)
+    wanted = recipes.load(recipe or began, changes)
     kept = {name: getattr(began.train, name) for name in _MAY_CHANGE if f"train.{name}" not in changes}
     wanted = replace(wanted, train=replace(wanted.train, **kept))
     changed = [

@@ -8,7 +8,7 @@ from alexnet.recipes.recipe import Schedule
 def factor(schedule: Schedule, epoch: float, epochs: float) -> float:
     """What the base learning rate is multiplied by, at `epoch` (fractional, 0 at the start) of a run of `epochs`."""
     if schedule.warmup and epoch < schedule.warmup and schedule.name != "one-cycle":
-        return max(epoch, 1e-3) / schedule.warmup  # never exactly 0: the first step should count
+        return max(epoch / schedule.warmup, 1e-3)  # never exactly 0: the first step should count
     match schedule.name:
         case "constant":
             return 1.0

@@ -32,6 +32,8 @@ class Setup:
     """What a run works with."""
 
     recipe: Recipe
+    data: str | None
+    """Where the user said that the pictures are."""
     device: torch.device
     precision: str
     splits: Splits
@@ -108,13 +110,14 @@ def prepare(
     seed = recipe.train.seed
     # Folders hold pictures of any size; sets of one size are resized only when the recipe asks for it.
     resizes = recipe.data.set in ("folder", "synthetic") or recipe.data.resize is not None
+    resize = recipe.data.resize or spec.preprocessing.resize
     splits = open_splits(
         recipe.data.set,
         data,
         size=(height, width) if resizes else None,
         channels=channels,
         fit=recipe.data.fit,
-        resize=recipe.data.resize,
+        resize=resize,
         validation=recipe.data.validation,
         seed=seed,
         progress=scanning,
@@ -139,13 +142,14 @@ def prepare(
     assert splits.validation is not None, "open_splits cuts one where there is none"
     return Setup(
         recipe=recipe,
+        data=str(Path(data).absolute()) if data is not None else None,
         device=device,
         precision=choose_precision(recipe.train.precision, device, summary.flops),
         splits=splits,
         model=model,
         spec=spec,
         summary=summary,
-        preprocessing=_preprocessing(recipe, spec, pictures),
+        preprocessing=_preprocessing(recipe, replace(spec.preprocessing, fit=recipe.data.fit, resize=resize), pictures),
         train=Loader(pictures, device),
         validation=Loader(splits.validation, device),
         test=splits.test,
@@ -161,8 +165,8 @@ def _fingerprint(splits: Splits) -> str:
     return hashlib.sha256("\n".join(part.fingerprint if part else "-" for part in parts).encode()).hexdigest()
 
 
-def _preprocessing(recipe: Recipe, spec: catalog.Spec, pictures: PictureSet) -> Preprocessing:
-    own = replace(spec.preprocessing, fit=recipe.data.fit, resize=recipe.data.resize or spec.preprocessing.resize)
+def _preprocessing(recipe: Recipe, own: Preprocessing, pictures: PictureSet) -> Preprocessing:
+    """`own`, the network's, with the scale, mean and std that the recipe asks for."""
     match recipe.data.normalise:
         case "network":
             return own

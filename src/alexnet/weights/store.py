@@ -57,11 +57,11 @@ def open(model: Any, device: torch.device | str = "cpu") -> Opened:
     path = Path(getattr(model, "path", model))
     weights, card_path = _locate(path)
     card = _read_card(card_path)
-    channels, height, width = card["input"]
     try:
+        channels, height, width = card["input"]
         module = catalog.create(card["name"], classes=len(card["classes"]), channels=channels, size=(height, width))
         preprocessing = Preprocessing.from_json(card["preprocessing"])
-    except (TypeError, KeyError) as error:
+    except (TypeError, KeyError, ValueError) as error:
         raise InputError(f"{str(card_path)!r} is not a card of this version: {error}") from None
     _check_lrn(module, card, card_path)
     fill(module, load(weights), str(weights))
@@ -124,7 +124,8 @@ def _read_card(path: Path) -> dict[str, Any]:
         card = read_json(path)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{str(path)!r} is not JSON: {error}") from None
-    missing = [key for key in ("name", "classes", "input", "preprocessing") if key not in dict(card)]
+    needed = ("name", "classes", "input", "preprocessing")
+    missing = [key for key in needed if not isinstance(card, dict) or key not in card]
     if missing:
         raise InputError(f"{str(path)!r} is not a model's card: it lacks {', '.join(missing)}")
     return card
