@@ -95,7 +95,7 @@ def windows(size, kernel, stride, padding):
 CASES = [
     (size, kernel, stride, padding)
     for size, kernel, stride, padding in itertools.product(
-        range(3, 14), range(1, 6), range(1, 4), ("same", "ceil", 0, 1)
+        range(3, 11), range(1, 6), range(1, 4), ("same", "ceil", 0, 1)
     )
     if kernel <= size and (padding != 1 or kernel > 1) and not (padding == "ceil" and stride > kernel)
 ]

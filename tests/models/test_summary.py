@@ -35,3 +35,12 @@ def test_a_summary_leaves_the_model_and_the_random_numbers_alone():
     assert all(torch.equal(model.state_dict()[key], value) for key, value in before.items())
     assert table.trainable_parameters == table.parameters - 320
     assert model.training
+
+
+def test_a_summary_leaves_batch_norm_working():
+    model = catalog.create("resnet-20")
+    x = torch.randn(1, *model.input)
+    before = model(x)
+    summarise(model)
+    assert torch.equal(model(x), before)
+    assert model.get_buffer("bn1.num_batches_tracked") == 2

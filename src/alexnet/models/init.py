@@ -210,6 +210,8 @@ def initialise(model: nn.Module, name: str) -> None:
     """Draws every weight of `model` anew from torch's global generator. InputError for an unknown `name`."""
     if name not in INITIALISATIONS:
         raise unknown("initialisation", name, INITIALISATIONS)
+    if any(parameter.is_meta for parameter in model.parameters()):
+        return  # only shapes: nothing to draw
     for part_name, place in places(model).items():
         part = model.get_submodule(part_name)
         assert isinstance(part, nn.Conv2d | nn.Linear)

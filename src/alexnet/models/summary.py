@@ -37,7 +37,6 @@ class Summary:
 
 def summarise(model: Network) -> Summary:
     """The table of a network from the catalog. Shapes are traced on the meta device: nothing is computed or copied."""
-    # Two pictures, because BatchNorm in training refuses a single value per channel.
     leaves = {name: part for name, part in model.named_modules() if not list(part.children())}
     rows: list[Layer] = []
 
@@ -52,14 +51,20 @@ def summarise(model: Network) -> Summary:
         part.register_forward_hook(lambda part, _, output, name=name: record(name, part, output))
         for name, part in leaves.items()
     ]
+    # BatchNorm keeps its input's shape, and on the meta device it is slow enough to dominate the whole trace.
+    norms = [part for part in leaves.values() if isinstance(part, nn.BatchNorm2d)]
+    for norm in norms:
+        vars(norm)["forward"] = lambda x: x
     tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     try:
         shadows = {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors.items()}
         with torch.no_grad():
-            torch.func.functional_call(model, shadows, torch.empty(2, *model.input, device="meta"))
+            torch.func.functional_call(model, shadows, torch.empty(1, *model.input, device="meta"))
     finally:
         for hook in hooks:
             hook.remove()
+        for norm in norms:
+            del vars(norm)["forward"]
     parameters = list(model.parameters())
     statistics = _statistics(model)
     return Summary(
