@@ -1,0 +1,69 @@
+"""The Keras write-ups' networks: same counts, same function, same gradients, same running statistics."""
+
+import numpy as np
+import pytest
+import torch
+
+from alexnet.models import catalog
+from parity import origins_keras
+from parity.compare import BOUNDS, Table, agree, both_ways, draw, ours, randomise, relative, weights
+from parity.origins_tf import tf
+
+STATISTICS = "BatchNorm's running statistics after one training batch (float64)"
+
+
+@pytest.mark.parametrize("precision", BOUNDS)
+@pytest.mark.parametrize("name", origins_keras.NETWORKS)
+def test_same_function(name: str, precision: str, table: Table):
+    model = catalog.create(name, dropout=0).to(getattr(torch, precision))
+    randomise(model, seed=1)
+    origin = origins_keras.wrap(origins_keras.build(name, precision))
+    modes = ("inference", "training") if any(".running_" in key for key in origin.variables) else ("inference",)
+    for direction in both_ways(model, origin):
+        for mode in modes:
+            found = agree(model, origin, precision, training=mode == "training")
+            table(
+                "Keras",
+                network=name,
+                weights=direction,
+                mode=mode,
+                precision=precision,
+                output=found.difference.output,
+                worst_gradient=found.difference.gradient,
+                of=found.difference.parameter,
+                draws=found.draws,
+            )
+            assert found.difference.worst <= BOUNDS[precision], (direction, mode, found)
+
+
+@pytest.mark.parametrize("name", origins_keras.NETWORKS)
+def test_same_count(name: str, table: Table):
+    spec = catalog.get(name)
+    origin = origins_keras.build(name)
+    made = sum(value.size for value in weights(catalog.create(name)).values())
+    table("Parameters", network=name, catalog=spec.parameters, ours=made, origin=origin.count_params(), by="Keras")
+    assert spec.parameters == made == origin.count_params()
+
+
+def test_running_statistics(table: Table):
+    """One training batch moves BatchNorm's running mean and variance as in Keras: momentum .99, biased variance."""
+    model = catalog.create("alexnet-caltech", dropout=0).double()
+    randomise(model, seed=1)
+    origin = origins_keras.wrap(origins_keras.build("alexnet-caltech", "float64"))
+    origin.load(weights(model))
+    batch = draw(model, 0)
+    reference = origin.run(batch, training=True).statistics
+    got = ours(model, batch, origin.output, training=True).statistics
+    found = {name: relative(got[name], reference[name]) for name in reference}
+    for name, value in found.items():
+        table(STATISTICS, what=f"alexnet-caltech {name} against Keras 3", difference=value)
+    assert max(found.values()) <= BOUNDS["float64"], found
+
+
+def test_fused_kernel_is_unbiased(table: Table):
+    """What TensorFlow 2's Keras ran: its batch variance is n / (n − 1) times the biased one."""
+    x = np.random.default_rng(0).normal(0, 1, (2, 7, 7, 5)).astype(np.float32)
+    _, _, variance, *_ = tf.compat.v1.nn.fused_batch_norm(x, np.ones(5, np.float32), np.zeros(5, np.float32))
+    found = relative(variance.numpy(), x.reshape(-1, 5).var(0, ddof=1))
+    table(STATISTICS, what="TensorFlow's fused kernel against the unbiased variance (float32)", difference=found)
+    assert found <= BOUNDS["float32"]
