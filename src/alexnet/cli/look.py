@@ -64,6 +64,26 @@ def recipes(
             tables.recipes(loaded)
 
 
+@app.command()
+def verify(
+    failures: Annotated[bool, typer.Option("--failures", help="Print only what is off.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Check every network, LRN form and count against its published source; exit 1 if anything is off."""
+    from alexnet.cli import tables
+    from alexnet.verify import verify as check_all
+
+    line = tables.check_line(failures)
+    checks = check_all(lambda check: None if as_json else line(check))
+    wrong = sum(not check.passed for check in checks)
+    if as_json:
+        print_json([vars(check) for check in checks])
+    else:
+        print(f"{len(checks) - wrong} of {len(checks)} checks passed")
+    if wrong:
+        raise typer.Exit(1)
+
+
 def _outline_json(summary: "Summary") -> dict[str, Any]:
     from alexnet.models.catalog import get
 

@@ -1,6 +1,6 @@
 """What the verbs print for people: tables with rich, plain when the output is a pipe."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -12,6 +12,7 @@ from alexnet.evaluation.predict import Predicted
 from alexnet.models.catalog import CATALOG
 from alexnet.models.summary import Summary
 from alexnet.recipes.recipe import Recipe
+from alexnet.verify import Check
 
 
 def models(outlines: Sequence[Summary]) -> None:
@@ -83,6 +84,28 @@ def predictions(predicted: Sequence[Predicted]) -> None:
             print(f"  {each.probability:7.2%}  {each.name}")
 
 
+def check_line(failures: bool) -> Callable[[Check], None]:
+    """Prints checks as lines of a table, as they come: what, expected, got, source; `failures`: only what is off.
+
+    Long cells are cut short where all is well, and whole where it is not.
+    """
+    widths = (52, 44, 44)
+    print(
+        "    ", *(name.ljust(width) for name, width in zip(("what", "expected", "got"), widths, strict=True)), "source"
+    )
+
+    def line(check: Check) -> None:
+        if check.passed and failures:
+            return
+        cells = (check.what, check.expected, check.got)
+        if check.passed:
+            cells = tuple(_shortened(cell, width) for cell, width in zip(cells, widths, strict=True))
+        row = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+        print("ok  " if check.passed else "OFF ", *row, check.source, flush=True)
+
+    return line
+
+
 def step_times(times: StepTimes) -> None:
     table = _table("phase", "ms a step>", "share>")
     for phase, seconds in times.seconds.items():
@@ -109,6 +132,10 @@ def _print(table: Table) -> None:
     if not console.is_terminal:  # a pipe has no width: nothing is cut
         console = Console(width=400)
     console.print(table)
+
+
+def _shortened(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def _shape(shape: Sequence[int]) -> str:

@@ -3,7 +3,7 @@
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -190,12 +190,11 @@ class Trainer:
 
     def end_epoch(self) -> None:
         """Validates, keeps the best weights, writes the row and the state, and begins the next epoch."""
-        rate = self.learning_rate()
         if not math.isfinite(loss := self.loss_sum.item() / self.seen):  # between two looks, or in the last steps
             self._look(loss, math.nan)
         self._tick()
         validation = self.setup.validation
-        with self._averaged():
+        with self.ema.in_place(self.model) if self.ema else contextlib.nullcontext():
             seen = evaluate.run(self.model, validation, self.augmenter, precision=self.setup.precision)
             images, _ = next(validation.batches(torch.arange(len(validation.pictures)), 64))
             dead = dead_fractions(self.model, self.augmenter.evaluate(images))
@@ -203,7 +202,7 @@ class Trainer:
             row = {
                 "epoch": self.epoch + 1,
                 "seconds": round(self.seconds, 3),
-                "lr": rate,
+                "lr": self.optimizer.param_groups[0]["lr"],
                 "train_loss": loss,
                 "train_accuracy": self.correct.item() / self.seen,
                 "val_loss": seen.figures.loss,
@@ -231,7 +230,7 @@ class Trainer:
             "fingerprint": self.setup.fingerprint,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "ema": {"average": self.ema.average, "steps": self.ema.steps} if self.ema else None,
+            "ema": self.ema.state_dict() if self.ema else None,
             "epoch": self.epoch,
             "position": self.position,
             "seconds": self.seconds,
@@ -259,9 +258,7 @@ class Trainer:
         except (RuntimeError, ValueError) as error:
             raise InputError(f"{str(self.run.path)!r} holds another network: {str(error).splitlines()[0]}") from None
         if self.ema:
-            self.ema.steps = state["ema"]["steps"]
-            for name, value in state["ema"]["average"].items():
-                self.ema.average[name].copy_(value)
+            self.ema.load_state_dict(state["ema"])
         for name in ("epoch", "position", "seconds", "epoch_seconds", "seen", "best"):
             setattr(self, name, state[name])
         self.loss_sum.copy_(state["loss_sum"])
@@ -278,19 +275,6 @@ class Trainer:
         if better or self.setup.validation_is_test:
             store.save(self.run.path / "best.safetensors", weights)
             self.best = {name: row[name] for name in ("epoch", "val_accuracy", "val_loss")}
-
-    @contextlib.contextmanager
-    def _averaged(self) -> Iterator[None]:
-        """The moving average in the weights' place, where the recipe asks for one."""
-        if not self.ema:
-            yield
-            return
-        own = {name: value.clone() for name, value in self.model.state_dict().items()}
-        self.model.load_state_dict(self.ema.average)
-        try:
-            yield
-        finally:
-            self.model.load_state_dict(own)
 
     def _out_of_patience(self) -> bool:
         return 0 < self.recipe.train.patience <= self.epoch - self.best["epoch"]

@@ -1,6 +1,7 @@
 """Optimisers, weight decay and the moving average of the weights."""
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -132,3 +133,21 @@ class MovingAverage:
         torch._foreach_lerp_([self.average[n] for n in averaged], [current[n] for n in averaged], 1 - decay)
         for name in self.average.keys() - self._parameters:
             self.average[name].copy_(current[name])
+
+    @contextlib.contextmanager
+    def in_place(self, model: nn.Module) -> Iterator[None]:
+        """The average in the place of `model`'s own weights, while the block runs."""
+        own = {name: value.clone() for name, value in model.state_dict().items()}
+        model.load_state_dict(self.average)
+        try:
+            yield
+        finally:
+            model.load_state_dict(own)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"average": self.average, "steps": self.steps}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.steps = state["steps"]
+        for name, value in state["average"].items():
+            self.average[name].copy_(value)
