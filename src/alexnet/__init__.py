@@ -15,8 +15,8 @@ if TYPE_CHECKING:  # for editors and type checkers; at run time a name is looked
     from alexnet.errors import InputError
     from alexnet.evaluation.evaluate import evaluate
     from alexnet.evaluation.predict import predict
-    from alexnet.models.catalog import create
     from alexnet.training.loop import train
+    from alexnet.weights.load import create
     from alexnet.weights.store import open
 
 __version__ = "0.1.0"
@@ -25,7 +25,7 @@ __all__ = ["InputError", "__version__", "create", "evaluate", "open", "pictures"
 # `import alexnet` and `alexnet --help` must not wait for torch.
 _HOMES = {
     "InputError": "alexnet.errors",
-    "create": "alexnet.models.catalog",
+    "create": "alexnet.weights.load",
     "evaluate": "alexnet.evaluation.evaluate",
     "open": "alexnet.weights.store",
     "pictures": "alexnet.data.pick",

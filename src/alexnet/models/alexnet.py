@@ -112,6 +112,7 @@ BVLC = caffe(CAFFE_LRN, Pool(3, 2))
 CAFFENET = caffe(Pool(3, 2), CAFFE_LRN)
 TENSORFLOW_AS_PRINTED = caffe(replace(CAFFE_LRN, divide=False), Pool(3, 2))
 TENSORFLOW = caffe(replace(CAFFE_LRN, alpha=2e-5, divide=False), Pool(3, 2))
+KERAS = caffe(Pool(3, 2), PAPER_LRN)
 
 # One weird trick (Krizhevsky 2014, arXiv 1404.5997), as torchvision has it: one GPU, no normalisation -----------------
 

@@ -1,5 +1,7 @@
 """AlexNet on ImageNet: 2012 as written and as run, Caffe's, TensorFlow's, torchvision's."""
 
+from dataclasses import replace
+
 from alexnet.models import alexnet
 from alexnet.models.spec import Figure, Spec
 from alexnet.preprocessing import Preprocessing
@@ -210,6 +212,21 @@ ENTRIES = (
             "TensorFlow does not divide alpha by the window: 1e-4 is five times what the loaded weights want",
             "its variables have no initialiser, so biases too start as Glorot uniform",
         ),
+    ),
+    Spec(
+        name="alexnet-keras",
+        title="AlexNet in Keras 1: CaffeNet's order with the paper's LRN, whose weights are alexnet_weights.h5",
+        family="caffe",
+        year=2015,
+        input=(3, 227, 227),
+        classes=1000,
+        architecture=alexnet.KERAS,
+        init="keras-glorot",
+        preprocessing=replace(_BGR, colours="RGB", mean=(123.68, 116.779, 103.939)),
+        parameters=60_965_224,
+        trainable_parameters=60_965_224,
+        source="https://github.com/heuritech/convnets-keras, convnetskeras/convnets.py and README.md",
+        traps=("alpha 1e-4 is not divided: torch's form of it is 5e-4; its colours are RGB where Caffe's are BGR",),
     ),
     Spec(
         name="alexnet-owt",

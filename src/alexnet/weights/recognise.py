@@ -1,0 +1,85 @@
+"""What a file of weights is, told by its content, and read by the reader of its kind."""
+
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from alexnet.errors import InputError
+from alexnet.files import read_json
+from alexnet.weights import caffe, keras, npy, torchfile
+from alexnet.weights.foreign import Foreign, Source, read
+
+KINDS = (
+    "safetensors, torch's .pth, Keras's .h5 and .keras, Caffe's .caffemodel, or a .npy dict such as bvlc_alexnet.npy"
+)
+
+
+def read_weights(path: Path | str) -> tuple[Foreign, Source]:
+    """The weights in a file of any known kind, or in a run's folder, and the file as it was read.
+
+    Runs no code from the file and writes nothing. InputError when it is of no known kind, damaged, or holds a number
+    that is not finite.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = next((path / name for name in ("best.safetensors", "last.safetensors") if (path / name).is_file()), path)
+    source = read(path)
+    foreign = _reader(source)(source)
+    if not foreign.layers:
+        raise source.wrong("holds no weights")
+    for layer, arrays in foreign.layers.items():
+        for role, array in arrays.items():
+            bad = array.size - np.count_nonzero(np.isfinite(array))
+            if bad:
+                raise source.wrong(f"holds {bad:,} numbers in {layer}.{role} that are not finite")
+    if foreign.kind == "own":
+        foreign.card = _card(path)
+        foreign.prefer = (foreign.card["name"],) if foreign.card else ()
+    return foreign, source
+
+
+def _reader(source: Source) -> Callable[[Source], Foreign]:
+    content = source.content
+    if content.startswith(npy.MAGIC):
+        return npy.read_npy
+    if content.startswith(keras.MAGIC):
+        return keras.read_keras
+    if content.startswith(b"PK\x03\x04"):
+        return _archive(source)
+    if torchfile.is_legacy(content):
+        return torchfile.read_torch
+    if torchfile.is_safetensors(content):
+        return torchfile.read_safetensors
+    if caffe.plausible(content):
+        return caffe.read_caffe
+    raise source.wrong(f"is no file of weights that is known here: {KINDS}")
+
+
+def _archive(source: Source) -> Callable[[Source], Foreign]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(source.content)) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
+        raise source.wrong(f"is a damaged archive ({error})") from None
+    if all(name in names for name in keras.ARCHIVE):
+        return keras.read_keras
+    if any(name.endswith("data.pkl") for name in names):
+        return torchfile.read_torch
+    raise source.wrong(f"is an archive of something else; expected {KINDS}")
+
+
+def _card(path: Path) -> dict[str, object]:
+    """The card of our own weights: X.json beside X.safetensors, or card.json of a run; {} where there is none."""
+    for card in (path.with_suffix(".json"), path.parent / "card.json"):
+        if card.is_file():
+            try:
+                content = read_json(card)
+            except (json.JSONDecodeError, UnicodeDecodeError) as error:
+                raise InputError(f"{str(card)!r} is not JSON: {error}") from None
+            if isinstance(content, dict) and isinstance(content.get("name"), str):
+                return content
+    return {}
