@@ -1,7 +1,7 @@
 """Where a run stands, complete in one file, so that a kill at any moment leaves a state that fits itself."""
 
 import io
-import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +30,12 @@ def load(path: Path) -> dict[str, Any]:
             "delete it and begin anew"
         )
     try:
+        if not zipfile.is_zipfile(path):  # torch would try older formats, and warn about what it finds
+            raise EOFError
         state = torch.load(path, weights_only=True, map_location="cpu")
-    # torch's own reason is left out: it tells how to load a file that is not to be trusted.
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError):
+    except OSError:
+        raise
+    except Exception:  # broken content raises nearly anything; torch's text tells how to load what is not to be trusted
         raise InputError(f"{str(path)!r} is damaged, or was not written by alexnet: it cannot be resumed") from None
     if not isinstance(state, dict) or state.get("version") != VERSION:
         raise InputError(f"{str(path)!r} was written by another version of alexnet and cannot be resumed")

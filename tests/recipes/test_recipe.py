@@ -1,0 +1,127 @@
+"""Recipes: read, checked key by key, written back equal; each shipped one takes real steps."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from alexnet.errors import InputError
+from alexnet.recipes import recipe as recipes
+from alexnet.recipes.recipe import Recipe, load, parse, parse_override, to_toml
+from alexnet.training.loop import Trainer
+from alexnet.training.reporter import Reporter
+from alexnet.training.run import Run
+from alexnet.training.setup import prepare
+
+SHIPPED = recipes.names()
+
+
+def test_the_recipes_of_the_write_ups_are_shipped() -> None:
+    networks = {"alexnet", "slim", "slim-regular", "thinner-2", "thinner-2-as-run", "thinner-4"}
+    assert {"digits", "mnist", "folder", "cifar100-seed", *(f"cifar10-{name}" for name in networks)} <= set(SHIPPED)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_recipe_is_written_back_equal(name: str, tmp_path: Path) -> None:
+    recipe = load(name)
+    assert recipe.name == name
+    assert recipe.title
+    (tmp_path / "copy.toml").write_text(to_toml(recipe), encoding="utf-8")
+    assert load(tmp_path / "copy.toml") == recipe
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_recipe_takes_steps(name: str, tmp_path: Path) -> None:
+    """On made-up pictures and in memory: the largest network has 87 million parameters, and takes one step."""
+    changes = {"data.set": "synthetic", "data.synthetic_pictures": 20, "train.batch_size": 2, "train.epochs": 1}
+    setup = prepare(load(name, changes), None, "cpu")
+    trainer = Trainer(setup, Run(tmp_path), Reporter())
+    images, labels = next(setup.train.batches(torch.arange(2), 2))
+    before = setup.model.state_dict()["conv1.weight"].clone()
+    steps = 1 if setup.summary.parameters > 3e7 else 2
+    for _ in range(steps):
+        trainer.step(images, labels)
+    assert trainer.position == steps
+    assert torch.isfinite(trainer.loss_sum)
+    assert not torch.equal(before, setup.model.state_dict()["conv1.weight"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"train.epohcs": 3}, "unknown recipe key 'train.epohcs'; did you mean train.epochs"),
+        ({"epochs": 3}, "did you mean train.epochs"),
+        ({"nonsense.key": 3}, "unknown recipe key 'nonsense'; choose one of: name, "),
+        ({"train": 3}, "'train' is a table"),
+        ({"train.epochs.more": 3}, "unknown recipe key"),
+        ({"train.epochs": 2.5}, "'train.epochs' takes a whole number, not 2.5"),
+        ({"train.epochs": True}, "takes a whole number, not True"),
+        ({"train.epochs": 0}, "must be at least 1"),
+        ({"train.compile": 1}, "takes true or false, not 1"),
+        ({"train.batch_size": 10**30}, "at most"),
+        ({"optimizer.lr": "fast"}, "'optimizer.lr' takes a number, not 'fast'"),
+        ({"optimizer.lr": 0}, "must be above 0"),
+        ({"optimizer.lr": float("nan")}, "must be above 0"),
+        ({"optimizer.lr": float("inf")}, "must be finite"),
+        ({"optimizer.name": "adm"}, "did you mean adam"),
+        ({"optimizer.momentum": 1.0}, "at most 0.9999"),
+        ({"optimizer.l2_layers": "conv"}, "takes a list"),
+        ({"optimizer.l2_layers": [1]}, "takes a string, not 1"),
+        ({"optimizer.momentum": 0, "optimizer.nesterov": True}, "nesterov needs optimizer.momentum above 0"),
+        ({"schedule.name": "step"}, "needs schedule.milestones"),
+        ({"schedule.milestones": [3, 1]}, "must rise"),
+        ({"schedule.milestones": [-1]}, "at least 0"),
+        ({"schedule.name": "one-cycle", "schedule.warmup": 1}, "warms up by itself"),
+        ({"data.validation": "given"}, "give a fraction such as 0.1, or 'test'"),
+        ({"data.validation": 0.95}, "at most 0.9"),
+        ({"data.fit": "stretch"}, "choose one of: crop, squash"),
+        ({"name": "../up"}, "it names the run's folder"),
+        ({"name": ""}, "it names the run's folder"),
+        ({"published": 1}, "a list of tables"),
+        ({"published": [1]}, "a list of tables"),
+    ],
+)
+def test_the_unknown_and_the_impossible_are_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError) as error:
+        load(Recipe(), changes)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "broken.toml").write_text("train = [", encoding="utf-8")
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
+    for path, said in [("broken.toml", "not TOML"), ("binary.toml", "not UTF-8"), ("none.toml", "no recipe file")]:
+        with pytest.raises(InputError, match=said):
+            load(tmp_path / path)
+    with pytest.raises(InputError, match="did you mean digits"):
+        load("digit")
+
+
+def test_overrides_go_over_a_file_and_over_a_recipe(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text("[train]\nepochs = 7\n", encoding="utf-8")
+    own = load(tmp_path / "own.toml", {"optimizer.lr": 1})
+    assert (own.name, own.train.epochs, own.optimizer.lr) == ("own", 7, 1.0)
+    assert load(own, {"train.epochs": 8}) == parse({"name": "own", "optimizer": {"lr": 1.0}, "train": {"epochs": 8}})
+
+
+def test_set_takes_toml_values_and_bare_words() -> None:
+    assert parse_override("optimizer.lr=1e-3") == ("optimizer.lr", 0.001)
+    assert parse_override("schedule.milestones = [1, 2]") == ("schedule.milestones", [1, 2])
+    assert parse_override("model.init=keras-he") == ("model.init", "keras-he")
+    for wrong in ("optimizer.lr", "=1"):
+        with pytest.raises(InputError, match="key=value"):
+            parse_override(wrong)
+
+
+def test_odd_characters_survive_the_writing(tmp_path: Path) -> None:
+    recipe = load(Recipe(), {"title": 'quotes " \\ tab\t, a\nnewline, \x01 and é'})
+    (tmp_path / "odd.toml").write_text(to_toml(recipe), encoding="utf-8")
+    assert load(tmp_path / "odd.toml") == recipe
+
+
+def test_every_key_says_what_it_means() -> None:
+    rows = recipes.describe()
+    assert [name for name, _, _ in rows] == [name for name, _ in recipes.flat(Recipe())]
+    assert all(about for _, _, about in rows)

@@ -1,0 +1,48 @@
+"""Devices by name, precision by facts, seeds by use."""
+
+import pytest
+import torch
+
+from alexnet import device
+from alexnet.errors import InputError
+
+
+def test_auto_is_a_device_that_is_there() -> None:
+    assert device.choose_device().type in ("cpu", "cuda", "mps")
+    assert device.choose_device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize("name", ["toaster", "cuda:99", "meta", "", "cpu:x"])
+def test_an_unknown_device_is_refused_with_those_that_are_there(name: str) -> None:
+    with pytest.raises(InputError, match="cpu"):
+        device.choose_device(name)
+
+
+def test_precision_is_what_was_asked_for_and_auto_leaves_small_networks_alone() -> None:
+    cpu = torch.device("cpu")
+    assert device.choose_precision("bf16", cpu, 1) == "bf16"
+    assert device.choose_precision("auto", cpu, 1e6) == "fp32"
+    assert device.choose_precision("auto", cpu, 1e9) in ("fp32", "bf16")
+
+
+def test_autocast_multiplies_in_the_precision() -> None:
+    cpu, square = torch.device("cpu"), torch.ones(2, 2)
+    with device.autocast(cpu, "bf16"):
+        assert (square @ square).dtype == torch.bfloat16
+    with device.autocast(cpu, "fp32"):
+        assert (square @ square).dtype == torch.float32
+    with pytest.raises(InputError, match="auto, fp32, bf16"):
+        device.autocast(cpu, "fp8")
+
+
+def test_each_use_of_randomness_has_its_own_seed() -> None:
+    seeds = {device.derive_seed(seed, use, step) for seed in (0, 1) for use in ("a", "b") for step in range(10)}
+    assert len(seeds) == 40
+    assert all(0 <= seed < 2**63 for seed in seeds)
+    assert device.derive_seed(0, "a", 1) == device.derive_seed(0, "a", 1)
+
+
+def test_the_environment_names_versions_and_hardware() -> None:
+    said = device.environment(torch.device("cpu"), "fp32")
+    assert said["torch"] == torch.__version__
+    assert {"alexnet", "python", "numpy", "platform", "cpu", "threads", "device", "precision"} <= said.keys()

@@ -1,0 +1,77 @@
+"""A reader sees the old file or the new one, never half of one."""
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from alexnet import files
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_written_file_replaces_the_old_one_and_leaves_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    files.write_text(path, "old")
+    files.write_text(path, "new ×")
+    assert path.read_text(encoding="utf-8") == "new ×"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_an_error_in_the_block_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    files.write_text(path, "old")
+
+    def interrupted() -> None:
+        with files.atomic(path) as file:
+            file.write(b"half of the n")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "a.json"
+    files.write_json(path, {"old": 1})
+    monkeypatch.setattr(os, call, full)
+    with pytest.raises(OSError, match="No space left"):
+        files.write_json(path, {"new": 2})
+    assert files.read_json(path) == {"old": 1}
+    assert names(tmp_path) == ["a.json"]
+
+
+def test_a_file_has_the_usual_permissions(tmp_path: Path) -> None:
+    files.write_bytes(tmp_path / "a", b"x")
+    (tmp_path / "b").touch()
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
+
+
+def test_json_keeps_letters_readable_and_names_that_are_no_utf8(tmp_path: Path) -> None:
+    odd = os.fsdecode(b"caf\xe9.png")
+    files.write_json(tmp_path / "a.json", ["é", odd])
+    assert "é" in (tmp_path / "a.json").read_text(encoding="utf-8")
+    assert files.read_json(tmp_path / "a.json") == json.loads(json.dumps(["é", odd]))
+
+
+def test_sweep_removes_what_a_killed_write_left_and_nothing_else(tmp_path: Path) -> None:
+    for name in (".state.pt.x1.tmp", "state.pt", ".hidden"):
+        (tmp_path / name).touch()
+    files.sweep(tmp_path)
+    assert names(tmp_path) == [".hidden", "state.pt"]
+
+
+def test_sha256_is_of_the_content(tmp_path: Path) -> None:
+    files.write_bytes(tmp_path / "a", b"abc")
+    # FIPS 180-2, appendix B.1
+    assert files.sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
