@@ -7,12 +7,14 @@ from rich.console import Console
 from rich.table import Table
 
 from alexnet.benchmark.step import StepTimes
+from alexnet.evaluation.doctor import Diagnosis, Trial
 from alexnet.evaluation.evaluate import Figures
 from alexnet.evaluation.predict import Predicted
 from alexnet.models.catalog import CATALOG
 from alexnet.models.summary import Summary
 from alexnet.recipes.recipe import Recipe
 from alexnet.verify import Check
+from alexnet.weights.public import PublicFile
 
 
 def models(outlines: Sequence[Summary]) -> None:
@@ -117,6 +119,38 @@ def step_times(times: StepTimes) -> None:
     )
     _print(table)
     print(f"{times.images_per_second:,.0f} pictures/s")
+
+
+def public_files(files: Sequence[PublicFile]) -> None:
+    table = _table("name", "network", "licence", "checked by", "address")
+    for each in files:
+        checked = f"{each.digest.algorithm} {each.digest.value[:8]}…" if each.digest else "nothing published"
+        table.add_row(each.name, each.model, each.licence or "not stated", checked, each.url)
+    _print(table)
+
+
+def diagnosis(found: Diagnosis) -> None:
+    """The best combinations, and whether the card has the best one."""
+    table = _table("top-1>", "loss>", "colours", "range", "crop", "LRN")
+    shown = list(dict.fromkeys([*found.trials[:8], found.own]))
+    for trial in shown:
+        colours = trial.preprocessing.colours
+        table.add_row(f"{trial.top1:.1%}", f"{trial.loss:.3f}", colours, trial.range, _crop(trial), trial.lrn)
+    print(f"{len(found.trials)} combinations on {found.pictures:,} pictures")
+    _print(table)
+    best = found.best
+    if best.loss > 0.98 * found.own.loss:
+        print("these weights want what their card says")
+    else:
+        print(
+            f"these weights want: {best.preprocessing.colours}, {best.range}, {_crop(best)}, LRN {best.lrn} "
+            f"(top-1 {best.top1:.1%}; as the card says {found.own.top1:.1%})"
+        )
+
+
+def _crop(trial: Trial) -> str:
+    wants = trial.preprocessing
+    return f"{wants.fit} to {wants.resize or min(wants.size)}"
 
 
 def _table(*columns: str) -> Table:

@@ -1,0 +1,94 @@
+"""Verbs that take weights in: import, data, doctor. One verb is one function; heavy imports stand inside it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from alexnet.cli.app import Device, Json, ModelOrRun, app, print_json
+from alexnet.errors import InputError, unknown
+
+_KINDS = ("weights",)
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help=".npy, .caffemodel, .h5, .keras, .pth or .safetensors.")],
+    out: Annotated[Path, typer.Option(help="X.safetensors; its card becomes X.json.")],
+    model: Annotated[str | None, typer.Option(help="The network that it holds; none: found from its shapes.")] = None,
+    classes: Annotated[Path | None, typer.Option(help="A text file with a class name a line.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Read weights of another program and write them as safetensors with a card."""
+    from alexnet.weights.imports import import_weights
+
+    imported = import_weights(file, out, model, _names(classes) if classes else None)
+    card = imported.card
+    if as_json:
+        print_json(card)
+        return
+    origin = card["imported"]
+    print(
+        f"{file}: {card['name']}, {card['parameters']:,} parameters, from {origin['kind']}, SHA-256 {origin['sha256']}"
+    )
+    for ours, theirs in origin["layers"].items():
+        print(f"  {ours:8} ← {theirs}")
+    if imported.missing:
+        print(f"not in the file: {', '.join(imported.missing)}; alexnet train --weights {out} starts them anew")
+    print(f"licence: {card['licence'] or 'not known: ask where the file comes from'}")
+    print(f"written: {out} and {out.with_suffix('.json').name}")
+
+
+@app.command()
+def data(
+    kind: Annotated[str, typer.Argument(help="weights")],
+    name: Annotated[str | None, typer.Argument(help="Which; none: list them.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder; none: $ALEXNET_DATA or ~/.cache/alexnet, weights/.")] = None,
+    trust_first: Annotated[
+        bool, typer.Option("--trust-first", help="Take a file without a published digest, and record its SHA-256.")
+    ] = False,
+) -> None:
+    """Fetch and verify a public file: `alexnet data weights NAME`."""
+    from alexnet.cli import tables
+    from alexnet.cli.progress import bar
+    from alexnet.weights.public import FILES, fetch_public
+
+    if kind not in _KINDS:
+        raise unknown("kind of data", kind, _KINDS)
+    if name is None:
+        tables.public_files(tuple(FILES.values()))
+        return
+    with bar(f"fetching {name}") as progress:
+        path = fetch_public(name, out, trust_first, progress)
+    print(f"{path}\nnext: alexnet import {path} --model {FILES[name].model} --out {name}.safetensors")
+
+
+@app.command()
+def doctor(
+    model: ModelOrRun,
+    data: Annotated[Path, typer.Option("--data", help="Labelled pictures that the model should find easy.")],
+    pictures: Annotated[int, typer.Option(min=1, help="At most so many pictures.")] = 200,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Find out which preprocessing and LRN constants some weights want."""
+    from alexnet.cli import tables
+    from alexnet.cli.progress import bar
+    from alexnet.device import choose_device
+    from alexnet.evaluation.doctor import examine
+    from alexnet.weights.store import open as open_model
+
+    opened = open_model(model, choose_device(device))
+    with bar("trying", quiet=as_json) as progress:
+        diagnosis = examine(opened, data, pictures, progress)
+    if as_json:
+        print_json(diagnosis.to_json())
+    else:
+        tables.diagnosis(diagnosis)
+
+
+def _names(path: Path) -> tuple[str, ...]:
+    try:
+        return tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    except (OSError, UnicodeDecodeError):
+        raise InputError(f"{str(path)!r} is not a readable text file with a class name a line") from None

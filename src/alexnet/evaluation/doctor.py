@@ -1,0 +1,170 @@
+"""Which preprocessing and which LRN constants do some weights want? Tried out on pictures that should be easy.
+
+Weights load all the same under wrong colours, ranges or constants, and are merely worse. The loss on labelled pictures
+tells: each guess is one evaluation. Colours and range go together and are tried together; then the crop; then the
+normalisation's published forms; then colours and range again if something changed.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from alexnet.data.augment import Augmenter
+from alexnet.data.loader import Loader
+from alexnet.data.pictures import PictureSet
+from alexnet.evaluation import evaluate
+from alexnet.evaluation.pictures import pictures_for
+from alexnet.models.layers import LocalResponseNorm
+from alexnet.preprocessing import FITS, Preprocessing
+from alexnet.weights.store import Opened
+
+RANGES: dict[str, tuple[float, tuple[float, ...], tuple[float, ...]]] = {
+    "0 to 1": (1 / 255, (0.0,), (1.0,)),
+    "−1 to 1": (1 / 127.5, (1.0,), (1.0,)),
+    "0 to 1, ImageNet's mean and std": (1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "0 to 255": (1.0, (0.0,), (1.0,)),
+    "0 to 255 less ImageNet's mean": (1.0, (123.0, 117.0, 104.0), (1.0,)),
+}
+"""Scale, mean and std (for RGB) that are in use."""
+
+LRN_FORMS: dict[str, tuple[float, float, bool]] = {
+    "Caffe's (k 1, α 1e-4 divided)": (1e-4, 1.0, True),
+    "the 2012 code's (k 2, α 1e-4 divided)": (1e-4, 2.0, True),
+    "the paper's (k 2, α 1e-4 undivided)": (1e-4, 2.0, False),
+    "TensorFlow's with Caffe's numbers (k 1, α 1e-4 undivided)": (1e-4, 1.0, False),
+}
+"""Alpha, k, and whether alpha is divided by the window's size."""
+
+_OWN = "the card's own"
+_MARGIN = 256 / 224  # the customary room for the crop
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One combination and how well it did."""
+
+    colours: str
+    range: str
+    fit: str
+    lrn: str
+    preprocessing: Preprocessing
+    top1: float
+    loss: float
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    own: Trial
+    """As the card says."""
+    trials: tuple[Trial, ...]
+    """All that were tried, best first."""
+    pictures: int
+
+    @property
+    def best(self) -> Trial:
+        return self.trials[0]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "pictures": self.pictures,
+            "own": dataclasses.asdict(self.own),
+            "trials": [dataclasses.asdict(trial) for trial in self.trials],
+        }
+
+
+def examine(
+    model: Opened, data: Path, most: int = 200, progress: Callable[[int, int], None] | None = None
+) -> Diagnosis:
+    """Tries the combinations on at most `most` of the labelled pictures at `data`, spread over all of them.
+
+    The model is left as it was. Raises InputError as `evaluate` does.
+    """
+    trials = _Trials(model, data, most, progress)
+    own = best = trials.run("own", _OWN, "own", _OWN)
+    colours = ("own", "RGB", "BGR") if model.preprocessing.channels == 3 else ("own",)
+    fits = [f"{fit}, {margin}" for fit in FITS for margin in ("with margin", "whole")]
+    forms = list(LRN_FORMS) if trials.norms else []
+    for _ in range(2):
+        before = best
+        for colour in colours:
+            for each in (_OWN, *RANGES):
+                best = min(best, trials.run(colour, each, best.fit, best.lrn), key=_loss)
+        for fit in fits:
+            best = min(best, trials.run(best.colours, best.range, fit, best.lrn), key=_loss)
+        for form in forms:
+            best = min(best, trials.run(best.colours, best.range, best.fit, form), key=_loss)
+        if (best.fit, best.lrn) == (before.fit, before.lrn):
+            break
+    return Diagnosis(own, tuple(sorted(trials.done.values(), key=_loss)), trials.count)
+
+
+def _loss(trial: Trial) -> float:
+    return trial.loss if np.isfinite(trial.loss) else float("inf")
+
+
+class _Trials:
+    """Runs each combination once."""
+
+    def __init__(self, model: Opened, data: Path, most: int, progress: Callable[[int, int], None] | None):
+        self.model, self.data, self.most, self.progress = model, data, most, progress
+        self.norms = [part for part in model.module.modules() if isinstance(part, LocalResponseNorm)]
+        self.done: dict[tuple[str, str, str, str], Trial] = {}
+        self.count = 0
+        self._loaders: dict[tuple[str, int | None], Loader] = {}
+        self._total = 3 * (1 + len(RANGES)) + 2 * len(FITS) + len(LRN_FORMS) * bool(self.norms)
+
+    def run(self, colours: str, range: str, fit: str, lrn: str) -> Trial:
+        key = (colours, range, fit, lrn)
+        if key not in self.done:
+            preprocessing = self._preprocessing(colours, range, fit)
+            loader = self._loader(preprocessing)
+            with _normalised(self.norms, LRN_FORMS.get(lrn)):
+                figures = evaluate.run(self.model.module, loader, Augmenter(preprocessing), 64).figures
+            self.done[key] = Trial(*key, preprocessing, figures.top1, figures.loss)
+            if self.progress:
+                self.progress(min(len(self.done), self._total), self._total)
+        return self.done[key]
+
+    def _preprocessing(self, colours: str, range: str, fit: str) -> Preprocessing:
+        own = self.model.preprocessing
+        order = own.colours if colours == "own" else colours
+        scale, mean, std = RANGES.get(range, (own.scale, own.mean, own.std))
+        flipped = order == "BGR" if range in RANGES else order != own.colours
+        mean, std = (tuple(reversed(each)) if flipped else each for each in (mean, std))
+        if own.channels == 1:
+            mean, std = ((sum(each) / len(each),) for each in (mean, std))
+        way, _, margin = fit.partition(", ")
+        if fit == "own":
+            way, resize = own.fit, own.resize
+        else:
+            resize = round(min(own.size) * _MARGIN) if margin == "with margin" else None
+        return dataclasses.replace(own, colours=order, scale=scale, mean=mean, std=std, fit=way, resize=resize)
+
+    def _loader(self, preprocessing: Preprocessing) -> Loader:
+        """The pictures as this crop wants them; the same ones every time."""
+        key = (preprocessing.fit, preprocessing.resize)
+        if key not in self._loaders:
+            pictures: PictureSet = pictures_for(dataclasses.replace(self.model, preprocessing=preprocessing), self.data)
+            chosen = np.unique(np.linspace(0, len(pictures) - 1, min(self.most, len(pictures))).astype(np.int64))
+            chosen = pictures.subset(chosen).relabelled(self.model.classes, "model")
+            self.count = len(chosen)
+            self._loaders[key] = Loader(chosen, next(self.model.module.parameters()).device)
+        return self._loaders[key]
+
+
+@contextmanager
+def _normalised(norms: list[LocalResponseNorm], form: tuple[float, float, bool] | None) -> Iterator[None]:
+    """The normalisations with other constants, for a while."""
+    own = [(norm.alpha, norm.k, norm.divide) for norm in norms]
+    try:
+        for norm, constants in zip(norms, own, strict=True):
+            norm.alpha, norm.k, norm.divide = form or constants
+        yield
+    finally:
+        for norm, constants in zip(norms, own, strict=True):
+            norm.alpha, norm.k, norm.divide = constants
