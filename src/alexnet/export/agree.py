@@ -1,0 +1,109 @@
+"""Whether what was exported is still the same network: both run on the same pictures."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from alexnet.data.decode import stored_size
+from alexnet.data.pictures import PictureSet, refitted
+from alexnet.errors import InputError
+from alexnet.evaluation.pictures import pictures_for
+from alexnet.export.served import Served
+from alexnet.weights.store import Opened
+
+BOUND = 1e-4
+"""Largest ‖difference‖ of one picture's probabilities, and of its logits relative to theirs, that counts as equal."""
+
+_COUNT, _BATCH = 64, 16
+_TIE = 1e-6  # two probabilities nearer than this may swap ranks by rounding
+
+Run = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
+"""uint8 N×H×W×C → probabilities N×K, and logits N×K where the exported file gives them."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Pictures at the size that the exported network takes."""
+
+    images: np.ndarray
+    """uint8 N×H×W×C."""
+    origin: str
+    """'real' or 'random'."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What a comparison found; there is none unless it was within bounds."""
+
+    pictures: int
+    origin: str
+    difference: float
+    """Largest Euclidean ‖difference‖ of a picture's probabilities."""
+    logits: float | None
+    """Largest ‖difference‖ / ‖logits‖ of a picture."""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def fitted(model: Opened, pictures: PictureSet) -> PictureSet:
+    """The pictures with the model's classes, channels and stored size. InputError for a class that it never saw."""
+    wants = model.preprocessing
+    size = stored_size(wants.size, wants.resize)
+    return refitted(pictures.relabelled(model.classes, "model"), wants.channels, size, wants.fit)
+
+
+def samples(model: Opened, data: Path | None, count: int = _COUNT) -> Samples:
+    """Up to `count` pictures, spread evenly over `data`, or over the run's test or validation pictures.
+
+    Where the model's own pictures cannot be found, random ones; InputError when `data` cannot be used.
+    """
+    try:
+        pictures = fitted(model, pictures_for(model, data))
+    except InputError:
+        if data is not None:
+            raise
+        wants = model.preprocessing
+        shape = (count, *stored_size(wants.size, wants.resize), wants.channels)
+        return Samples(np.random.default_rng(0).integers(0, 256, shape, np.uint8), "random")
+    return Samples(pictures.batch(spread(len(pictures), count)), "real")
+
+
+def spread(total: int, count: int) -> np.ndarray:
+    """Indices of `count` of `total` things, evenly spread (all of them when they are fewer), int64."""
+    return np.unique(np.linspace(0, total - 1, min(count, total)).astype(np.int64))
+
+
+@torch.inference_mode()
+def agree(model: Opened, run: Run, pictures: Samples) -> Agreement:
+    """Compares `run` with the model in PyTorch, in batches of 1 and of 16. InputError says what differs."""
+    ours = Served(model.module, model.preprocessing).eval()
+    apart, apart_logits = 0.0, None
+    starts = [0, *range(1, len(pictures.images), _BATCH), len(pictures.images)]
+    for start, stop in pairwise(starts):
+        batch = pictures.images[start:stop]
+        expected, expected_logits = (output.numpy() for output in ours(torch.from_numpy(batch)))
+        got, got_logits = run(batch)
+        if not np.isfinite(expected).all():
+            raise InputError("the network's own probabilities are not finite numbers; nothing was written")
+        if got.shape != expected.shape:
+            raise InputError(f"the export gives {got.shape} for {expected.shape}; nothing was written")
+        rows = np.arange(len(batch))
+        lost = expected.max(1) - expected[rows, got.argmax(1)]
+        if not lost.max() <= _TIE:
+            wrong = start + int(lost.argmax())
+            raise InputError(f"the export names another class than PyTorch for picture {wrong}; nothing was written")
+        apart = max(apart, float(np.linalg.norm(got - expected, axis=1).max()))
+        if got_logits is not None:
+            norms = np.linalg.norm(expected_logits, axis=1)
+            relative = np.linalg.norm(got_logits - expected_logits, axis=1) / np.maximum(norms, 1e-30)
+            apart_logits = max(apart_logits or 0.0, float(relative.max()))
+        for what, found in (("probabilities", apart), ("logits", apart_logits or 0.0)):
+            if not found <= BOUND:
+                raise InputError(f"the export's {what} are {found:.1e} off, more than {BOUND:.0e}; nothing was written")
+    return Agreement(len(pictures.images), pictures.origin, apart, apart_logits)

@@ -1,0 +1,230 @@
+"""Every form in which a trained model leaves: what it is called, what it needs, how it is made and checked."""
+
+import contextlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import safetensors.torch
+
+from alexnet.errors import InputError, unknown
+from alexnet.export import card as cards
+from alexnet.export import layouts
+from alexnet.export.agree import Agreement, agree, samples
+from alexnet.export.extras import require
+from alexnet.files import atomic
+from alexnet.weights.store import Opened
+
+if TYPE_CHECKING:
+    from alexnet.export.int8 import Quantised
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to export, and how."""
+
+    model: Opened
+    out: Path
+    data: Path | None = None
+    logits: bool = False
+
+    @property
+    def card(self) -> dict[str, Any]:
+        return cards.public(self.model.card)
+
+    @property
+    def beside(self) -> Path:
+        """Where the JSON goes that accompanies some formats."""
+        return self.out.with_suffix(".json")
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written, and what was found before it was."""
+
+    format: str
+    files: dict[str, int]
+    """Path → bytes."""
+    agreement: Agreement | None = None
+    """Against PyTorch, for formats that can be run here."""
+    quantised: "Quantised | None" = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "format": self.format,
+            "files": self.files,
+            "agreement": self.agreement.to_json() if self.agreement else None,
+            "int8": self.quantised.to_json() if self.quantised else None,
+        }
+
+
+@dataclass(frozen=True)
+class Product:
+    """What a format's maker hands over to be written."""
+
+    files: dict[Path, bytes]
+    agreement: Agreement | None = None
+    quantised: "Quantised | None" = None
+
+
+@dataclass(frozen=True)
+class Format:
+    name: str
+    suffix: str
+    about: str
+    make: Callable[[Request], Product]
+    options: tuple[str, ...] = ()
+    """Which of --data and --logits mean something for it."""
+    extra: str = ""
+    packages: tuple[str, ...] = ()
+    """Import names of what `extra` installs."""
+    beside: bool = False
+    """Whether a JSON file comes with it."""
+
+
+def export(
+    model: Opened, format: str, out: Path | str, *, data: Path | None = None, logits: bool = False, force: bool = False
+) -> Exported:
+    """Writes the model to `out`, once it is found to be the same network; else nothing is written.
+
+    `data`: pictures to check it on (none: the run's own, or random ones); `logits`: these as a second output; `force`:
+    replace what is there. Raises InputError for an unknown format, a wrong suffix, a file in the way, a missing
+    package, a network that cannot be exported so, and an export that differs from the network.
+    """
+    request = Request(model, Path(out), data, logits)
+    kind = _check(request, format, force)
+    product = kind.make(request)
+    with contextlib.ExitStack() as stack:  # all files or none
+        for path, content in product.files.items():
+            file = stack.enter_context(atomic(path))
+            file.write(content)
+            file.flush()  # a full disk says so before the first file gets its name
+    sizes = {str(path): len(content) for path, content in product.files.items()}
+    return Exported(format, sizes, product.agreement, product.quantised)
+
+
+def _check(request: Request, format: str, force: bool) -> Format:
+    """The format, once everything that can be known beforehand is right."""
+    if format not in FORMATS:
+        raise unknown("format", format, FORMATS)
+    kind, out = FORMATS[format], request.out
+    if out.suffix != kind.suffix:
+        raise InputError(f"a file of format {format} ends in {kind.suffix}, unlike {str(out)!r}")
+    for option, given in (("data", request.data is not None), ("logits", request.logits)):
+        if given and option not in kind.options:
+            takers = ", ".join(each.name for each in FORMATS.values() if option in each.options)
+            raise InputError(f"--{option} means nothing for format {format}; it is for: {takers}")
+    if not out.parent.is_dir():
+        raise InputError(f"there is no folder {str(out.parent)!r} to write to")
+    for path in (out, request.beside) if kind.beside else (out,):
+        if path.is_dir():
+            raise InputError(f"{str(path)!r} is a folder; choose a file")
+        if path.exists() and not force:
+            raise InputError(f"{str(path)!r} exists; add --force to replace it, or choose another file")
+    require(f"format {format}", kind.extra, kind.packages)
+    return kind
+
+
+def _onnx(request: Request) -> Product:
+    graph, agreement = _graph(request)
+    return Product({request.out: graph}, agreement)
+
+
+def _graph(request: Request) -> tuple[bytes, Agreement]:
+    """An ONNX file's content that does what the model does."""
+    from alexnet.export import onnx_graph
+
+    graph = onnx_graph.build(request.model, request.card)
+    pictures = samples(request.model, request.data)
+    agreement = agree(request.model, onnx_graph.Session(graph.SerializeToString()), pictures)
+    if not request.logits:
+        onnx_graph.drop_logits(graph)
+    content = graph.SerializeToString()
+    session = onnx_graph.Session(content)
+    agree(request.model, session, pictures)
+    if session.names() != onnx_graph.spelled(request.model.classes):
+        raise InputError("the export's class names are not the model's; nothing was written")
+    return content, agreement
+
+
+def _int8(request: Request) -> Product:
+    from alexnet.export import int8
+
+    calibration, measured = int8.pictures(request.model, request.data)
+    exact, agreement = _graph(request)
+    content = int8.quantise(exact, calibration)
+    return Product({request.out: content}, agreement, int8.measure(exact, content, measured, len(calibration)))
+
+
+def _torch(request: Request) -> Product:
+    from alexnet.export import torch_program
+
+    content = torch_program.build(request.model, request.card, request.logits)
+    pictures = samples(request.model, request.data)
+    return Product({request.out: content}, agree(request.model, torch_program.Program(content), pictures))
+
+
+def _safetensors(request: Request) -> Product:
+    state = {name: value.contiguous() for name, value in request.model.module.state_dict().items()}
+    return Product({request.out: safetensors.torch.save(state), request.beside: _json(request.card)})
+
+
+def _keras(request: Request) -> Product:
+    if request.out.name.endswith(".weights.h5"):
+        raise InputError("Keras reads a .weights.h5 by another layout; choose a name like alexnet.h5")
+    return Product({request.out: layouts.keras(request.model)})
+
+
+def _torchvision(request: Request) -> Product:
+    return Product({request.out: layouts.torchvision(request.model)})
+
+
+def _card(request: Request) -> Product:
+    text, content = cards.build(request.model, request.data, request.beside.name)
+    return Product({request.out: text.encode("utf-8", "backslashreplace"), request.beside: _json(content)})
+
+
+def _json(content: Any) -> bytes:
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+
+
+_RUNTIME = ("onnx", "onnxscript", "onnxruntime")
+
+FORMATS = {
+    each.name: each
+    for each in (
+        Format(
+            "onnx",
+            ".onnx",
+            "ONNX: uint8 pictures in, probabilities and names out",
+            _onnx,
+            ("data", "logits"),
+            "onnx",
+            _RUNTIME,
+        ),
+        Format(
+            "int8",
+            ".onnx",
+            "the same with int8 weights, for ONNX Runtime; says what it gains and loses",
+            _int8,
+            ("data", "logits"),
+            "onnx",
+            _RUNTIME,
+        ),
+        Format(
+            "torch",
+            ".pt2",
+            "a torch.export program: uint8 pictures in, probabilities out",
+            _torch,
+            ("data", "logits"),
+        ),
+        Format(
+            "safetensors", ".safetensors", "weights, with their card as .json beside them", _safetensors, beside=True
+        ),
+        Format("torchvision", ".pth", "a state dict for torchvision's alexnet", _torchvision),
+        Format("keras", ".h5", "weights for a Keras network, by layer name", _keras, extra="keras", packages=("h5py",)),
+        Format("card", ".md", "a model card, and the same as .json beside it", _card, ("data",), beside=True),
+    )
+}

@@ -1,0 +1,136 @@
+"""Eight-bit integers: ONNX Runtime's static quantisation, and what it costs and gains."""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from alexnet.data.pictures import PictureSet
+from alexnet.errors import InputError
+from alexnet.evaluation.pictures import pictures_for
+from alexnet.export.agree import fitted, spread
+from alexnet.export.onnx_graph import Session
+from alexnet.weights.store import Opened
+
+CALIBRATION = 256
+"""Pictures from which the activations' ranges are taken."""
+_BATCH = 16
+_ROUNDS = 10
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """The int8 network against the float32 one, both in ONNX Runtime on this machine."""
+
+    float_bytes: int
+    int8_bytes: int
+    float_ms: float
+    """Median time of a batch."""
+    int8_ms: float
+    speed: float
+    """Median of the ratios float / int8 of batches timed in turn (A B A B …); above 1 is faster."""
+    batch: int
+    rounds: int
+    calibrated_on: int
+    measured_on: int
+    float_top1: float
+    int8_top1: float
+
+    @property
+    def lost(self) -> float:
+        """Top-1 accuracy lost, as a fraction; below 0 is gained."""
+        return self.float_top1 - self.int8_top1
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "lost": self.lost}
+
+
+def pictures(model: Opened, data: Path | None) -> tuple[np.ndarray, PictureSet]:
+    """Pictures to calibrate on (uint8 N×H×W×C) and labelled ones to measure on; no picture is both.
+
+    A run's own: training pictures, and the test or validation split. Of `data`: every other picture, up to
+    CALIBRATION, and the rest. InputError where there are none: an accuracy that cannot be measured is not exported.
+    """
+    try:
+        measured = fitted(model, pictures_for(model, data))
+        if data is None:
+            training = fitted(model, pictures_for(model, None, "train"))
+            return training.batch(spread(len(training), CALIBRATION)), measured
+    except InputError as error:
+        raise InputError(f"int8 needs labelled pictures to calibrate on and to measure: {error}") from None
+    if len(measured) < 2:
+        raise InputError("int8 needs at least two labelled pictures: to calibrate on, and to measure")
+    first = np.arange(0, len(measured), 2)
+    chosen = first[spread(len(first), CALIBRATION)]
+    return measured.batch(chosen), measured.subset(np.setdiff1d(np.arange(len(measured)), chosen))
+
+
+def quantise(exact: bytes, calibration: np.ndarray) -> bytes:
+    """An ONNX graph with int8 weights per channel and uint8 activations around convolutions, fully-connected and pools.
+
+    Weights use 7 of 8 bits: without VNNI, x86 adds pairs of products in 16 bits, which 8 would overflow.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        source, prepared, result = (Path(folder) / name for name in ("float.onnx", "prepared.onnx", "int8.onnx"))
+        source.write_bytes(exact)
+        quant_pre_process(source, prepared, skip_symbolic_shape=True)
+        quantize_static(
+            prepared,
+            result,
+            _Reader(calibration),
+            op_types_to_quantize=["Conv", "Gemm", "MaxPool"],
+            per_channel=True,
+            reduce_range=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
+        return result.read_bytes()
+
+
+def measure(exact: bytes, quantised: bytes, pictures: PictureSet, calibrated_on: int) -> Quantised:
+    """Times both networks in turn and counts how often each is right."""
+    sessions = (Session(exact), Session(quantised))
+    right = [0, 0]
+    for batch in np.array_split(np.arange(len(pictures)), -(-len(pictures) // _BATCH)):
+        images = pictures.batch(batch)
+        for which, session in enumerate(sessions):
+            right[which] += int((session(images)[0].argmax(1) == pictures.labels[batch]).sum())
+    timed = pictures.batch(np.arange(_BATCH) % len(pictures))
+    times: list[list[float]] = [[], []]
+    for _ in range(_ROUNDS):
+        for which, session in enumerate(sessions):
+            start = time.perf_counter()
+            session(timed)
+            times[which].append(1e3 * (time.perf_counter() - start))
+    return Quantised(
+        float_bytes=len(exact),
+        int8_bytes=len(quantised),
+        float_ms=statistics.median(times[0]),
+        int8_ms=statistics.median(times[1]),
+        speed=statistics.median(a / b for a, b in zip(*times, strict=True)),
+        batch=_BATCH,
+        rounds=_ROUNDS,
+        calibrated_on=calibrated_on,
+        measured_on=len(pictures),
+        float_top1=right[0] / len(pictures),
+        int8_top1=right[1] / len(pictures),
+    )
+
+
+class _Reader(CalibrationDataReader):
+    """Hands the calibration pictures over in batches."""
+
+    def __init__(self, images: np.ndarray):
+        self._batches: Iterator[np.ndarray] = iter(np.array_split(images, -(-len(images) // _BATCH)))
+
+    def get_next(self) -> dict[str, np.ndarray]:
+        """The next batch; empty at the end."""
+        batch = next(self._batches, None)
+        return {} if batch is None else {"pictures": batch}

@@ -1,0 +1,43 @@
+"""A torch.export program: one .pt2 file that PyTorch runs without this package."""
+
+import io
+import json
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+
+from alexnet.export.served import BATCH, Served, example
+from alexnet.weights.store import Opened
+
+
+def build(model: Opened, card: dict[str, Any], logits: bool) -> bytes:
+    """The program of `Served` with any number of pictures; the card goes along as the extra file 'card.json'."""
+    served = Served(model.module, model.preprocessing, logits).eval()
+    content = io.BytesIO()
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # torch.export's own use of what torch has deprecated
+        program = torch.export.export(served, (example(model.preprocessing),), dynamic_shapes=BATCH)
+        for node in program.graph.nodes:
+            node.meta.pop("stack_trace", None)  # paths of this machine
+        torch.export.save(program, content, extra_files={"card.json": json.dumps(card)})
+    return content.getvalue()
+
+
+class Program:
+    """The content of a .pt2 file, ready to run."""
+
+    def __init__(self, content: bytes):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self._module = torch.export.load(io.BytesIO(content)).module()
+
+    def __call__(self, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Probabilities, and logits if the program gives them."""
+        with torch.no_grad():
+            found = self._module(torch.from_numpy(pictures))
+        if isinstance(found, torch.Tensor):
+            return found.numpy(), None
+        probabilities, logits = found
+        return probabilities.numpy(), logits.numpy()
