@@ -18,7 +18,7 @@ _DISK = {
 
 def main() -> None:
     """Runs one verb. Exit codes: 0 done, 2 the user's input is wrong, 1 a fault, 130 interrupted (state saved)."""
-    from alexnet.cli import learn, look  # noqa: F401 - their verbs join the app
+    from alexnet.cli import exchange, export, learn, look  # noqa: F401 - their verbs join the app
     from alexnet.cli.app import app
     from alexnet.errors import InputError
 

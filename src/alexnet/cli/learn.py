@@ -16,6 +16,9 @@ def train(
     out: Annotated[Path | None, typer.Option(help="The run's folder; none: runs/RECIPE.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs, in place of the recipe's.")] = None,
     set_: SetOption = None,
+    weights: Annotated[Path | None, typer.Option(help="Begin with these weights: any known file, or a run.")] = None,
+    skip: Annotated[list[str] | None, typer.Option(help="A layer of --weights to start anew, as fc8.")] = None,
+    freeze: Annotated[list[str] | None, typer.Option(help="Layers that do not learn, as conv1..conv5.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     device: Device = "auto",
     stop_after: Annotated[int | None, typer.Option(min=1, help="Stop after so many epochs, as Ctrl-C would.")] = None,
@@ -28,6 +31,8 @@ def train(
     from alexnet.training.loop import train as run_training
 
     changes = dict(parse_override(text) for text in set_ or [])
+    given = {"weights": str(weights.absolute()) if weights else None, "skip": skip, "freeze": freeze}
+    changes |= {f"model.{name}": value for name, value in given.items() if value}
     reporter = terminal()
     try:
         run_training(

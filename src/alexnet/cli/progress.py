@@ -39,6 +39,8 @@ class PlainReporter(Reporter):
             f"{facts['test']:,} to test, {facts['classes']} classes\n"
             f"{facts['epochs']} epochs on {facts['device']} in {facts['precision']}; everything goes to {run.path}"
         )
+        if facts["start"]:
+            self.say(facts["start"])
         if facts["validation_is_test"]:
             self.say("as published, validation is the test split: it chooses nothing, the last epoch's weights count")
         if facts["skipped"]:

@@ -36,6 +36,9 @@ class Model:
     name: str = key("alexnet-digits", "a network of `alexnet models`")
     init: str | None = key(None, "initialisation; none given: the network's own")
     dropout: float | None = key(None, "rate of every dropout layer; none given: the network's own", low=0, high=0.95)
+    weights: str | None = key(None, "weights to begin with: a file of any known kind, or a run's folder")
+    skip: tuple[str, ...] = key((), "layers of `weights` that are left out and start anew, as in ['fc8']")
+    freeze: tuple[str, ...] = key((), "layers that do not learn, by name or range, as in ['conv1..conv5']")
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ class Optimizer:
     eps: float = key(1e-8, "adam, adamw and adadelta (Keras: 1e-7)", above=0)
     weight_decay: float = key(0.0, "on weights only: never on biases and norms", low=0)
     l2: float = key(0.0, "Keras-style: adds l2 · Σw² to the loss (gradient 2 · l2 · w)", low=0)
+    layer_lr: tuple[str, ...] = key((), "factors on `lr` by layer or range, as in ['fc8=10', 'conv1..conv5=0.1']")
     l2_layers: tuple[str, ...] = key((), "layers that carry it, by name or prefix ('conv'); empty: all weights")
 
 
@@ -92,6 +96,7 @@ class Schedule:
     milestones: tuple[float, ...] = key((), "step: epochs after which the rate is multiplied by `factor`", low=0)
     factor: float = key(0.1, "step", above=0, high=1)
     final: float = key(0.0, "cosine and one-cycle: last rate as a fraction of `lr`", low=0, high=1)
+    unfreeze: tuple[float, ...] = key((), "epochs at which the last layer that is still frozen begins to learn", low=0)
     peak: float = key(0.3, "one-cycle: where in the run the rate peaks", low=0.01, high=0.99)
 
 
@@ -170,8 +175,16 @@ def parse(content: Mapping[str, Any]) -> Recipe:
         raise InputError(f"data.validation is {recipe.data.validation!r}; give a fraction such as 0.1, or 'test'")
     if recipe.optimizer.nesterov and not recipe.optimizer.momentum:
         raise InputError("optimizer.nesterov needs optimizer.momentum above 0")
-    if list(recipe.schedule.milestones) != sorted(recipe.schedule.milestones):
-        raise InputError("schedule.milestones must rise")
+    for name in ("milestones", "unfreeze"):
+        if list(getattr(recipe.schedule, name)) != sorted(getattr(recipe.schedule, name)):
+            raise InputError(f"schedule.{name} must rise")
+    if recipe.model.skip and recipe.model.weights is None:
+        raise InputError("model.skip leaves out layers of model.weights, and none are given")
+    if recipe.schedule.unfreeze and not recipe.model.freeze:
+        raise InputError("schedule.unfreeze needs model.freeze, the layers that stand still at first")
+    for text in recipe.optimizer.layer_lr:
+        if not re.fullmatch(r"[^=]+=(\d+\.?\d*|\.\d+)(e-?\d+)?", text):
+            raise InputError(f"optimizer.layer_lr takes layer=factor such as 'fc8=10', not {text!r}")
     if recipe.schedule.name == "one-cycle" and recipe.schedule.warmup:
         raise InputError("schedule 'one-cycle' warms up by itself, until schedule.peak; leave schedule.warmup at 0")
     if recipe.schedule.name == "step" and not recipe.schedule.milestones:

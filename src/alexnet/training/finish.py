@@ -61,6 +61,7 @@ def write_card(
         "classes": list(setup.classes),
         "input": list(setup.spec.input),
         "init": setup.init,
+        "weights": setup.loaded.to_json() if setup.loaded else None,
         "preprocessing": setup.preprocessing.to_json(),
         "lrn": store.lrn_constants(setup.model),
         "parameters": setup.summary.parameters,

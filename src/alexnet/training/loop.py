@@ -21,6 +21,7 @@ from alexnet.insight.dead import dead_fractions
 from alexnet.recipes import recipe as recipes
 from alexnet.recipes.recipe import Recipe
 from alexnet.training import checkpoint, finish, optim, schedule
+from alexnet.training.finetune import Freezing, anchored
 from alexnet.training.interrupts import Interrupted, Interrupts
 from alexnet.training.log import Log
 from alexnet.training.reporter import Reporter
@@ -70,7 +71,7 @@ def train(
         sweep(run.path)
         write_recipe(run, recipe)
     else:
-        recipe = recipes.load(recipe or _recipe_for(data), changes)
+        recipe = anchored(recipes.load(recipe or _recipe_for(data), changes))
         check_free(out)
         setup = prepare(recipe, data, device, reporter.scanning)
         trainer = Trainer(setup, begin(recipe, out), reporter)
@@ -100,6 +101,7 @@ class Trainer:
         )
         self.optimizer = optim.build(self.recipe.optimizer, self.model)
         self.l2 = optim.L2(self.recipe.optimizer, self.model)
+        self.freezing = Freezing(self.recipe, self.model)
         self.ema = optim.MovingAverage(self.model, self.recipe.train.ema) if self.recipe.train.ema else None
         self.augmenter = Augmenter(setup.preprocessing, **setup.augmentation)
         self.watch = Watch(
@@ -140,7 +142,7 @@ class Trainer:
 
     def train_epoch(self, asked: Callable[[], bool]) -> None:
         """The rest of this epoch's steps. Every picture once, in an order that the seed and the epoch decide."""
-        self.model.train()
+        self.freezing.train(self.epoch)
         order = torch.randperm(len(self.setup.train.pictures), generator=self._generator("order", self.epoch))
         size = self.recipe.train.batch_size
         for images, labels in self.setup.train.batches(order, size, first=self.position):
@@ -155,7 +157,7 @@ class Trainer:
         settings = self.recipe.train
         rate = self.learning_rate()
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["scale"]
         # Dropout draws from torch's global generator, augmentation from its own; both start anew at each step.
         torch.manual_seed(derive_seed(settings.seed, "dropout", self.epoch, self.position))
         inputs = self.augmenter.train(images, self._generator("augment", self.epoch, self.position))

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from alexnet.errors import unknown
 from alexnet.recipes.recipe import Optimizer
+from alexnet.training.finetune import factors
 
 
 class VelocitySGD(torch.optim.Optimizer):
@@ -70,11 +71,22 @@ def decays(parameter: Tensor) -> bool:
 
 
 def build(settings: Optimizer, model: nn.Module) -> torch.optim.Optimizer:
-    """The recipe's optimiser over `model`, with two groups: what decays and what does not."""
-    named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    """The recipe's optimiser over `model`, in groups by what decays and by learning rate: `lr` times `scale`.
+
+    Frozen layers are in it too, for when they begin to learn: what has no gradient is left alone.
+    """
+    named = list(model.named_parameters())
+    scales = factors(settings.layer_lr, model)
+    of = {name: scales.get(name.split(".")[0], 1.0) for name, _ in named}
     groups = [
-        {"params": [p for _, p in named if decays(p)], "weight_decay": settings.weight_decay},
-        {"params": [p for _, p in named if not decays(p)], "weight_decay": 0.0},
+        {
+            "params": [p for name, p in named if decays(p) == decaying and of[name] == scale],
+            "weight_decay": settings.weight_decay if decaying else 0.0,
+            "lr": settings.lr * scale,
+            "scale": scale,
+        }
+        for scale in dict.fromkeys([1.0, *of.values()])
+        for decaying in (True, False)
     ]
     groups = [group for group in groups if group["params"]]
     fused = all(p.device.type in ("cpu", "cuda") for _, p in named)
@@ -106,9 +118,10 @@ class L2:
 
     def __call__(self) -> Tensor | float:
         """The penalty as a scalar, to be added to the loss."""
-        if not self.weights:
+        learning = [w for w in self.weights if w.requires_grad]  # frozen ones would only cost time
+        if not learning:
             return 0.0
-        return self.factor * torch.stack([w.square().sum() for w in self.weights]).sum()
+        return self.factor * torch.stack([w.square().sum() for w in learning]).sum()
 
 
 class MovingAverage:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from alexnet.data.loader import Loader
 from alexnet.data.pictures import PictureSet
@@ -19,10 +19,12 @@ from alexnet.errors import InputError
 from alexnet.files import write_json, write_text
 from alexnet.insight import plots
 from alexnet.models import catalog
+from alexnet.models.network import Network
 from alexnet.models.summary import Summary, summarise
 from alexnet.preprocessing import Preprocessing
 from alexnet.recipes.recipe import Augment, Recipe
 from alexnet.training.run import Run
+from alexnet.weights.load import Loaded, load_into
 
 _STATISTICS_PICTURES = 10_000  # enough for a mean to three digits; a streamed set need not be decoded whole for it
 
@@ -37,7 +39,7 @@ class Setup:
     device: torch.device
     precision: str
     splits: Splits
-    model: nn.Module
+    model: Network
     spec: catalog.Spec
     summary: Summary
     preprocessing: Preprocessing
@@ -47,6 +49,8 @@ class Setup:
     validation_is_test: bool
     fingerprint: str
     class_weights: Tensor | None
+    loaded: Loaded | None
+    """The weights that the run begins with; None: initial values only."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -82,6 +86,7 @@ class Setup:
             "device": str(self.device),
             "precision": self.precision,
             "epochs": self.recipe.train.epochs,
+            "start": self.loaded.told or f"begins with {self.loaded.path}" if self.loaded else "",
         }
 
     def write_samples(self, run: Run) -> None:
@@ -133,6 +138,9 @@ def prepare(
     model = catalog.create(
         spec.name, classes=len(pictures.classes), init=recipe.model.init, dropout=recipe.model.dropout
     )
+    loaded = load_into(model, recipe.model.weights, recipe.model.skip) if recipe.model.weights else None
+    base = loaded.preprocessing if loaded and loaded.preprocessing else spec.preprocessing
+    base = replace(base, size=spec.preprocessing.size, fit=recipe.data.fit, resize=resize)
     summary = summarise(model)
     model.to(device)
     if recipe.train.channels_last:
@@ -149,13 +157,14 @@ def prepare(
         model=model,
         spec=spec,
         summary=summary,
-        preprocessing=_preprocessing(recipe, replace(spec.preprocessing, fit=recipe.data.fit, resize=resize), pictures),
+        preprocessing=_preprocessing(recipe, base, pictures),
         train=Loader(pictures, device),
         validation=Loader(splits.validation, device),
         test=splits.test,
         validation_is_test=splits.validation_is_test,
         fingerprint=_fingerprint(splits),
         class_weights=_class_weights(pictures).to(device) if recipe.train.class_weights else None,
+        loaded=loaded,
     )
 
 

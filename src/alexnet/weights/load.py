@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -34,6 +35,15 @@ class Loaded:
     """What the weights' card says; None: the file has none."""
     remark: str | None
     """What the file says that the network is not."""
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "file": self.path.name,
+            "kind": self.kind,
+            "sha256": self.sha256,
+            "missing": list(self.missing),
+            "skipped": list(self.skipped),
+        }
 
     @property
     def told(self) -> str:

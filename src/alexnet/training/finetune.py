@@ -1,0 +1,70 @@
+"""Fine-tuning: which layers stand still and until when, and how fast each of the others learns."""
+
+import dataclasses
+from pathlib import Path
+
+from torch import nn
+
+from alexnet.errors import InputError
+from alexnet.models.network import Network
+from alexnet.recipes.recipe import Recipe
+from alexnet.weights.mapping import select, weighted
+
+
+class Freezing:
+    """Frozen layers get no gradient and keep their running statistics; below the lowest layer that learns, the
+    backward pass does nothing at all.
+
+    `schedule.unfreeze` lets them go again from the last to the first (Howard and Ruder 2018, arXiv 1801.06146): at each
+    of its epochs the last frozen convolution or dense layer, with what belongs to it. What is frozen is a function of
+    the epoch alone, so that a resumed run freezes the same.
+    """
+
+    def __init__(self, recipe: Recipe, network: Network):
+        self.network = network
+        own = {name.split(".")[0] for name in weighted(network)}
+        self.layers = [layer for layer in select(network, recipe.model.freeze) if layer in own]
+        self.unfreeze = recipe.schedule.unfreeze
+        if own and own == set(self.layers):
+            raise InputError(f"model.freeze leaves {network.spec.name} nothing to learn; leave out its last layer")
+
+    def frozen(self, epoch: int) -> list[str]:
+        """The layers that stand still in this epoch (0: the first)."""
+        left = list(self.layers)
+        for _ in range(sum(epoch >= at for at in self.unfreeze)):
+            while left:
+                if not left.pop().startswith("bn"):  # a BatchNorm goes with the layer before it
+                    break
+        return left
+
+    def train(self, epoch: int) -> None:
+        """Puts the network into training mode, all but what is frozen."""
+        self.network.train()
+        frozen = self.frozen(epoch)
+        for name, layer in self.network.named_children():
+            layer.requires_grad_(name not in frozen)
+            if name in frozen:
+                layer.eval()
+
+
+def factors(settings: tuple[str, ...], network: nn.Module) -> dict[str, float]:
+    """Layer → what its learning rate is multiplied by, from `optimizer.layer_lr`; layers that are not named learn at 1.
+
+    Later entries win. Raises InputError for a layer that the network does not have.
+    """
+    if not settings:
+        return {}
+    assert isinstance(network, Network)
+    found: dict[str, float] = {}
+    for text in settings:
+        layers, _, factor = text.rpartition("=")
+        found |= dict.fromkeys(select(network, [layers]), float(factor))
+    return found
+
+
+def anchored(recipe: Recipe) -> Recipe:
+    """The recipe with an absolute path to its weights, so that the run can be resumed from another folder."""
+    if recipe.model.weights is None:
+        return recipe
+    model = dataclasses.replace(recipe.model, weights=str(Path(recipe.model.weights).expanduser().absolute()))
+    return dataclasses.replace(recipe, model=model)
