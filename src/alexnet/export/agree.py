@@ -83,27 +83,26 @@ def spread(total: int, count: int) -> np.ndarray:
 def agree(model: Opened, run: Run, pictures: Samples) -> Agreement:
     """Compares `run` with the model in PyTorch, in batches of 1 and of 16. InputError says what differs."""
     ours = Served(model.module, model.preprocessing).eval()
-    apart, apart_logits = 0.0, None
+    apart: dict[str, list[float]] = {"probabilities": [], "logits": []}
     starts = [0, *range(1, len(pictures.images), _BATCH), len(pictures.images)]
     for start, stop in pairwise(starts):
         batch = pictures.images[start:stop]
         expected, expected_logits = (output.numpy() for output in ours(torch.from_numpy(batch)))
-        got, got_logits = run(batch)
         if not np.isfinite(expected).all():
             raise InputError("the network's own probabilities are not finite numbers; nothing was written")
+        got, got_logits = run(batch)
         if got.shape != expected.shape:
             raise InputError(f"the export gives {got.shape} for {expected.shape}; nothing was written")
-        rows = np.arange(len(batch))
-        lost = expected.max(1) - expected[rows, got.argmax(1)]
-        if not lost.max() <= _TIE:
+        lost = expected.max(1) - expected[np.arange(len(batch)), got.argmax(1)]
+        if lost.max() > _TIE:
             wrong = start + int(lost.argmax())
             raise InputError(f"the export names another class than PyTorch for picture {wrong}; nothing was written")
-        apart = max(apart, float(np.linalg.norm(got - expected, axis=1).max()))
+        apart["probabilities"] += np.linalg.norm(got - expected, axis=1).tolist()
         if got_logits is not None:
-            norms = np.linalg.norm(expected_logits, axis=1)
-            relative = np.linalg.norm(got_logits - expected_logits, axis=1) / np.maximum(norms, 1e-30)
-            apart_logits = max(apart_logits or 0.0, float(relative.max()))
-        for what, found in (("probabilities", apart), ("logits", apart_logits or 0.0)):
-            if not found <= BOUND:
-                raise InputError(f"the export's {what} are {found:.1e} off, more than {BOUND:.0e}; nothing was written")
-    return Agreement(len(pictures.images), pictures.origin, apart, apart_logits)
+            norms = np.maximum(np.linalg.norm(expected_logits, axis=1), 1e-30)
+            apart["logits"] += (np.linalg.norm(got_logits - expected_logits, axis=1) / norms).tolist()
+    worst = {what: float(np.max(found)) for what, found in apart.items() if found}  # a NaN stays one
+    for what, found in worst.items():
+        if not found <= BOUND:
+            raise InputError(f"the export's {what} are {found:.1e} off, more than {BOUND:.0e}; nothing was written")
+    return Agreement(len(pictures.images), pictures.origin, worst["probabilities"], worst.get("logits"))

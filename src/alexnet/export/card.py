@@ -1,6 +1,7 @@
 """The model card: what a model is, was trained on, can do and cannot, in the form that model hubs read."""
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,8 +83,11 @@ def build(model: Opened, data: Path | None, beside: str) -> tuple[str, dict[str,
 
 
 def _recipe(path: Path) -> str | None:
+    """The run's recipe; of the weights that it began with, the file's name without its folder."""
     file = path / "recipe.toml"
-    return file.read_text(encoding="utf-8") if file.is_file() else None
+    if not file.is_file():
+        return None
+    return re.sub(r'(?m)^(weights = ").*/', r"\1", file.read_text(encoding="utf-8"))
 
 
 def _markdown(content: dict[str, Any], beside: str) -> str:
@@ -215,11 +219,8 @@ def _classes(rows: list[dict[str, Any]], beside: str) -> str:
     shown = rows if len(rows) <= _ROWS else found[:_ROWS]
     lines = ["| class | precision | recall | pictures |", "| --- | --- | --- | --- |"]
     for row in shown:
-        lines.append(
-            f"| {row['name']} | {_share(row['precision'])} | {_share(row['recall'])} | {row['pictures']} |".replace(
-                "\n", " "
-            )
-        )
+        name = " ".join(row["name"].replace("|", "\\|").split())
+        lines.append(f"| {name} | {_share(row['precision'])} | {_share(row['recall'])} | {row['pictures']} |")
     if len(shown) < len(rows):
         lines.append(f"\nThe {len(shown)} classes with the lowest recall; {beside} has all {len(rows)}.")
     return "\n".join(lines)
