@@ -1,24 +1,26 @@
 """What the verbs print for people: tables with rich, plain when the output is a pipe."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
-from alexnet.benchmark.step import StepTimes
-from alexnet.evaluation.doctor import Diagnosis, Trial
-from alexnet.evaluation.evaluate import Figures
-from alexnet.evaluation.predict import Predicted
-from alexnet.models.catalog import CATALOG
-from alexnet.models.summary import Summary
-from alexnet.recipes.recipe import Recipe
-from alexnet.verify import Check
-from alexnet.weights.public import PublicFile
+if TYPE_CHECKING:  # the tables that need no torch should not wait for it
+    from alexnet.benchmark.step import StepTimes
+    from alexnet.evaluation.doctor import Diagnosis, Trial
+    from alexnet.evaluation.evaluate import Figures
+    from alexnet.evaluation.predict import Predicted
+    from alexnet.models.summary import Summary
+    from alexnet.recipes.recipe import Recipe
+    from alexnet.verify import Check
+    from alexnet.weights.public import PublicFile
 
 
-def models(outlines: Sequence[Summary]) -> None:
+def models(outlines: "Sequence[Summary]") -> None:
     """The catalog, one network a line."""
+    from alexnet.models.catalog import CATALOG
+
     table = _table("network", "parameters>", "MFLOPs>", "input>", "year>", "what it is")
     for outline in outlines:
         spec = CATALOG[outline.name]
@@ -33,8 +35,10 @@ def models(outlines: Sequence[Summary]) -> None:
     _print(table)
 
 
-def summary(described: Summary) -> None:
+def summary(described: "Summary") -> None:
     """A table like Keras's, with costs."""
+    from alexnet.models.catalog import CATALOG
+
     spec = CATALOG[described.name]
     table = _table("layer", "output>", "parameters>", "FLOPs>", "activations>")
     for layer in described.layers:
@@ -58,7 +62,7 @@ def summary(described: Summary) -> None:
         print(f"note: {trap}")
 
 
-def recipes(loaded: Sequence[Recipe]) -> None:
+def recipes(loaded: "Sequence[Recipe]") -> None:
     table = _table("recipe", "network", "pictures", "epochs>", "what it is for")
     for recipe in loaded:
         table.add_row(recipe.name, recipe.model.name, recipe.data.set, str(recipe.train.epochs), recipe.title)
@@ -72,21 +76,21 @@ def recipe_keys(rows: Sequence[tuple[str, Any, str]]) -> None:
     _print(table)
 
 
-def figures(measured: Figures) -> None:
+def figures(measured: "Figures") -> None:
     print(
         f"top-1 {measured.top1:.2%}   top-5 {measured.top5:.2%}   loss {measured.loss:.4f}   "
         f"{measured.count:,} pictures"
     )
 
 
-def predictions(predicted: Sequence[Predicted]) -> None:
+def predictions(predicted: "Sequence[Predicted]") -> None:
     for one in predicted:
         print(one.path)
         for each in one.predictions:
             print(f"  {each.probability:7.2%}  {each.name}")
 
 
-def check_line(failures: bool) -> Callable[[Check], None]:
+def check_line(failures: bool) -> "Callable[[Check], None]":
     """Prints checks as lines of a table, as they come: what, expected, got, source; `failures`: only what is off.
 
     Long cells are cut short where all is well, and whole where it is not.
@@ -108,7 +112,7 @@ def check_line(failures: bool) -> Callable[[Check], None]:
     return line
 
 
-def step_times(times: StepTimes) -> None:
+def step_times(times: "StepTimes") -> None:
     table = _table("phase", "ms a step>", "share>")
     for phase, seconds in times.seconds.items():
         table.add_row(phase, f"{seconds * 1e3:,.2f}", f"{times.shares[phase]:.1%}")
@@ -121,7 +125,7 @@ def step_times(times: StepTimes) -> None:
     print(f"{times.images_per_second:,.0f} pictures/s")
 
 
-def public_files(files: Sequence[PublicFile]) -> None:
+def public_files(files: "Sequence[PublicFile]") -> None:
     table = _table("name", "network", "licence", "checked by", "address")
     for each in files:
         checked = f"{each.digest.algorithm} {each.digest.value[:8]}…" if each.digest else "nothing published"
@@ -129,7 +133,7 @@ def public_files(files: Sequence[PublicFile]) -> None:
     _print(table)
 
 
-def diagnosis(found: Diagnosis) -> None:
+def diagnosis(found: "Diagnosis") -> None:
     """The best combinations, and whether the card has the best one."""
     table = _table("top-1>", "loss>", "colours", "range", "crop", "LRN")
     shown = list(dict.fromkeys([*found.trials[:8], found.own]))
@@ -148,7 +152,7 @@ def diagnosis(found: Diagnosis) -> None:
         )
 
 
-def _crop(trial: Trial) -> str:
+def _crop(trial: "Trial") -> str:
     wants = trial.preprocessing
     return f"{wants.fit} to {wants.resize or min(wants.size)}"
 

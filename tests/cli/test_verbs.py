@@ -1,0 +1,175 @@
+"""The verbs as a shell sees them: what they print, their JSON, and their exit codes."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+import alexnet
+from alexnet.models import catalog
+from alexnet.recipes import recipe as recipes
+from alexnet.training.run import Run
+
+TINY = [
+    f"--set={setting}"
+    for setting in ("data.set=synthetic", "data.synthetic_pictures=40", "train.batch_size=16", "train.epochs=2")
+]
+
+
+def shell(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], [], ["train", "--help"], ["recipes"]])
+def test_what_needs_no_torch_does_not_wait_for_it(arguments: list[str]) -> None:
+    code = (
+        "import sys, atexit\n"
+        "atexit.register(lambda: print('torch' in sys.modules or 'numpy' in sys.modules))\n"
+        f"sys.argv = ['alexnet', *{arguments}]\n"
+        "from alexnet.cli import main; main()"
+    )
+    ended = shell("-c", code)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith(("Usage: alexnet", "recipe"))
+    assert ended.stdout.endswith("False\n")
+
+
+def test_python_m_alexnet_is_the_command() -> None:
+    ended = shell("-m", "alexnet", "--version")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, f"{alexnet.__version__}\n", "")
+
+
+def test_models_lists_every_network(command: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    some = {name: catalog.CATALOG[name] for name in ("alexnet-digits", "alexnet-cifar10", "resnet-20")}
+    monkeypatch.setattr(catalog, "CATALOG", some)  # all of them are built in tests/models
+    rows = json.loads(command("models", "--json").out)
+    assert [row["name"] for row in rows] == list(some)
+    wanted = {"name", "parameters", "trainable_parameters", "flops", "input", "source"}
+    assert all(row.keys() == wanted for row in rows)
+    plain = command("models").out
+    assert all(name in plain for name in some)
+    assert "21,622,154" in plain
+
+
+def test_summary_lists_every_layer(command: Callable) -> None:
+    said = json.loads(command("summary", "alexnet-digits", "--classes", 7, "--json").out)
+    assert said["parameters"] == sum(layer["parameters"] for layer in said["layers"])
+    assert said["layers"][-1]["output"] == [7]
+    assert {"name", "output", "parameters", "flops"} <= said["layers"][0].keys()
+    plain = command("summary", "alexnet-cifar10").out
+    assert "parameters 21,622,154 (trainable 21,622,154, not trainable 0)" in plain
+    assert "note: the printed SGD rate .1 never acts" in plain
+
+
+def test_recipes_are_listed_and_printed_to_copy(command: Callable, tmp_path: Path) -> None:
+    rows = json.loads(command("recipes", "--json").out)
+    assert [row["name"] for row in rows] == recipes.names()
+    assert all(name in command("recipes").out for name in recipes.names())
+    (tmp_path / "copy.toml").write_text(command("recipes", "cifar10").out, encoding="utf-8")
+    assert recipes.load(tmp_path / "copy.toml") == recipes.load("cifar10")
+    assert "train.checkpoint_seconds" in command("recipes", "--keys").out
+
+
+@pytest.mark.usefixtures("bare")
+def test_train_says_what_it_does_and_where_it_goes(command: Callable, tmp_path: Path) -> None:
+    out = tmp_path / "my run"
+    ended = command("train", "digits", "--out", out, "--stop-after", 1, *TINY)
+    assert ended.code == 130
+    assert ended.out.splitlines()[-1] == (
+        f"stopped; everything is saved. Go on with: alexnet train --resume --out '{out}'"
+    )
+    ended = command("train", "--resume", "--out", out)
+    assert (ended.code, ended.err) == (0, "")
+    assert "epoch   2/2" in ended.out
+    assert "epoch   1/2" not in ended.out
+    assert ended.out.splitlines()[-1] == f"report: {out / 'report.html'}"
+
+
+@pytest.mark.usefixtures("bare")
+def test_a_training_that_diverges_is_a_fault_in_one_line(command: Callable, tmp_path: Path) -> None:
+    wild = ["--set=optimizer.name=sgd", "--set=optimizer.lr=1e12"]
+    ended = command("train", "--out", tmp_path / "run", *TINY, *wild)
+    assert ended.code == 1
+    assert ended.err.startswith("alexnet: the training diverged. epoch 1, step ")
+    assert ended.err.count("\n") == 1
+
+
+def test_evaluate_prints_figures_and_json(command: Callable, trained: Run) -> None:
+    said = json.loads(command("evaluate", trained.path, "--json").out)
+    assert said.keys() == {"top1", "top5", "loss", "count"}
+    assert said["top1"] == trained.card["figures"]["val_accuracy"]
+    assert f"top-1 {said['top1']:.2%}" in command("evaluate", trained.path).out
+    assert json.loads(command("evaluate", trained.path, "--split", "train", "--json").out)["count"] == 1438
+
+
+def test_evaluate_measures_on_ones_own_pictures(command: Callable, trained: Run, tmp_path: Path) -> None:
+    digits = alexnet.pictures("digits")
+    for index in range(20):
+        picture, label = digits[index]
+        (tmp_path / digits.classes[label]).mkdir(exist_ok=True)
+        Image.fromarray(picture[:, :, 0]).save(tmp_path / digits.classes[label] / f"{index}.png")
+    said = json.loads(command("evaluate", trained.path, "--data", tmp_path, "--json").out)
+    assert said["count"] == 20
+    assert said["top1"] > 0.7
+
+
+def test_predict_names_classes_with_probabilities(command: Callable, trained: Run, tmp_path: Path) -> None:
+    path = tmp_path / "zero.png"
+    Image.fromarray(alexnet.pictures("digits")[0][0][:, :, 0]).save(path)
+    said: list[dict[str, Any]] = json.loads(command("predict", trained.path, path, "--top", 2, "--json").out)
+    assert [one["path"] for one in said] == [str(path)]
+    assert [each.keys() for each in said[0]["predictions"]] == [{"name", "probability"}] * 2
+    assert said[0]["predictions"][0]["name"] == "0"
+    plain = command("predict", trained.path, path, path, "--top", 1).out.splitlines()
+    assert plain[0] == plain[2] == str(path)
+    assert plain[1].split()[1] == "0"
+
+
+@contextlib.contextmanager
+def started(*arguments: object) -> Iterator[subprocess.Popen[str]]:
+    """A process of its own, gone at the end of the block."""
+    command = [sys.executable, "-m", "alexnet", *map(str, arguments)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_sigterm_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
+    """A process that trains for hours if it is let, told to stop once its first epoch is done."""
+    endless = ["--set=train.epochs=100000", "--set=data.set=synthetic", "--set=data.synthetic_pictures=80"]
+    with started("train", "digits", "--out", tmp_path / "run", *endless) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("epoch   1/"):
+                break
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate()
+        assert process.returncode == 130, err
+    assert f"Go on with: alexnet train --resume --out {tmp_path / 'run'}" in out
+    assert err == ""
+    assert (tmp_path / "run" / "state.pt").is_file()
+    assert len(Run(tmp_path / "run").metrics) >= 1
+
+
+def test_a_full_or_closed_output_is_told_in_one_line_or_not_at_all() -> None:
+    command = [sys.executable, "-m", "alexnet", "recipes", "digits"]
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == 2
+    assert ended.stderr == "alexnet: the disk is full; nothing that was there before is lost\n"
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (ended.returncode, ended.stderr) == (1, "")
