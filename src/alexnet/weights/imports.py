@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from alexnet.errors import InputError
+from alexnet.models.summary import summarise
 from alexnet.weights import public, store
 from alexnet.weights.foreign import Source
 from alexnet.weights.mapping import Fit, choose
@@ -66,7 +67,7 @@ def _card(found: Fit, kind: str, source: Source) -> dict[str, Any]:
         "init": spec.init,
         "preprocessing": spec.preprocessing.to_json(),
         "lrn": store.lrn_constants(found.network),
-        "parameters": sum(parameter.numel() for parameter in found.network.parameters()),
+        "parameters": summarise(found.network).parameters,
         "imported": {
             "file": source.path.name,
             "kind": kind,

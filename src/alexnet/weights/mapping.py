@@ -82,7 +82,9 @@ def fit(foreign: Foreign, network: Network, skip: Collection[str] = ()) -> Fit:
                 groups = part.groups if isinstance(part, nn.Conv2d) else 1
                 columns = image if name == first_dense and role == "weight" else None
                 _place(result, full, arrays[role], tuple(value.shape), groups, columns)
-            elif role != "num_batches_tracked":  # only torch counts them
+            elif role == "num_batches_tracked" and name in pairs:  # only torch counts them, and nothing here asks
+                result.tensors[full] = lambda: np.zeros((), np.int64)
+            else:
                 result.missing.append(full)
     return result
 
@@ -154,14 +156,20 @@ def _flattened(network: Network) -> tuple[int, int, int] | None:
 
 
 def _pairs(foreign: Foreign, own: Mapping[str, nn.Module]) -> dict[str, str]:
-    """Our layer → the file's: by name where the file uses our names, else the i-th convolution with the i-th."""
+    """Our layer → the file's: by name where the file uses our names; else each of ours takes the file's first free
+    layer of its kind and shape (some files do not keep the order), and what is left over is paired in order."""
     if all(layer in own for layer in foreign.layers):
         return {layer: layer for layer in foreign.layers}
     pairs: dict[str, str] = {}
     for kind in ("conv", "dense", "norm"):
-        ours = [name for name, part in own.items() if _own_kind(part) == kind]
+        ours = {name: _shape(part) for name, part in own.items() if _own_kind(part) == kind}
         theirs = [name for name, arrays in foreign.layers.items() if _kind(arrays) == kind]
-        pairs |= dict(zip(ours, theirs, strict=False))
+        for name, shape in ours.items():
+            free = next((each for each in theirs if foreign.layers[each]["weight"].shape == shape), None)
+            if free is not None:
+                pairs[name] = free
+                theirs.remove(free)
+        pairs |= dict(zip((name for name in ours if name not in pairs), theirs, strict=False))
     return pairs
 
 
@@ -169,9 +177,12 @@ def _own_kind(part: nn.Module) -> str:
     return "conv" if isinstance(part, nn.Conv2d) else "dense" if isinstance(part, nn.Linear) else "norm"
 
 
+def _shape(part: nn.Module) -> tuple[int, ...]:
+    return tuple(next(part.parameters(recurse=False)).shape)
+
+
 def _kind(arrays: Arrays) -> str:
-    dimensions = arrays["weight"].ndim if "weight" in arrays else 0
-    return {4: "conv", 2: "dense"}.get(dimensions, "norm")
+    return {4: "conv", 2: "dense"}.get(arrays["weight"].ndim if "weight" in arrays else 0, "norm")
 
 
 def choose(foreign: Foreign, source: Source, name: str | None = None) -> Fit:
