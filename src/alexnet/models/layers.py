@@ -4,10 +4,12 @@ Tensors are floating point, N × C × H × W, in either memory format; nothing w
 """
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 Padding = int | str
 """Pixels on every side, or 'same' (TensorFlow's rule) or 'ceil' (the 2012 code's rule, which rounds the output up)."""
@@ -107,12 +109,51 @@ def _widened(x: Tensor) -> Tensor:
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
-def _divided(x: Tensor, scale: Tensor, beta: float) -> Tensor:
-    """x / scale^beta; the published ¾ through roots, which vectorise where `pow` does not."""
+def _inverse_power(scale: Tensor, beta: float) -> Tensor:
+    """scale^−beta; the published ¾ through roots, which vectorise where `pow` does not."""
     if beta != 0.75:
-        return x * scale.pow(-beta)
+        return scale.pow(-beta)
     root = scale.rsqrt()
-    return x * (root * root.sqrt())
+    return root * root.sqrt()
+
+
+def _window_sums(x: Tensor, size: int, groups: int) -> Tensor:
+    """Sum over the `size` channels around each, within its group: shifted slices, quick in either memory format."""
+    parts = x.unflatten(1, (groups, -1))
+    total = parts.clone()
+    for offset in range(1, min(size // 2, parts.shape[2] - 1) + 1):
+        total[:, :, offset:] += parts[:, :, :-offset]
+        total[:, :, :-offset] += parts[:, :, offset:]
+    return total.flatten(1, 2)
+
+
+class _LRN(torch.autograd.Function):
+    """a · scale^−beta with scale = k + s · Σ a², and its derivative by hand: several times quicker than autograd's.
+
+    With g the gradient of the output, that of a_i is g_i scale_i^−beta − 2 s beta a_i Σ_j g_j a_j scale_j^(−beta − 1),
+    over the channels j whose window holds i: the same window.
+    """
+
+    @staticmethod
+    def forward(x: Tensor, size: int, s: float, beta: float, k: float, groups: int) -> tuple[Tensor, Tensor]:
+        wide = _widened(x)
+        scale = _window_sums(wide * wide, size, groups).mul_(s).add_(k)
+        return (wide * _inverse_power(scale, beta)).to(x.dtype), scale
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        x, *ctx.constants = inputs
+        ctx.save_for_backward(x, output[1])
+        ctx.mark_non_differentiable(output[1])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (x, scale), (size, s, beta, _, groups) = ctx.saved_tensors, ctx.constants
+        wide = _widened(x)
+        direct = _widened(gradients[0]) * _inverse_power(scale, beta)
+        shared = _window_sums((direct * wide).div_(scale), size, groups)
+        return torch.addcmul(direct, wide, shared, value=-2 * s * beta).to(x.dtype), None, None, None, None, None
 
 
 class LocalResponseNorm(nn.Module):
@@ -121,6 +162,7 @@ class LocalResponseNorm(nn.Module):
     The published forms: s = alpha in the paper (section 3.3), in TensorFlow (whose radius r is size = 2r + 1) and in
     the Keras lineage (`divide=False`); s = alpha / size in the 2012 code (layer.py:1183), Caffe and torch
     (`divide=True`). With `groups` the window stays within a group's channels: in 2012 each GPU normalised its own half.
+    Half-precision activations (autocast) are normalised in float32.
     """
 
     def __init__(
@@ -138,15 +180,8 @@ class LocalResponseNorm(nn.Module):
         self.size, self.alpha, self.beta, self.k, self.divide, self.groups = size, alpha, beta, k, divide, groups
 
     def forward(self, x: Tensor) -> Tensor:
-        wide = _widened(x)
-        square = (wide * wide).unflatten(1, (self.groups, -1))
-        channels = square.shape[2]
-        total = square.clone()
-        for offset in range(1, min(self.size // 2, channels - 1) + 1):
-            total[:, :, offset:] += square[:, :, :-offset]
-            total[:, :, :-offset] += square[:, :, offset:]
-        scale = total.flatten(1, 2).mul(self.alpha / self.size if self.divide else self.alpha).add(self.k)
-        return _divided(wide, scale, self.beta).to(x.dtype)
+        s = self.alpha / self.size if self.divide else self.alpha
+        return _LRN.apply(x, self.size, s, self.beta, self.k, self.groups)[0]
 
     def extra_repr(self) -> str:
         form = f"{self.size}, alpha={self.alpha:g}, beta={self.beta:g}, k={self.k:g}, divide={self.divide}"
@@ -167,7 +202,7 @@ class SpatialResponseNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         wide = _widened(x)
         mean = F.avg_pool2d(wide * wide, self.size, stride=1, padding=self.size // 2)  # the padding counts as zeros
-        return _divided(wide, mean.mul(self.alpha).add(1), self.beta).to(x.dtype)
+        return (wide * _inverse_power(mean.mul(self.alpha).add(1), self.beta)).to(x.dtype)
 
     def extra_repr(self) -> str:
         return f"{self.size}, alpha={self.alpha:g}, beta={self.beta:g}"
