@@ -31,7 +31,7 @@ def test_onnx(command, trained, opened: Opened, tmp_path):
     out = tmp_path / "digits.onnx"
     said = command("export", trained.path, "--out", out, "--logits")
     assert said.code == 0, said
-    assert "64 real pictures: top-1 equal" in said.out
+    assert "32 real pictures: top-1 equal" in said.out
     assert [path.name for path in tmp_path.iterdir()] == ["digits.onnx"]
     session = onnxruntime.InferenceSession(out)
     picture = session.get_inputs()[0]

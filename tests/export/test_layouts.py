@@ -11,6 +11,9 @@ from torch import nn
 
 from alexnet.errors import InputError
 from alexnet.export import layouts
+from alexnet.weights import store
+from alexnet.weights.imports import import_weights
+from alexnet.weights.store import Opened
 
 
 def published(classes: int) -> nn.Module:
@@ -97,3 +100,11 @@ def test_keras_batch_normalisation_and_a_layer_without_bias(make):
 def test_a_residual_network_has_no_keras_form(make):
     with pytest.raises(InputError, match="no row of layers"):
         layouts.keras(make("resnet-20"))
+
+
+def test_the_importer_reads_it_back(opened: Opened, tmp_path):
+    (tmp_path / "digits.h5").write_bytes(layouts.keras(opened))
+    import_weights(tmp_path / "digits.h5", tmp_path / "back.safetensors")
+    again, ours = store.load(tmp_path / "back.safetensors"), opened.module.state_dict()
+    assert again.keys() == ours.keys()
+    assert all(torch.equal(again[name], ours[name]) for name in ours)

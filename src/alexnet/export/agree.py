@@ -19,7 +19,7 @@ from alexnet.weights.store import Opened
 BOUND = 1e-4
 """Largest ‖difference‖ of one picture's probabilities, and of its logits relative to theirs, that counts as equal."""
 
-_COUNT, _BATCH = 64, 16
+_COUNT, _BATCH = 32, 16
 _TIE = 1e-6  # two probabilities nearer than this may swap ranks by rounding
 
 Run = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]

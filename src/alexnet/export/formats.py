@@ -12,7 +12,7 @@ import safetensors.torch
 from alexnet.errors import InputError, unknown
 from alexnet.export import card as cards
 from alexnet.export import layouts
-from alexnet.export.agree import Agreement, agree, samples
+from alexnet.export.agree import Agreement, Samples, agree, samples
 from alexnet.export.extras import require
 from alexnet.files import atomic
 from alexnet.weights.store import Opened
@@ -143,7 +143,7 @@ def _graph(request: Request) -> tuple[bytes, Agreement]:
         onnx_graph.drop_logits(graph)
     content = graph.SerializeToString()
     session = onnx_graph.Session(content)
-    agree(request.model, session, pictures)
+    agree(request.model, session, Samples(pictures.images[:2], pictures.origin))
     if session.names() != onnx_graph.spelled(request.model.classes):
         raise InputError("the export's class names are not the model's; nothing was written")
     return content, agreement

@@ -23,7 +23,7 @@ _LIMIT = 2**31  # bytes in one protobuf message
 
 
 class _LRN(nn.Module):
-    """A LocalResponseNorm as ONNX's own LRN node, which runs faster than what PyTorch would trace.
+    """A LocalResponseNorm as ONNX's own LRN node, which every runtime knows; PyTorch's trace is slices and scatters.
 
     ONNX divides alpha by the window (https://onnx.ai/onnx/operators/onnx__LRN.html, which calls k bias); its window
     runs over all channels, so groups are made pictures of their own.
