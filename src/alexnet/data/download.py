@@ -115,6 +115,7 @@ def _complete(
         try:
             return _read(url, part, before, size, progress, timeout)
         except urllib.error.HTTPError as error:
+            error.close()
             if error.code == 416:  # there is nothing after what we have: it is of another file
                 part.unlink(missing_ok=True)
             elif error.code not in _PASSING:

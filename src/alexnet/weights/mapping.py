@@ -194,7 +194,10 @@ def choose(foreign: Foreign, source: Source, name: str | None = None) -> Fit:
     name = name or foreign.card.get("name")
     if name is not None:
         return _named(foreign, source, catalog.get(name))
-    fits = [_try(foreign, spec) for spec in catalog.CATALOG.values() if contradiction(foreign, spec) is None]
+    # Residual networks are no row of layers; only files with our own names hold them.
+    residual = any(layer.startswith("stage") for layer in foreign.layers)
+    specs = [spec for spec in catalog.CATALOG.values() if spec.layers or residual]
+    fits = [_try(foreign, spec) for spec in specs if contradiction(foreign, spec) is None]
     best = min(fits, key=lambda each: (len(each.problems), len(each.missing)))
     if best.problems:
         raise source.wrong(

@@ -1,0 +1,88 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from alexnet.errors import InputError
+from alexnet.files import read_json, sha256
+from alexnet.models import catalog
+from alexnet.models.network import Network
+from alexnet.training.run import Run
+from alexnet.weights import foreign as foreign_module
+from alexnet.weights import store
+from alexnet.weights.imports import import_weights
+
+
+def test_a_card_stands_beside_the_weights(digits: Network, tmp_path: Path):
+    names = {f"net.{name}": value for name, value in digits.state_dict().items()}
+    torch.save(names, tmp_path / "theirs.pth")
+    classes = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    imported = import_weights(tmp_path / "theirs.pth", tmp_path / "ours.safetensors", classes=classes)
+    card = read_json(tmp_path / "ours.json")
+    assert card.keys() == imported.card.keys()
+    spec = catalog.get("alexnet-digits")
+    assert card["preprocessing"]["colours"] == "L"
+    assert [norm["alpha"] for norm in card["lrn"]] == [1e-4, 1e-4]
+    assert card["source"] == spec.source
+    assert card["licence"] is None
+    assert card["imported"]["sha256"] == sha256(tmp_path / "theirs.pth")
+    assert card["imported"]["layers"]["fc8"] == "net.fc8"
+    assert store.open(tmp_path / "ours.safetensors").classes == classes
+
+
+def test_our_own_run_keeps_its_card(trained: Run, tmp_path: Path):
+    imported = import_weights(trained.path, tmp_path / "copy.safetensors")
+    assert imported.card["classes"] == trained.card["classes"]
+    assert imported.card["figures"] == trained.card["figures"]
+
+
+def test_a_partial_file_is_written_as_it_is_and_says_so(digits: Network, tmp_path: Path):
+    partial = {f"x.{name}": value for name, value in digits.state_dict().items() if not name.startswith("fc")}
+    torch.save(partial, tmp_path / "part.pth")
+    imported = import_weights(tmp_path / "part.pth", tmp_path / "part.safetensors")
+    assert imported.card["name"] == "alexnet-digits"
+    assert imported.missing[0] == "fc6.weight"
+    with pytest.raises(InputError, match=r"fc6\.weight is missing"):
+        store.open(imported.path)
+
+
+def test_nothing_is_written_when_it_fails(digits: Network, tmp_path: Path, nothing_written: Callable[[], bool]):
+    torch.save(digits.state_dict(), tmp_path / "net.pth")
+    for out, model, classes, said in (
+        ("out.safetensors", "alexnet-owt", None, "is no alexnet-owt"),
+        ("out.safetensors", "alexnet-digit", None, "did you mean alexnet-digits"),
+        ("out.safetensors", None, ("a", "b"), "2 class names for 10 outputs"),
+        ("out.h5", None, None, "X.safetensors"),
+        ("no/out.safetensors", None, None, "no folder"),
+    ):
+        with pytest.raises(InputError, match=said):
+            import_weights(tmp_path / "net.pth", tmp_path / out, model, classes)
+    assert nothing_written()
+
+
+def test_a_file_that_changes_after_it_was_checked_changes_nothing(
+    digits: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """What is hashed, checked and loaded is one reading of the file."""
+    path = tmp_path / "net.pth"
+    torch.save(digits.state_dict(), path)
+    digest = sha256(path)
+    read = foreign_module.read
+
+    def read_then_change(wanted: Path | str) -> foreign_module.Source:
+        source = read(wanted)
+        path.write_bytes(b"something else entirely")
+        return source
+
+    monkeypatch.setattr("alexnet.weights.recognise.read", read_then_change)
+    imported = import_weights(path, tmp_path / "ours.safetensors")
+    assert imported.card["imported"]["sha256"] == digest
+    loaded = store.load(imported.path)
+    assert all(torch.equal(value, loaded[name]) for name, value in digits.state_dict().items())
+
+
+def test_the_file_that_is_read_is_never_written(digits: Network, tmp_path: Path):
+    store.save(tmp_path / "net.safetensors", digits.state_dict())
+    with pytest.raises(InputError, match="the file that is read"):
+        import_weights(tmp_path / "net.safetensors", tmp_path / "net.safetensors")
