@@ -1,0 +1,105 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from alexnet.data.digits import read_digits
+from alexnet.data.pictures import PictureSet
+from alexnet.evaluation.doctor import examine
+from alexnet.files import read_json, write_json
+from alexnet.models import catalog
+from alexnet.training.run import Run
+from alexnet.weights import public, store
+
+Command = Callable[..., Any]
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> Path:
+    """The small network under another's names."""
+    state = catalog.create("alexnet-digits").state_dict()
+    torch.save({f"net.{name}": value for name, value in state.items()}, tmp_path / "theirs.pth")
+    return tmp_path / "theirs.pth"
+
+
+def test_import_says_what_became_what(command: Command, theirs: Path, tmp_path: Path):
+    ended = command("import", theirs, "--out", tmp_path / "ours.safetensors")
+    assert ended.code == 0
+    assert "alexnet-digits, 263,306 parameters, from own" in ended.out
+    assert "fc8      ← net.fc8" in ended.out
+    assert "licence: not known" in ended.out
+    names = tmp_path / "names.txt"
+    names.write_text("\n".join("abcdefghij"), encoding="utf-8")
+    ended = command("import", theirs, "--out", tmp_path / "ours.safetensors", "--classes", names, "--json")
+    assert json.loads(ended.out)["classes"] == list("abcdefghij")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nothing.h5", "--out", "x.safetensors"], "no weights at"),
+        (["theirs.pth", "--out", "x.safetensors", "--model", "caffenet"], "is no caffenet"),
+        (["theirs.pth", "--out", "x.safetensors", "--classes", "none.txt"], "class name a line"),
+    ],
+)
+def test_what_cannot_be_imported_is_one_line(
+    arguments: list[str], said: str, command: Command, theirs: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(theirs.parent)
+    ended = command("import", *arguments)
+    assert ended.code == 2
+    assert said in ended.err
+    assert ended.err.count("\n") == 1
+    assert not Path("x.safetensors").exists()
+
+
+def test_data_lists_and_fetches_public_weights(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    assert "bvlc-alexnet" in command("data", "weights").out
+    assert "choose one of: weights" in command("data", "pictures").err
+    monkeypatch.setattr(public, "fetch", lambda url, path, **_: path)
+    ended = command("data", "weights", "torchvision", "--out", tmp_path)
+    assert str(tmp_path / "alexnet-owt-7be5be79.pth") in ended.out
+    assert "--model alexnet-owt" in ended.out
+
+
+@pytest.fixture
+def mistaken(trained: Run, tmp_path: Path) -> Path:
+    """The trained digits with a card that says other preprocessing than they were trained with."""
+    store.save(tmp_path / "net.safetensors", store.load(trained.path / "best.safetensors"))
+    card = dict(trained.card)
+    card["preprocessing"] = {**card["preprocessing"], "scale": 1.0, "mean": [0.0], "std": [1.0]}
+    write_json(tmp_path / "net.json", card)
+    return tmp_path / "net.safetensors"
+
+
+@pytest.fixture
+def easy(monkeypatch: pytest.MonkeyPatch) -> PictureSet:
+    """Digits in place of a folder of pictures."""
+    pictures = read_digits().subset(np.arange(0, 600, 3))
+    monkeypatch.setattr("alexnet.evaluation.doctor.pictures_for", lambda *_: pictures)
+    return pictures
+
+
+def test_doctor_finds_what_the_weights_want(command: Command, mistaken: Path, easy: PictureSet):
+    ended = command("doctor", mistaken, "--data", mistaken.parent, "--pictures", 100, "--json")
+    found = json.loads(ended.out)
+    best = found["trials"][0]
+    assert best["range"].startswith("0 to 1")
+    assert best["top1"] > found["own"]["top1"] + 0.1
+    assert found["pictures"] == 100
+    text = command("doctor", mistaken, "--data", mistaken.parent, "--pictures", 100).out
+    assert f"these weights want: L, {best['range']}" in text
+
+
+def test_doctor_leaves_a_right_card_alone_and_the_model_as_it_was(trained: Run, easy: PictureSet):
+    opened = store.open(trained)
+    before = store.lrn_constants(opened.module)
+    diagnosis = examine(opened, trained.path, 100)
+    assert diagnosis.best.loss <= diagnosis.own.loss
+    assert diagnosis.own.top1 > 0.9
+    assert store.lrn_constants(opened.module) == before
+    assert read_json(trained.path / "card.json") == trained.card
