@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from alexnet.models import catalog
+from alexnet.models.network import Network
 from alexnet.weights import store
 from alexnet.weights.imports import import_weights
 from parity.compare import BOUNDS, Table, Weights, draw, outputs, randomise, relative, weights
@@ -56,6 +57,7 @@ def test_opencv_reads_the_same_caffemodel(name: str, pool_first: bool, version: 
     net.enableFusion(False)
     net.enableWinograd(False)
     loaded = store.open(import_weights(file, tmp_path / "imported.safetensors", name).path).module
+    assert isinstance(loaded, Network)
     pictures = draw(ours, 0, 60.0).pictures[:1].astype(np.float32)
     net.setInput(pictures, "data")
     layers = [layer for layer in ours.layer_names if layer.startswith(("relu", "norm", "pool", "fc8"))]
