@@ -127,6 +127,15 @@ def _window_sums(x: Tensor, size: int, groups: int) -> Tensor:
     return total.flatten(1, 2)
 
 
+@once_differentiable  # the saved scale hides a second derivative
+def _first_derivative(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+    (x, scale), (size, s, beta, _, groups) = ctx.saved_tensors, ctx.constants
+    wide = _widened(x)
+    direct = _widened(gradient) * _inverse_power(scale, beta)
+    shared = _window_sums((direct * wide).div_(scale), size, groups)
+    return torch.addcmul(direct, wide, shared, value=-2 * s * beta).to(x.dtype), None, None, None, None, None
+
+
 class _LRN(torch.autograd.Function):
     """a · scale^−beta with scale = k + s · Σ a², and its derivative by hand: several times quicker than autograd's.
 
@@ -147,13 +156,8 @@ class _LRN(torch.autograd.Function):
         ctx.mark_non_differentiable(output[1])
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (x, scale), (size, s, beta, _, groups) = ctx.saved_tensors, ctx.constants
-        wide = _widened(x)
-        direct = _widened(gradients[0]) * _inverse_power(scale, beta)
-        shared = _window_sums((direct * wide).div_(scale), size, groups)
-        return torch.addcmul(direct, wide, shared, value=-2 * s * beta).to(x.dtype), None, None, None, None, None
+        return _first_derivative(ctx, *gradients)
 
 
 class LocalResponseNorm(nn.Module):

@@ -165,7 +165,7 @@ class MeanPool(Layer):
         return (shape[0], *(output_size(side, self.size, self.stride, "ceil") for side in shape[1:]))
 
     def build(self, shape: Shape) -> nn.Module:
-        return nn.AvgPool2d(self.size, self.stride, ceil_mode=True)
+        return nn.AvgPool2d(self.size, self.stride, ceil_mode=True, count_include_pad=False)
 
 
 @dataclass(frozen=True)
