@@ -1,5 +1,6 @@
 """Verbs that look at networks and recipes. One verb is one function; heavy imports stand inside it."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -62,6 +63,27 @@ def recipes(
             print_json([{"name": r.name, "title": r.title, "model": r.model.name, "set": r.data.set} for r in loaded])
         else:
             tables.recipes(loaded)
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs.")],
+    out: Annotated[Path | None, typer.Option(help="Write a page with curves by epoch and by seconds.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Put runs beside each other: accuracy by epoch and by seconds, size, published against ours."""
+    from alexnet.cli import tables
+    from alexnet.insight import compare as side_by_side
+
+    rows = side_by_side.compare(runs)
+    if out is not None:
+        side_by_side.write_comparison(runs, out)
+    if as_json:
+        print_json(rows)
+    else:
+        tables.comparison(side_by_side.HEAD, [side_by_side.line(row) for row in rows])
+        if out is not None:
+            print(f"page: {out}")
 
 
 @app.command()

@@ -65,9 +65,10 @@ class PlainReporter(Reporter):
 
     def end(self, run: Run, card: dict[str, Any]) -> None:
         figures = card["figures"]
-        test = figures["test"]
+        test, on_test = figures["test"], card["data"]["validation_is_test"]
         self.say(
-            f"best epoch {figures['best_epoch']}: validation accuracy {figures['val_accuracy']:.2%}"
+            f"{'epoch' if on_test else 'best epoch'} {figures['best_epoch']}: "
+            f"{'test' if on_test else 'validation'} accuracy {figures['val_accuracy']:.2%}"
             + (f", test accuracy {test['top1']:.2%} on {test['count']:,} pictures" if test else "")
         )
         self.say(f"report: {run.report}")

@@ -90,6 +90,14 @@ def predictions(predicted: "Sequence[Predicted]") -> None:
             print(f"  {each.probability:7.2%}  {each.name}")
 
 
+def comparison(head: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
+    """Runs beside each other; the first two columns are names, the others numbers."""
+    table = _table(*head[:2], *(f"{name}>" for name in head[2:]))
+    for line in lines:
+        table.add_row(*line)
+    _print(table)
+
+
 def check_line(failures: bool) -> "Callable[[Check], None]":
     """Prints checks as lines of a table, as they come: what, expected, got, source; `failures`: only what is off.
 

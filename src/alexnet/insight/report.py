@@ -4,18 +4,15 @@ It is built from the files of the run's folder alone; a piece that is not there 
 network for nothing (its own policy forbids it), and whatever stood in a file or folder name is escaped.
 """
 
-import base64
-import json
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from alexnet.errors import InputError
-from alexnet.files import read_json, write_text
-from alexnet.insight.style import CSS
+from alexnet.files import read_json, read_lines, write_text
+from alexnet.insight import page
 
 Card = Mapping[str, Any]
 Rows = Sequence[Mapping[str, Any]]
@@ -32,37 +29,30 @@ def write_report(run: Path) -> Path:
     if not (run / "recipe.toml").is_file():
         raise InputError(f"{str(run)!r} is not a run: it has no recipe.toml")
     card: Card = read_json(run / "card.json") if (run / "card.json").is_file() else {}
-    rows = _lines(run / "metrics.jsonl")
+    rows = read_lines(run / "metrics.jsonl")
     title = card.get("title") or card.get("recipe") or run.name
     sections = [
         _headline(run, card, rows, title),
-        _section("What went wrong", _findings(_lines(run / "findings.jsonl"))),
-        _section("Published, and ours beside it", _published(card, rows)),
-        _section("Curves", _picture(run, "curves", "Loss and accuracy by epoch")),
-        _section("Epoch by epoch", _epochs(card, rows)),
-        _section("Confusion", _picture(run, "confusion", "Confusion matrix of the validation split")),
-        _section("Worst mistakes", _worst(run)),
-        _section("The pictures", _picture(run, "samples", "Training pictures with their labels") + _data(run, card)),
-        _section("The network", _network(card)),
-        _section("Recipe", f"<pre>{escape((run / 'recipe.toml').read_text(encoding='utf-8'))}</pre>"),
-        _section("Environment", _facts(card.get("environment", {}) | _given("seed", card.get("seed")))),
-        _section("Weights", _facts({f"{k}.safetensors": f"sha256 {v}" for k, v in card.get("sha256", {}).items()})),
+        page.section("What went wrong", _findings(read_lines(run / "findings.jsonl"))),
+        page.section("Published, and ours beside it", _published(card, rows)),
+        page.section("Curves", page.picture(run / "plots" / "curves.png", "Loss and accuracy by epoch")),
+        page.section("Epoch by epoch", _epochs(card, rows)),
+        page.section(
+            "Confusion", page.picture(run / "plots" / "confusion.png", "Confusion matrix of the validation split")
+        ),
+        page.section("Worst mistakes", _worst(run)),
+        page.section(
+            "The pictures",
+            page.picture(run / "plots" / "samples.png", "Training pictures with their labels") + _data(run, card),
+        ),
+        page.section("The network", _network(card)),
+        page.section("Recipe", f"<pre>{escape((run / 'recipe.toml').read_text(encoding='utf-8'))}</pre>"),
+        page.section("Environment", page.facts(card.get("environment", {}) | _given("seed", card.get("seed")))),
+        page.section(
+            "Weights", page.facts({f"{k}.safetensors": f"sha256 {v}" for k, v in card.get("sha256", {}).items()})
+        ),
     ]
-    page = f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>{escape(title)}</title>
-<style>{CSS}</style>
-</head>
-<body>
-{"".join(sections)}
-</body>
-</html>
-"""
-    write_text(run / "report.html", page)
+    write_text(run / "report.html", page.whole(title, sections))
     return run / "report.html"
 
 
@@ -80,23 +70,29 @@ def _headline(run: Path, card: Card, rows: Rows, title: str) -> str:
     tiles = []
     if rows:
         accuracy = figures.get("val_accuracy", rows[-1].get("val_accuracy"))
-        of = f"best of {figures['epochs']} epochs, epoch {figures['best_epoch']}" if figures else f"epoch {len(rows)}"
-        tiles.append(_tile("validation accuracy", _percent(accuracy), of))
+        chosen = bool(figures) and not data.get("validation_is_test")
+        of = f"best of {figures['epochs']} epochs, epoch {figures['best_epoch']}" if chosen else f"epoch {len(rows)}"
+        what = "test accuracy" if data.get("validation_is_test") else "validation accuracy"
+        tiles.append(page.tile(what, page.percent(accuracy), of))
     if figures.get("test"):
         test = figures["test"]
-        tiles.append(_tile("test accuracy", _percent(test["top1"]), f"{test['count']:,} pictures, measured once"))
+        tiles.append(
+            page.tile("test accuracy", page.percent(test["top1"]), f"{test['count']:,} pictures, measured once")
+        )
     if rows:
         seconds = rows[-1].get("seconds", 0.0)
         tiles.append(
-            _tile("training", _duration(seconds), f"{rows[-1].get('images_per_second', 0):,.0f} pictures a second")
+            page.tile(
+                "training", page.duration(seconds), f"{rows[-1].get('images_per_second', 0):,.0f} pictures a second"
+            )
         )
     if "parameters" in card:
-        tiles.append(_tile("parameters", f"{card['parameters']:,}", f"{len(card.get('classes', ()))} classes"))
+        tiles.append(page.tile("parameters", f"{card['parameters']:,}", f"{len(card.get('classes', ()))} classes"))
     note = ""
     if data.get("validation_is_test"):
         note = (
             "<p class=note>This published experiment validated on the test set, so the validation figures on this page "
-            "are test figures, and the best epoch was chosen on them.</p>"
+            "are test figures. Nothing was chosen on them: the weights are the last epoch's.</p>"
         )
     line = " · ".join(escape(str(part)) for part in about if part)
     return f"<header><h1>{escape(title)}</h1><p>{line}</p></header>\n<div class=tiles>{''.join(tiles)}</div>{note}\n"
@@ -118,10 +114,10 @@ def _published(card: Card, rows: Rows) -> str:
     lines = []
     for figure in card["published"]:
         fraction = figure["unit"] in ("accuracy", "top-1", "top-5")
-        value = _percent(figure["value"]) if fraction else f"{figure['value']:g} {figure['unit']}"
+        value = page.percent(figure["value"]) if fraction else f"{figure['value']:g} {figure['unit']}"
         lines.append((figure["name"], value, *_ours(figure, card, rows), figure.get("note", "")))
     source = f"<p>Source: {escape(card['source'])}</p>" if card.get("source") else ""
-    return source + _table(("what", "published", "ours", "measured on", "conditions as published"), lines)
+    return source + page.table(("what", "published", "ours", "measured on", "conditions as published"), lines)
 
 
 def _ours(figure: Mapping[str, Any], card: Card, rows: Rows) -> tuple[str, str]:
@@ -137,7 +133,7 @@ def _ours(figure: Mapping[str, Any], card: Card, rows: Rows) -> tuple[str, str]:
         where = "test (validated on it)" if card["data"]["validation_is_test"] else "validation"
     else:
         return "–", ""
-    return (f"{value:.4f}" if unit == "loss" else _percent(value)), where
+    return (f"{value:.4f}" if unit == "loss" else page.percent(value)), where
 
 
 def _epochs(card: Card, rows: Rows) -> str:
@@ -160,22 +156,22 @@ def _epochs(card: Card, rows: Rows) -> str:
             row["epoch"],
             f"{row['lr']:.3g}",
             f"{row['train_loss']:.4f}",
-            _percent(row["train_accuracy"]),
+            page.percent(row["train_accuracy"]),
             f"{row['val_loss']:.4f}",
-            _percent(row["val_accuracy"]),
-            _percent(row["val_top5"]),
+            page.percent(row["val_accuracy"]),
+            page.percent(row["val_top5"]),
             f"{row['images_per_second']:,.0f}",
-            _duration(row["seconds"]),
+            page.duration(row["seconds"]),
         )
         for row in rows
     ]
-    table = _table(head, lines, marked=[i for i, row in enumerate(rows) if row["epoch"] == best])
+    table = page.table(head, lines, marked=[i for i, row in enumerate(rows) if row["epoch"] == best])
     folded = "" if len(rows) > LONG else " open"
     return f"<details{folded}><summary>{len(rows)} epochs</summary>{table}</details>"
 
 
 def _worst(run: Path) -> str:
-    picture = _picture(run, "worst", "The pictures that the network gets most wrong")
+    picture = page.picture(run / "plots" / "worst.png", "The pictures that the network gets most wrong")
     return picture and f"<p>True class, and below it what the network says with which probability.</p>{picture}"
 
 
@@ -187,7 +183,7 @@ def _data(run: Path, card: Card) -> str:
     if data.get("validation_is_test"):
         facts["validation"] = f"{data['validation']:,} (the test split)"
     facts["fingerprint"] = f"sha256 {data['fingerprint']}"
-    body = _facts(facts)
+    body = page.facts(facts)
     if (run / "skipped.txt").is_file():
         skipped = (run / "skipped.txt").read_text(encoding="utf-8").splitlines()
         more = f"\n… and {len(skipped) - SKIPPED_SHOWN:,} more" if len(skipped) > SKIPPED_SHOWN else ""
@@ -206,50 +202,7 @@ def _network(card: Card) -> str:
     for lrn in card.get("lrn", ()):
         constants = ", ".join(f"{name} {value}" for name, value in lrn.items() if name != "layer")
         facts[f"LRN {lrn['layer']}"] = constants
-    return _facts(facts)
-
-
-# Pieces of a page
-
-
-def _section(title: str, body: str) -> str:
-    return body and f"<section><h2>{title}</h2>{body}</section>\n"
-
-
-def _tile(name: str, value: str, detail: str) -> str:
-    return f"<div><small>{name}</small><strong>{value}</strong><small>{escape(detail)}</small></div>"
-
-
-def _picture(run: Path, name: str, caption: str) -> str:
-    file = run / "plots" / f"{name}.png"
-    if not file.is_file():
-        return ""
-    content = base64.b64encode(file.read_bytes()).decode()
-    return f'<img alt="{caption}" src="data:image/png;base64,{content}">'
-
-
-def _table(head: Iterable[str], lines: Iterable[Iterable[object]], marked: Sequence[int] = ()) -> str:
-    body = "".join(
-        f"<tr{' class=best' if i in marked else ''}>{''.join(f'<td>{escape(str(cell))}</td>' for cell in line)}</tr>"
-        for i, line in enumerate(lines)
-    )
-    titles = "".join(f"<th>{escape(name)}</th>" for name in head)
-    return f"<div class=scroll><table><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table></div>"
-
-
-def _facts(facts: Mapping[str, Any]) -> str:
-    lines = "".join(
-        f"<dt>{escape(name)}</dt><dd>{escape(_value(value))}</dd>" for name, value in facts.items() if value is not None
-    )
-    return lines and f"<dl>{lines}</dl>"
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(_value, value))
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return page.facts(facts)
 
 
 def _given(name: str, value: Any) -> dict[str, Any]:
@@ -258,18 +211,3 @@ def _given(name: str, value: Any) -> dict[str, Any]:
 
 def _sentence(text: str) -> str:
     return escape(text[:1].upper() + text[1:]) + "."
-
-
-def _percent(fraction: float | None) -> str:
-    return "–" if fraction is None or not math.isfinite(fraction) else f"{fraction:.2%}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
-
-
-def _lines(file: Path) -> Rows:
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []

@@ -1,12 +1,11 @@
 """A run's folder: what is in it, how it begins, how it goes on."""
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from alexnet.errors import InputError
-from alexnet.files import read_json, write_text
+from alexnet.files import read_json, read_lines, write_text
 from alexnet.recipes import recipe as recipes
 from alexnet.recipes.recipe import Recipe
 
@@ -31,8 +30,7 @@ class Run:
     @property
     def metrics(self) -> list[dict[str, Any]]:
         """One dict per epoch."""
-        file = self.path / "metrics.jsonl"
-        return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
+        return read_lines(self.path / "metrics.jsonl")
 
     @property
     def report(self) -> Path:

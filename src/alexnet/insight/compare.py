@@ -1,0 +1,75 @@
+"""Runs beside each other: accuracy by epoch and by seconds, size, cost, and what was published."""
+
+import tempfile
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from alexnet.errors import InputError
+from alexnet.files import read_json, read_lines, write_text
+from alexnet.insight import page, plots
+
+HEAD = ("run", "network", "parameters", "MFLOPs", "epochs", "time", "validation", "test", "published")
+
+
+def compare(runs: Sequence[Path]) -> list[dict[str, Any]]:
+    """One dict per run: name, network, parameters, flops, epochs, seconds, val_accuracy, test_accuracy, published.
+
+    Accuracies are fractions, None where there is none. Raises InputError for what is not a run with a finished epoch.
+    """
+    return [_row(run) for run in runs]
+
+
+def write_comparison(runs: Sequence[Path], out: Path) -> None:
+    """Writes a self-contained page of `runs` to `out`."""
+    rows = compare(runs)
+    metrics = {row["name"]: read_lines(run / "metrics.jsonl") for row, run in zip(rows, runs, strict=True)}
+    if len(metrics) < len(rows):
+        raise InputError("two runs have the same name; give each folder a name of its own")
+    with tempfile.TemporaryDirectory() as folder:
+        by_epoch, by_seconds = Path(folder) / "epoch.png", Path(folder) / "seconds.png"
+        plots.curves_side_by_side(metrics, by_epoch, "epoch")
+        plots.curves_side_by_side(metrics, by_seconds, "seconds")
+        sections = [
+            f"<header><h1>{escape(' · '.join(metrics))}</h1></header>",
+            page.section("Figures", page.table(HEAD, [line(row) for row in rows])),
+            page.section("By epoch", page.picture(by_epoch, "Loss and accuracy by epoch")),
+            page.section("By time", page.picture(by_seconds, "Loss and accuracy by seconds of training")),
+        ]
+    write_text(out, page.whole("Comparison", sections))
+
+
+def line(row: dict[str, Any]) -> tuple[str, ...]:
+    """A row of `compare` as cells under HEAD."""
+    return (
+        row["name"],
+        row["network"],
+        f"{row['parameters']:,}",
+        f"{row['flops'] / 1e6:,.1f}",
+        str(row["epochs"]),
+        page.duration(row["seconds"]),
+        page.percent(row["val_accuracy"]),
+        page.percent(row["test_accuracy"]),
+        page.percent(row["published"]),
+    )
+
+
+def _row(run: Path) -> dict[str, Any]:
+    if not (run / "card.json").is_file():
+        raise InputError(f"{str(run)!r} is not a run with a finished epoch: it has no card.json")
+    card = read_json(run / "card.json")
+    figures, on_test = card["figures"], card["data"]["validation_is_test"]
+    test = figures["test"]["top1"] if figures["test"] else figures["val_accuracy"] if on_test else None
+    published = [f["value"] for f in card["published"] if f["unit"] == "accuracy" and "train" not in f["name"]]
+    return {
+        "name": run.name,
+        "network": card["name"],
+        "parameters": card["parameters"],
+        "flops": card["flops"],
+        "epochs": figures["epochs"],
+        "seconds": figures["seconds"],
+        "val_accuracy": None if on_test else figures["val_accuracy"],
+        "test_accuracy": test,
+        "published": published[-1] if published else None,
+    }

@@ -1,0 +1,64 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from alexnet.errors import InputError
+from alexnet.insight.compare import HEAD, compare, line, write_comparison
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> list[Path]:
+    """Two runs: one that validated on the test split as its source did, one that has a test figure."""
+    folders = []
+    for name, on_test, test in (("one", True, None), ("two", False, {"top1": 0.7})):
+        folder = tmp_path / name
+        folder.mkdir()
+        card = {
+            "name": "alexnet-cifar10",
+            "parameters": 21_622_154,
+            "flops": 84_600_000,
+            "data": {"validation_is_test": on_test},
+            "figures": {"epochs": 2, "seconds": 61.0, "val_accuracy": 0.65, "test": test},
+            "published": [
+                {"name": "test accuracy", "value": 0.9, "unit": "accuracy"},
+                {"name": "training accuracy", "value": 0.99, "unit": "accuracy"},
+            ],
+        }
+        (folder / "card.json").write_text(json.dumps(card))
+        rows = [
+            {"epoch": e, "seconds": 30.0 * e, "train_loss": 1.0, "train_accuracy": 0.5, "val_loss": 1.0}
+            | {"val_accuracy": 0.65, "val_top5": 0.9, "lr": 0.1, "images_per_second": 9.0}
+            for e in (1, 2)
+        ]
+        (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        folders.append(folder)
+    return folders
+
+
+def test_what_was_validated_on_the_test_split_is_a_test_figure(runs: list[Path]) -> None:
+    one, two = compare(runs)
+    assert (one["val_accuracy"], one["test_accuracy"]) == (None, 0.65)
+    assert (two["val_accuracy"], two["test_accuracy"]) == (0.65, 0.7)
+
+
+def test_the_published_figure_is_not_that_of_training(runs: list[Path]) -> None:
+    assert compare(runs)[0]["published"] == 0.9
+    assert dict(zip(HEAD, line(compare(runs)[1]), strict=True))["published"] == "90.00%"
+
+
+def test_the_page_holds_both_curves(runs: list[Path], tmp_path: Path) -> None:
+    write_comparison(runs, tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert page.count("data:image/png;base64,") == 2
+    assert "1 min 01 s" in page
+
+
+def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"card\.json"):
+        compare([tmp_path])
+
+
+def test_runs_of_one_name_are_refused(runs: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="same name"):
+        write_comparison([runs[0], runs[0]], tmp_path / "page.html")
