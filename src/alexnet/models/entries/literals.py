@@ -30,6 +30,7 @@ NORMS = {
     "alexnet-bvlc": Norm(5, 1e-4, 1, divided=True),
     "caffenet": Norm(5, 1e-4, 1, divided=True),
     "alexnet-tf": Norm(5, 2e-5, 1, divided=False),
+    "alexnet-keras": Norm(5, 1e-4, 2, divided=False),
     "alexnet-tf-as-printed": Norm(5, 1e-4, 1, divided=False),
     "alexnet-caltech-lrn": Norm(5, 1e-4, 2, divided=False),
     "alexnet-mnist": Norm(9, 0.001 / 9, 1, divided=False),
@@ -46,6 +47,7 @@ _RUN_12 = "96@11/4+0:3 norm max3/2 relu 256@5+2g2 relu norm cnorm max3/2 "
 _RUN_345 = "384@3+1 relu 384@3+1g2 relu 256@3+1g2 max3/2 relu"
 _CAFFE_345 = " 384@3+1 relu 384@3+1g2 relu 256@3+1g2 relu max3/2"
 _BVLC = "96@11/4 relu norm max3/2 256@5+2g2 relu norm max3/2" + _CAFFE_345 + _IMAGENET
+_CAFFENET = "96@11/4 relu max3/2 norm 256@5+2g2 relu max3/2 norm" + _CAFFE_345 + _IMAGENET
 _OWT = (
     "64@11/4+2 relu max3/2 192@5+2 relu max3/2 384@3+1 relu 256@3+1 relu 256@3+1 relu max3/2 avg6"
     " drop.5 fc4096 relu drop.5 fc4096 relu "
@@ -66,7 +68,8 @@ LAYOUTS = {
     " 384@3+1 relu 384@3+1g2 relu 256@3g2 max2/2+0:1 relu" + _HS,
     "alexnet-2012-conv6": _RUN_12 + _RUN_345 + " 256@3+1 relu" + _HS,
     "alexnet-bvlc": _BVLC,
-    "caffenet": "96@11/4 relu max3/2 norm 256@5+2g2 relu max3/2 norm" + _CAFFE_345 + _IMAGENET,
+    "caffenet": _CAFFENET,
+    "alexnet-keras": _CAFFENET,
     "alexnet-tf": _BVLC,
     "alexnet-tf-as-printed": _BVLC,
     "alexnet-owt": _OWT + "fc1000",
@@ -109,7 +112,7 @@ OUTPUTS = {
     "fc7": (4096,),
     "fc8": (1000,),
 }
-WITH_THESE_OUTPUTS = ("alexnet-2012", "alexnet-2012-as-run", "alexnet-bvlc", "caffenet", "alexnet-tf-as-printed")
+WITH_THESE_OUTPUTS = ("alexnet-2012", "alexnet-2012-as-run", "alexnet-bvlc", "alexnet-tf", "alexnet-tf-as-printed")
 
 # The parameters by layer that Keras printed for alexnet-caltech.
 CALTECH_PARAMETERS = (17_472, 192, 153_600, 512, 221_376, 331_968, 221_312, 9_439_232, 4_196_352, 92_205)
