@@ -25,7 +25,8 @@ class Loader:
         self.labels = torch.from_numpy(np.ascontiguousarray(pictures.labels)).to(device)
         self._images: Tensor | None = None
         if isinstance(pictures, ArrayPictures):
-            self._images = torch.from_numpy(pictures.images).to(device)
+            # A copy only of what torch cannot share: arrays that are read-only or run backwards.
+            self._images = torch.from_numpy(np.require(pictures.images, requirements=["C", "W"])).to(device)
 
     def batches(self, order: Tensor, batch_size: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """(uint8 N×H×W×C, int64 N) for consecutive slices of `order` (int64, CPU), from slice number `first` on."""
