@@ -1,14 +1,17 @@
 import hashlib
+import io
 import re
 import threading
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from alexnet.data.download import Digest, fetch
+from alexnet.data.download import Digest, _NoDowngrade, fetch
 from alexnet.errors import InputError
 
 CONTENT = bytes(i * 7919 % 251 for i in range(300_000))
@@ -148,6 +151,12 @@ def test_plain_http_needs_a_whole_digest(server: Server, tmp_path: Path):
 def test_redirections_are_followed(server: Server, tmp_path: Path):
     server.faults = ["redirect"]
     assert get(server, tmp_path / "w").read_bytes() == CONTENT
+
+
+def test_nothing_is_fetched_by_less_than_https_where_it_began_so():
+    request = urllib.request.Request("https://example.org/w")
+    with pytest.raises(InputError, match="not HTTPS"):
+        _NoDowngrade().redirect_request(request, io.BytesIO(), 302, "", Message(), "http://example.org/w")
 
 
 def test_a_server_that_is_not_there_is_one_line(unused: Callable[[], str], tmp_path: Path):

@@ -10,7 +10,7 @@ from alexnet.models import catalog
 from alexnet.models.network import Network
 from alexnet.training.run import Run
 from alexnet.weights import store
-from alexnet.weights.load import PartialWeights, load_into
+from alexnet.weights.load import WeightsWarning, load_into
 
 
 def test_create_fills_a_network_from_a_file(digits: Network, tmp_path: Path):
@@ -24,7 +24,7 @@ def test_the_real_features_of_torchvision_with_a_fresh_head(real_data: Path):
     torch.manual_seed(1)
     fresh = catalog.create("alexnet-owt", classes=5)
     torch.manual_seed(1)
-    with pytest.warns(PartialWeights, match=r"fc6\.weight.*kept their initial values"):
+    with pytest.warns(WeightsWarning, match=r"fc6\.weight.*kept their initial values"):
         made = alexnet.create("alexnet-owt", classes=5, weights=file)
     real = store.load(file)
     assert torch.equal(made.get_parameter("conv5.weight"), real["features.10.weight"])
@@ -52,6 +52,13 @@ def test_nothing_changes_when_something_does_not_fit(digits: Network, tmp_path: 
     with pytest.raises(InputError, match=r"conv5\.weight is 1×2×3×3"):
         load_into(made, tmp_path / "net.safetensors")
     assert all(torch.equal(value, before[name]) for name, value in made.state_dict().items())
+
+
+def test_weights_of_another_function_are_told(trained: Run, tmp_path: Path):
+    store.save(tmp_path / "net.safetensors", store.load(trained.path / "best.safetensors"))
+    store.write_card(tmp_path / "net.json", {**trained.card, "name": "alexnet-mnist"})
+    with pytest.warns(WeightsWarning, match="its card says that it is alexnet-mnist"):
+        alexnet.create("alexnet-digits", weights=tmp_path / "net.safetensors")
 
 
 def test_a_run_gives_its_weights_and_its_preprocessing(trained: Run):

@@ -115,6 +115,7 @@ def test_a_pickle_that_would_run_code_runs_nothing(tmp_path: Path, nothing_writt
         (npy(b"\x80\x02}."), "no dict"),
         (npy(b"\x80\x02}U\x05conv1K\x07s."), "no .weight, bias"),
         (npy(b"\x80\x02(cos\nsystem\nK\x01o."), "os.system"),
+        (npy(b"\x80\x02})" + b"2\x86" * 60 + b"K\x07s."), "other than a string"),  # 2 to the 60 tuples to hash
         (npy(b"\x80\x02"), "damaged"),
         (b"\x93NUMPY\x01\x00\xff\xff{", "damaged"),
         (b"\x93NUMPY", "damaged"),
@@ -133,7 +134,7 @@ def test_a_plain_array_and_arrays_of_strings_are_no_weights(tmp_path: Path):
     np.save(file, np.zeros(3))
     with pytest.raises(InputError, match="one array"):
         read_weights(file)
-    np.save(file, np.array({"conv1": [np.array(["a"]), np.zeros(1)]}, dtype=object))
+    np.save(file, np.array({"conv1": [np.array(["a"]), np.zeros(1)]}, dtype=object))  # dtype U1
     with pytest.raises(InputError, match="where weights are numbers"):
         read_weights(file)
 

@@ -114,6 +114,13 @@ def test_damaged_and_dishonest_files_are_one_line(content: bytes, said: str, tmp
     assert "\n" not in str(error.value)
 
 
+def test_tensors_without_numbers_are_refused(tmp_path: Path):
+    for tensor in (torch.zeros(2, device="meta"), torch.zeros(2).to_sparse(), torch.zeros(2, dtype=torch.complex64)):
+        torch.save({"conv1.weight": tensor}, tmp_path / "net.pth")
+        with pytest.raises(InputError, match=r"no plain tensor|nothing of it was run"):
+            read_weights(tmp_path / "net.pth")
+
+
 def test_numbers_that_are_none_are_told_where_they_stand(digits: Network, tmp_path: Path):
     state = {name: value.clone() for name, value in digits.state_dict().items()}
     state["conv3.bias"][:2] = torch.tensor([float("nan"), float("inf")])

@@ -13,7 +13,7 @@ from alexnet.errors import InputError
 
 MAX_BYTES = 2 * 2**30
 """The largest file that is read: eight times the largest of these networks in float32."""
-MAX_NUMBERS = 250_000_000
+MAX_NUMBERS = 150_000_000
 """The most numbers that a file may claim to hold; the largest network of the catalog has 88 million."""
 
 Arrays = dict[str, np.ndarray]

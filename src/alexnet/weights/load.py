@@ -16,8 +16,8 @@ from alexnet.weights.mapping import contradiction, fit, listed, select
 from alexnet.weights.recognise import read_weights
 
 
-class PartialWeights(UserWarning):
-    """A file did not hold all of a network; the rest keeps its initial values."""
+class WeightsWarning(UserWarning):
+    """Weights were loaded, but not for all of the network, or they were made for another."""
 
 
 @dataclass(frozen=True)
@@ -98,12 +98,12 @@ def create(
     """A network, freshly initialised or with `weights`: a file of any known kind, also a partial one, or a run.
 
     What the file lacks, and the layers in `skip`, keep their initial values; what it lacks is told by a warning
-    (PartialWeights). The other arguments are those of `alexnet.models.catalog.create`. InputError when the network
+    (WeightsWarning). The other arguments are those of `alexnet.models.catalog.create`. InputError when the network
     cannot be made so, or when a tensor does not fit.
     """
     network = catalog.create(name, classes=classes, channels=channels, size=size, init=init, dropout=dropout)
     if weights is not None:
         told = load_into(network, weights, skip).told
         if told:
-            warnings.warn(told, PartialWeights, stacklevel=2)
+            warnings.warn(told, WeightsWarning, stacklevel=2)
     return network

@@ -165,7 +165,7 @@ def _pairs(foreign: Foreign, own: Mapping[str, nn.Module]) -> dict[str, str]:
         ours = {name: _shape(part) for name, part in own.items() if _own_kind(part) == kind}
         theirs = [name for name, arrays in foreign.layers.items() if _kind(arrays) == kind]
         for name, shape in ours.items():
-            free = next((each for each in theirs if foreign.layers[each]["weight"].shape == shape), None)
+            free = next((each for each in theirs if _sides(foreign.layers[each]) == shape), None)
             if free is not None:
                 pairs[name] = free
                 theirs.remove(free)
@@ -181,8 +181,12 @@ def _shape(part: nn.Module) -> tuple[int, ...]:
     return tuple(next(part.parameters(recurse=False)).shape)
 
 
+def _sides(arrays: Arrays) -> tuple[int, ...]:
+    return arrays["weight"].shape if "weight" in arrays else ()
+
+
 def _kind(arrays: Arrays) -> str:
-    return {4: "conv", 2: "dense"}.get(arrays["weight"].ndim if "weight" in arrays else 0, "norm")
+    return {4: "conv", 2: "dense"}.get(len(_sides(arrays)), "norm")
 
 
 def choose(foreign: Foreign, source: Source, name: str | None = None) -> Fit:
@@ -240,6 +244,9 @@ def _outline(spec: Spec, classes: int) -> Network:
 
 def contradiction(foreign: Foreign, spec: Spec) -> str | None:
     """What the file itself says that this network is not; shapes do not tell Caffe's two networks apart."""
+    own = catalog.CATALOG.get(foreign.card.get("name", ""))
+    if own is not None and own.architecture != spec.architecture:
+        return f"its card says that it is {own.name}"
     norms = [layer for layer in spec.layers if isinstance(layer, LRN)]
     if foreign.pool_first is not None and norms:
         first = next(isinstance(layer, Pool) for layer in spec.layers if isinstance(layer, LRN | Pool))

@@ -8,7 +8,9 @@ TensorFlow has them.
 
 import io
 import pickle
-from typing import Any
+import re
+from collections.abc import Iterable
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -26,9 +28,9 @@ class _Dtype:
     """Stands in for numpy.dtype(code, align, copy): numbers, or the object type of the outermost array."""
 
     def __init__(self, code: str, *_: object):
+        if not (isinstance(code, str) and re.fullmatch(r"[fiuO]\d*", code)):
+            raise _Refused(f"holds {str(code)[:20]!r} where weights are numbers")
         self.dtype = np.dtype(code)
-        if self.dtype.kind not in "fiuO":
-            raise _Refused(f"holds {self.dtype} where weights are numbers")
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.dtype = self.dtype.newbyteorder(state[1])
@@ -56,10 +58,20 @@ def _encode(text: str, encoding: str = "latin1") -> bytes:
     return text.encode("latin1")
 
 
+def _named(pairs: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
+    """A dict by strings: another key may take for ever to hash (tuples of tuples of the same tuples)."""
+    result = {}
+    for key, value in pairs:
+        if not isinstance(key, str):
+            raise _Refused("names something by other than a string")
+        result[key] = value
+    return result
+
+
 _STAND_INS: dict[tuple[str, str], Any] = {
     ("numpy", "dtype"): _Dtype,
     ("numpy", "ndarray"): _Array,
-    ("collections", "OrderedDict"): dict,
+    ("collections", "OrderedDict"): lambda pairs=(): _named(pairs),
     ("_codecs", "encode"): _encode,
 }
 for _module in ("numpy.core.multiarray", "numpy._core.multiarray"):
@@ -68,13 +80,26 @@ for _module in ("numpy.core.multiarray", "numpy._core.multiarray"):
 # Instructions that call constructors, load something persistent, or reserve memory on a mere claim.
 _REFUSED = (
     *(pickle.PERSID, pickle.BINPERSID, pickle.INST, pickle.OBJ, pickle.NEWOBJ, pickle.NEWOBJ_EX),
+    *(pickle.DICT, pickle.EMPTY_SET, pickle.ADDITEMS, pickle.FROZENSET),
     *(pickle.EXT1, pickle.EXT2, pickle.EXT4, pickle.BYTEARRAY8, pickle.NEXT_BUFFER, pickle.READONLY_BUFFER),
 )
 
 
+def _set_item(unpickler: Any) -> None:
+    value, key = unpickler.stack.pop(), unpickler.stack.pop()
+    unpickler.stack[-1].update(_named([(key, value)]))
+
+
+def _set_items(unpickler: Any) -> None:
+    items = unpickler.pop_mark()
+    unpickler.stack[-1].update(_named(zip(items[::2], items[1::2], strict=True)))
+
+
 class _Unpickler(pickle._Unpickler):  # Python's own, not C's: that one reserves memory for any memo number it is told
-    dispatch = {  # noqa: RUF012 - so is the base class's
-        code: method for code, method in pickle._Unpickler.dispatch.items() if bytes([code]) not in _REFUSED
+    dispatch: ClassVar[Any] = {
+        **{code: method for code, method in pickle._Unpickler.dispatch.items() if bytes([code]) not in _REFUSED},
+        pickle.SETITEM[0]: _set_item,
+        pickle.SETITEMS[0]: _set_items,
     }
 
     def find_class(self, module: str, name: str) -> Any:
