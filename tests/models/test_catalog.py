@@ -54,6 +54,25 @@ def test_one_seed_gives_one_network_and_draws_nothing_else():
     assert torch.equal(after, torch.rand(1))
 
 
+def test_memory_format_and_autocast_keep_the_function():
+    model = catalog.create("alexnet-digits").eval()
+    x = torch.randn(3, 1, 8, 8)
+    expected = model(x)
+    torch.testing.assert_close(model(x.contiguous(memory_format=torch.channels_last)), expected)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = model(x)
+    assert rounded.dtype is torch.bfloat16
+    assert (rounded - expected).norm() < 0.05 * expected.norm()
+
+
+def test_a_network_can_be_exported_for_any_batch():
+    model = catalog.create("alexnet-digits").eval()
+    batch = torch.export.Dim("batch", min=1, max=64)
+    program = torch.export.export(model, (torch.randn(2, 1, 8, 8),), dynamic_shapes=({0: batch},))
+    x = torch.randn(5, 1, 8, 8)
+    torch.testing.assert_close(program.module()(x), model(x))
+
+
 def test_what_a_network_tells():
     model = catalog.create(SMALL, classes=4, size=(9, 12), init="torch")
     assert model.spec is catalog.get(SMALL)

@@ -64,7 +64,7 @@ ENTRIES = (
         preprocessing=_RGB,
         parameters=60_965_224,
         trainable_parameters=60_965_224,
-        source=_PAPER + ", section 3.1: 'we would not have been able to experiment with such large networks'",
+        source=_PAPER + ", section 3.1",
         traps=("never run: no configuration of the 2012 code has it; the paper's tanh network is figure1-tanh",),
     ),
     Spec(
