@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PARITY := .venv-parity
 
 .PHONY: demo test check parity clean help
 
@@ -25,19 +26,32 @@ demo: $(READY)
 test: $(READY)
 	@$(BIN)/python -m pytest
 
+parity: $(PARITY)/.ready
+	@$(PARITY)/bin/python -m pytest parity --write docs/PARITY.md
+
 check: $(READY)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/pyright
 
-$(READY): pyproject.toml constraints.txt
+# $(call environment,FOLDER,WHAT PIP INSTALLS): says plainly what is missing when it is.
+define environment
 	@command -v $(PYTHON) >/dev/null || { echo "alexnet needs Python 3.11 or newer, and there is no '$(PYTHON)' here; install it, or name it: make PYTHON=/path/to/python3" >&2; exit 2; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "alexnet needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) -V). Name a newer one: make PYTHON=/path/to/python3" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "alexnet needs Python 3.11 or newer, and '$(PYTHON)' is $$($(PYTHON) -V); name a newer one: make PYTHON=/path/to/python3" >&2; exit 2; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "'$(PYTHON)' cannot make environments; install its venv module (Debian: python3-venv)" >&2; exit 2; }
-	@echo "setting up $(VENV) (a few minutes the first time) …"
-	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]' || { echo "the packages of constraints.txt could not be installed: pip's lines above say why (is there a network, and a package registry?)" >&2; exit 2; }
-	@touch $(READY)
+	@echo "setting up $(1) (a few minutes the first time) …"
+	@$(PYTHON) -m venv $(1)
+	@$(1)/bin/python -m pip install -q --disable-pip-version-check $(2) || { echo "the packages could not be installed; pip's lines above say why (is there a network, and a package registry?)" >&2; exit 2; }
+endef
+
+$(READY): pyproject.toml constraints.txt
+	$(call environment,$(VENV),-c constraints.txt -e '.[dev]')
+	@touch $@
+
+$(PARITY)/.ready: pyproject.toml parity/constraints.txt
+	$(call environment,$(PARITY),-r parity/constraints.txt)
+	@$(PARITY)/bin/python -m pip install -q --disable-pip-version-check --no-deps -e .
+	@touch $@
 
 clean:
-	rm -rf $(VENV) .venv-parity
+	rm -rf $(VENV) $(PARITY)
