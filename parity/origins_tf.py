@@ -64,10 +64,6 @@ class TensorFlowOrigin:
             if name.endswith(".bias"):
                 variable.assign(generator.normal(0, 0.3, variable.shape))
 
-    @property
-    def parameters(self) -> int:
-        return sum(math.prod(variable.shape) for variable in self.variables.values())
-
     def run(self, draw: Draw, training: bool = False) -> Result:
         kind = next(iter(self.variables.values())).dtype
         trained = {name: variable for name, variable in self.variables.items() if variable.trainable}
@@ -103,10 +99,11 @@ def cross_entropy(labels: Tensor, logits: Tensor) -> Tensor:
     return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits))
 
 
-def imagenet(precision: str, alpha: float) -> TensorFlowOrigin:
-    """The TensorFlow 1 network for bvlc_alexnet.npy: groups as split and concatenated, LRN with radius 2 and bias 1.
+def imagenet(precision: str, alpha: float, bias: float = 1.0, pool_first: bool = False) -> TensorFlowOrigin:
+    """The TensorFlow 1 network for bvlc_alexnet.npy: groups as split and concatenated, LRN with radius 2.
 
     `alpha`: 1e-4 as the write-up prints it, 2e-5 as the weights want it (TensorFlow does not divide by the window).
+    `bias` 2 and `pool_first` make it the network of alexnet_weights.h5.
     """
     shapes = {
         "conv1": (11, 11, 3, 96),
@@ -129,9 +126,15 @@ def imagenet(precision: str, alpha: float) -> TensorFlowOrigin:
     def pool(x: Tensor) -> Tensor:
         return tf.nn.max_pool2d(x, 3, 2, "VALID")
 
+    def norm(x: Tensor) -> Tensor:
+        return lrn(x, 2, bias, alpha, 0.75)
+
+    def pool_and_norm(x: Tensor) -> Tensor:
+        return norm(pool(x)) if pool_first else pool(norm(x))
+
     def forward(x: Tensor, training: bool) -> Tensor:
-        x = pool(lrn(conv(x, "conv1", stride=4, padding="VALID"), 2, 1.0, alpha, 0.75))
-        x = pool(lrn(conv(x, "conv2", groups=2), 2, 1.0, alpha, 0.75))
+        x = pool_and_norm(conv(x, "conv1", stride=4, padding="VALID"))
+        x = pool_and_norm(conv(x, "conv2", groups=2))
         x = conv(conv(x, "conv3"), "conv4", groups=2)
         x = tf.reshape(pool(conv(x, "conv5", groups=2)), [-1, 6 * 6 * 256])
         return _head(x, v)

@@ -6,7 +6,7 @@ import torch
 
 from alexnet.models import catalog
 from parity import origins_keras
-from parity.compare import BOUNDS, Table, agree, both_ways, draw, ours, randomise, relative, weights
+from parity.compare import BOUNDS, Table, agree, both_ways, draw, ours, randomise, relative, same_count, weights
 from parity.origins_tf import tf
 
 STATISTICS = "BatchNorm's running statistics after one training batch (float64)"
@@ -18,6 +18,7 @@ def test_same_function(name: str, precision: str, table: Table):
     model = catalog.create(name, dropout=0).to(getattr(torch, precision))
     randomise(model, seed=1)
     origin = origins_keras.wrap(origins_keras.build(name, precision))
+    same_count(model, origin, precision, table)
     modes = ("inference", "training") if any(".running_" in key for key in origin.variables) else ("inference",)
     for direction in both_ways(model, origin):
         for mode in modes:
@@ -34,15 +35,6 @@ def test_same_function(name: str, precision: str, table: Table):
                 draws=found.draws,
             )
             assert found.difference.worst <= BOUNDS[precision], (direction, mode, found)
-
-
-@pytest.mark.parametrize("name", origins_keras.NETWORKS)
-def test_same_count(name: str, table: Table):
-    spec = catalog.get(name)
-    origin = origins_keras.build(name)
-    made = sum(value.size for value in weights(catalog.create(name)).values())
-    table("Parameters", network=name, catalog=spec.parameters, ours=made, origin=origin.count_params(), by="Keras")
-    assert spec.parameters == made == origin.count_params()
 
 
 def test_running_statistics(table: Table):
