@@ -49,7 +49,7 @@ def measure(setup: Setup, steps: int = 20, progress: Callable[[int, int], None] 
     optimizer = optim.build(recipe.optimizer, model)
     augmenter = Augmenter(setup.preprocessing, **setup.augmentation)
     generator = torch.Generator().manual_seed(recipe.train.seed)
-    forward = torch.compile(model) if recipe.train.compile else model
+    forward = setup.forward()
     size = recipe.train.batch_size
     order = torch.randint(len(setup.train.pictures), ((steps + _WARM_UP) * size,), generator=generator)
     times: dict[str, list[float]] = {phase: [] for phase in PHASES}

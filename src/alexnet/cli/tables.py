@@ -108,7 +108,7 @@ def check_line(failures: bool) -> "Callable[[Check], None]":
         "    ", *(name.ljust(width) for name, width in zip(("what", "expected", "got"), widths, strict=True)), "source"
     )
 
-    def line(check: Check) -> None:
+    def line(check: "Check") -> None:
         if check.passed and failures:
             return
         cells = (check.what, check.expected, check.got)

@@ -110,7 +110,7 @@ class Train:
         choices=("auto", "fp32", "bf16"),
     )  # fmt: skip
     channels_last: bool = key(True, "memory format of pictures and convolutions")
-    compile: bool = key(False, "torch.compile the network")
+    compile: bool = key(False, "torch.compile the network, once its gradients are shown to be right")
     label_smoothing: float = key(0.0, "share of each target that is spread over all classes", low=0, high=0.9)
     clip_norm: float = key(0.0, "largest norm of the gradient; 0: no clipping", low=0)
     class_weights: bool = key(False, "weigh each class by the inverse of its frequency")

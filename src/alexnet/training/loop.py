@@ -96,9 +96,7 @@ class Trainer:
         self.setup, self.run, self.reporter = setup, run, reporter
         self.recipe, self.device = setup.recipe, setup.device
         self.model = setup.model
-        self.forward: Callable[[Tensor], Tensor] = (
-            torch.compile(self.model) if self.recipe.train.compile else self.model
-        )
+        self.forward = setup.forward()
         self.optimizer = optim.build(self.recipe.optimizer, self.model)
         self.l2 = optim.L2(self.recipe.optimizer, self.model)
         self.freezing = Freezing(self.recipe, self.model)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from alexnet.data.augment import Augmenter
 from alexnet.data.loader import Loader
 from alexnet.data.pictures import PictureSet
 from alexnet.data.sources import open_splits
@@ -23,6 +24,7 @@ from alexnet.models.network import Network
 from alexnet.models.summary import Summary, summarise
 from alexnet.preprocessing import Preprocessing
 from alexnet.recipes.recipe import Augment, Recipe
+from alexnet.training.compiled import compiled
 from alexnet.training.run import Run
 from alexnet.weights.load import Loaded, load_into
 
@@ -69,6 +71,14 @@ class Setup:
         """The keyword arguments of Augmenter."""
         augment: Augment = self.recipe.augment
         return dict(vars(augment))
+
+    def forward(self) -> Callable[[Tensor], Tensor]:
+        """The network as the recipe runs it: plain, or compiled and checked on the first training pictures."""
+        if not self.recipe.train.compile:
+            return self.model
+        size = self.recipe.train.batch_size
+        images, labels = next(self.train.batches(torch.arange(min(size, len(self.train.pictures))), size))
+        return compiled(self.model, Augmenter(self.preprocessing).evaluate(images), labels, self.precision)
 
     def facts(self) -> dict[str, Any]:
         """What to tell when the run begins."""

@@ -1,0 +1,62 @@
+"""Every command and every line of Python in README works."""
+
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import alexnet
+from alexnet.cli import main
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^\$ (alexnet .*)$", README, re.MULTILINE)
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the commands run, one after the other: with a picture of a digit and a small folder of class folders."""
+    root = tmp_path_factory.mktemp("readme")
+    digits = alexnet.pictures("digits")
+    Image.fromarray(digits[15][0][:, :, 0]).save(root / "digit.png")
+    for index in range(80):
+        picture, label = digits[index]
+        place = root / "my-pictures" / digits.classes[label]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture[:, :, 0]).save(place / f"{index}.png")
+    return root
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command(
+    command: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = shlex.split(command, comments=True)
+    if words[1] == "train":  # one epoch shows that it works
+        words += ["--epochs", "1"]
+    if "folder" in words:
+        words += ["--set", "model.name=alexnet-digits", "--set", "data.resize=8"]
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit) as end:
+        main()
+    output = capsys.readouterr()
+    assert end.value.code == 0, output.err
+    assert output.out
+
+
+@pytest.mark.parametrize("block", PYTHON)
+def test_python(block: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    names: dict[str, object] = {}
+    exec(block.replace("epochs=30", "epochs=1"), names)
+    assert "run" in names
+    assert names["answers"]
+
+
+def test_the_readme_has_commands() -> None:
+    assert len(COMMANDS) >= 8
+    assert PYTHON
