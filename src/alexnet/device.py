@@ -12,9 +12,6 @@ import torch
 from alexnet import __version__
 from alexnet.errors import InputError, unknown
 
-# Below this many FLOPs a picture, casting weights costs more than bf16 saves: docs/LOG.md, 'bf16 on small networks'.
-_BF16_WORTHWHILE_FLOPS = 20e6
-
 
 def choose_device(name: str = "auto") -> torch.device:
     """The torch device called `name`; 'auto' takes the first of CUDA, MPS and CPU that is there."""
@@ -37,11 +34,11 @@ def available_devices() -> list[str]:
     return ["auto", "cpu", *cuda, *(["mps"] if torch.backends.mps.is_available() else [])]
 
 
-def choose_precision(name: str, device: torch.device, flops: float) -> str:
+def choose_precision(name: str, device: torch.device) -> str:
     """'fp32' or 'bf16' for a recipe's precision; 'auto' is bf16 where `device` multiplies bf16 matrices natively.
 
-    `flops`: of the network for one picture. The choice follows from facts about the machine and the network and never
-    from a timing, so that the same command gives the same numbers.
+    There, it was quicker for every network that was tried, the smallest too (docs/LOG.md). The choice follows from
+    facts about the machine and never from a timing, so that the same command gives the same numbers.
     """
     if name != "auto":
         return name
@@ -52,7 +49,7 @@ def choose_precision(name: str, device: torch.device, flops: float) -> str:
         native = bool(able.get("amx_bf16") or able.get("avx512_bf16"))
     else:
         native = False
-    return "bf16" if native and flops >= _BF16_WORTHWHILE_FLOPS else "fp32"
+    return "bf16" if native else "fp32"
 
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[Any]:

@@ -162,7 +162,7 @@ def prepare(
         recipe=recipe,
         data=str(Path(data).absolute()) if data is not None else None,
         device=device,
-        precision=choose_precision(recipe.train.precision, device, summary.flops),
+        precision=choose_precision(recipe.train.precision, device),
         splits=splits,
         model=model,
         spec=spec,
