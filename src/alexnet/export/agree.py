@@ -99,8 +99,9 @@ def agree(model: Opened, run: Run, pictures: Samples) -> Agreement:
             raise InputError(f"the export names another class than PyTorch for picture {wrong}; nothing was written")
         apart["probabilities"] += np.linalg.norm(got - expected, axis=1).tolist()
         if got_logits is not None:
-            norms = np.maximum(np.linalg.norm(expected_logits, axis=1), 1e-30)
-            apart["logits"] += (np.linalg.norm(got_logits - expected_logits, axis=1) / norms).tolist()
+            reference = expected_logits.astype(np.float64)  # in float32 the squares of large logits overflow
+            norms = np.maximum(np.linalg.norm(reference, axis=1), 1e-30)
+            apart["logits"] += (np.linalg.norm(got_logits - reference, axis=1) / norms).tolist()
     worst = {what: float(np.max(found)) for what, found in apart.items() if found}  # a NaN stays one
     for what, found in worst.items():
         if not found <= BOUND:
