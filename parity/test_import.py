@@ -17,7 +17,10 @@ SECTION = "Files of other programs, imported"
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Keras's own, on NumPy 2
 @pytest.mark.parametrize("suffix", [".h5", ".keras", ".weights.h5"])
-@pytest.mark.parametrize("name", ["alexnet-cifar100-seed", "alexnet-cifar10", "alexnet-caltech"])
+@pytest.mark.parametrize(
+    "name",
+    ["alexnet-cifar100-seed", "alexnet-cifar10", "alexnet-thinner-2-as-run", "alexnet-thinner-4", "alexnet-caltech"],
+)
 def test_keras_saves_and_we_load(name: str, suffix: str, tmp_path: Path, table: Table):
     origins_keras = pytest.importorskip("parity.origins_keras", reason="Keras is not installed: make parity")
     ours = catalog.create(name).eval()
