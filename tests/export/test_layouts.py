@@ -51,7 +51,7 @@ def test_torchvision_takes_three_channels(make):
 
 
 def keras_runs(file: Any, x: np.ndarray) -> np.ndarray:
-    """AlexNet on CIFAR-10, the slim form of SEEDS C with narrow layers, as Keras computes it: NHWC from end to end."""
+    """AlexNet on CIFAR-10, the slim form with narrow layers, as Keras computes it: NHWC from end to end."""
 
     def conv(name: str, x: torch.Tensor) -> torch.Tensor:
         kernel, bias = (torch.from_numpy(file[f"{name}/{name}/{kind}:0"][()]) for kind in ("kernel", "bias"))
