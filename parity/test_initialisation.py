@@ -17,7 +17,7 @@ SAMPLE = 200_000
 def test_as_keras(name: str, table: Table):
     torch.manual_seed(0)
     model = catalog.create(name)
-    _same_distributions(name, catalog.get(name).init, weights(model), _keras(name), "Keras", table)
+    _check_same_distributions(name, catalog.get(name).init, weights(model), _keras(name), "Keras", table)
 
 
 def test_as_tensorflow_1(table: Table):
@@ -32,14 +32,14 @@ def test_as_tensorflow_1(table: Table):
             variables[name] = tf.compat.v1.get_variable(name.replace(".", "_"), shape)
         session.run(tf.compat.v1.global_variables_initializer())
         origin = session.run(variables)
-    _same_distributions("alexnet-tf", "tensorflow", found, origin, "TensorFlow 1 get_variable", table)
+    _check_same_distributions("alexnet-tf", "tensorflow", found, origin, "TensorFlow 1 get_variable", table)
 
 
 def _keras(name: str) -> Weights:
     return origins_keras.wrap(origins_keras.build(name)).weights()
 
 
-def _same_distributions(name: str, init: str, ours: Weights, origin: Weights, by: str, table: Table) -> None:
+def _check_same_distributions(name: str, init: str, ours: Weights, origin: Weights, by: str, table: Table) -> None:
     assert ours.keys() == origin.keys()
     chances, deviations, largest = {}, {}, {}
     for layer, value in ours.items():

@@ -110,17 +110,17 @@ def cifar10() -> Case:
 def test_imagenet(mutation: str, imagenet: Case, table: Table):
     model, pictures, reference = imagenet
     found = relative(outputs(IMAGENET[mutation](model), pictures), reference)
-    _judge("alexnet-bvlc against TensorFlow", mutation, found, table)
+    _check_mutation("alexnet-bvlc against TensorFlow", mutation, found, table)
 
 
 @pytest.mark.parametrize("mutation", CIFAR10)
 def test_cifar10(mutation: str, cifar10: Case, table: Table):
     model, pictures, reference = cifar10
     got = torch.from_numpy(outputs(CIFAR10[mutation](model), pictures)).log_softmax(1).numpy()
-    _judge("alexnet-cifar10 against Keras", mutation, relative(got, reference), table)
+    _check_mutation("alexnet-cifar10 against Keras", mutation, relative(got, reference), table)
 
 
-def _judge(what: str, mutation: str, found: float, table: Table) -> None:
+def _check_mutation(what: str, mutation: str, found: float, table: Table) -> None:
     table("What a mistake does to the outputs (float32)", comparison=what, changed=mutation, difference=found)
     if mutation == "nothing":
         assert found <= BOUNDS["float32"]
