@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PARITY := .venv-parity
+PARITY_ARGS ?= --write docs/PARITY.md
 
 .PHONY: demo test check parity clean help
 
@@ -28,7 +29,7 @@ test: $(READY)
 
 # Large buffers are kept, not given back after every layer: it saves two minutes of the system's time.
 parity: $(PARITY)/.ready
-	@MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=68719476736 $(PARITY)/bin/python -m pytest parity --write docs/PARITY.md
+	@MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=68719476736 $(PARITY)/bin/python -m pytest parity $(PARITY_ARGS)
 
 check: $(READY)
 	@$(BIN)/ruff format --check .
