@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from alexnet.models import catalog
-from alexnet.recipes.recipe import Optimizer
+from alexnet.recipes.schema import Optimizer
 from alexnet.training import optim
 from parity import origins_keras
 from parity.compare import BOUNDS, Table, relative, weights

@@ -8,7 +8,8 @@ import torch
 
 from alexnet.errors import InputError
 from alexnet.recipes import recipe as recipes
-from alexnet.recipes.recipe import Recipe, load, parse, parse_override, to_toml
+from alexnet.recipes.recipe import load, parse, parse_override, to_toml
+from alexnet.recipes.schema import Recipe
 from alexnet.training.loop import Trainer
 from alexnet.training.reporter import Reporter
 from alexnet.training.run import Run

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from alexnet.errors import InputError
-from alexnet.recipes.recipe import Optimizer
+from alexnet.recipes.schema import Optimizer
 from alexnet.training import optim
 from alexnet.training.optim import L2, MovingAverage, VelocitySGD
 

@@ -7,7 +7,7 @@ import pytest
 
 from alexnet.errors import InputError
 from alexnet.recipes import recipe as recipes
-from alexnet.recipes.recipe import Recipe
+from alexnet.recipes.schema import Recipe
 from alexnet.training.run import Run, begin, check_free, resume
 
 

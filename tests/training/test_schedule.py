@@ -2,7 +2,7 @@
 
 import pytest
 
-from alexnet.recipes.recipe import Schedule
+from alexnet.recipes.schema import Schedule
 from alexnet.training.schedule import factor
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # the tables that need no torch should not wait for it
     from alexnet.evaluation.evaluate import Figures
     from alexnet.evaluation.predict import Predicted
     from alexnet.models.summary import Summary
-    from alexnet.recipes.recipe import Recipe
+    from alexnet.recipes.schema import Recipe
     from alexnet.verify import Check
     from alexnet.weights.public import PublicFile
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from alexnet.errors import InputError
 from alexnet.models.network import Network
-from alexnet.recipes.recipe import Recipe
+from alexnet.recipes.schema import Recipe
 from alexnet.weights.mapping import select, weighted
 
 

@@ -19,7 +19,7 @@ from alexnet.evaluation import evaluate
 from alexnet.files import sweep
 from alexnet.insight.dead import dead_fractions
 from alexnet.recipes import recipe as recipes
-from alexnet.recipes.recipe import Recipe
+from alexnet.recipes.schema import Recipe
 from alexnet.training import checkpoint, finish, optim, schedule
 from alexnet.training.finetune import Freezing, anchored
 from alexnet.training.interrupts import Interrupted, Interrupts

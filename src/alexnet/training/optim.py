@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from alexnet.errors import unknown
-from alexnet.recipes.recipe import Optimizer
+from alexnet.recipes.schema import Optimizer
 from alexnet.training.finetune import factors
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from alexnet.errors import InputError
 from alexnet.files import read_json, read_lines, write_text
 from alexnet.recipes import recipe as recipes
-from alexnet.recipes.recipe import Recipe
+from alexnet.recipes.schema import Recipe
 
 # What a resumed run may have otherwise than it began: none of it changes a step that was already made.
 _MAY_CHANGE = ("epochs", "checkpoint_seconds", "patience")

@@ -2,7 +2,7 @@
 
 import math
 
-from alexnet.recipes.recipe import Schedule
+from alexnet.recipes.schema import Schedule
 
 
 def factor(schedule: Schedule, epoch: float, epochs: float) -> float:

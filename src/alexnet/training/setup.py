@@ -23,7 +23,7 @@ from alexnet.models import catalog
 from alexnet.models.network import Network
 from alexnet.models.summary import Summary, summarise
 from alexnet.preprocessing import Preprocessing
-from alexnet.recipes.recipe import Augment, Recipe
+from alexnet.recipes.schema import Augment, Recipe
 from alexnet.training.compiled import compiled
 from alexnet.training.run import Run
 from alexnet.weights.load import Loaded, load_into

@@ -1,0 +1,161 @@
+"""Every key of a recipe: its default, its type, its range, and what it means, as frozen dataclasses."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from alexnet.errors import InputError
+
+
+def key(
+    default: Any,
+    about: str,
+    *,
+    choices: Sequence[str] = (),
+    low: float | None = None,
+    high: float | None = None,
+    above: float | None = None,
+) -> Any:
+    """A recipe key: its default, what it means, and the values it takes (low ≤ value ≤ high, value > above)."""
+    return field(
+        default=default, metadata={"about": about, "choices": choices, "low": low, "high": high, "above": above}
+    )
+
+
+@dataclass(frozen=True)
+class Model:
+    name: str = key("alexnet-digits", "a network of `alexnet models`")
+    init: str | None = key(None, "initialisation; none given: the network's own")
+    dropout: float | None = key(None, "rate of every dropout layer; none given: the network's own", low=0, high=0.95)
+    weights: str | None = key(None, "weights to begin with: a file of any known kind, or a run's folder")
+    skip: tuple[str, ...] = key((), "layers of `weights` that are left out and start anew, as in ['fc8']")
+    freeze: tuple[str, ...] = key((), "layers that do not learn, by name or range, as in ['conv1..conv5']")
+
+
+@dataclass(frozen=True)
+class Data:
+    set: str = key("digits", "picture set")
+    validation: float | str = key(
+        0.1,
+        "fraction cut from training when the set has no validation split; 'test': the test split",
+        above=0,
+        high=0.9,
+    )
+    fit: str = key("crop", "how pictures of other shapes are fitted", choices=("crop", "squash"))
+    resize: int | None = key(None, "short side before the crop; none given: the network's size", low=8, high=4096)
+    normalise: str = key(
+        "network",
+        "mean and std: the network's own, those of the training pictures, 0–1 only, or raw 0–255",
+        choices=("network", "data", "scale", "none"),
+    )
+    synthetic_pictures: int = key(2048, "pictures of the set 'synthetic'", low=8)
+
+
+@dataclass(frozen=True)
+class Augment:
+    flip: float = key(0.0, "probability of a horizontal flip", low=0, high=1)
+    shift: float = key(0.0, "largest shift both ways, as a fraction of the side", low=0, high=0.5)
+    interpolate: bool = key(False, "shift by fractions of a pixel, bilinear (Keras's ImageDataGenerator)")
+    fill: str = key("mean", "border that a shift uncovers", choices=("mean", "black", "edge"))
+    cutout: int = key(0, "side in pixels of a square filled with the mean; 0: none", low=0)
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    name: str = key(
+        "adamw",
+        "'sgd' is torch's; 'velocity' keeps the learning rate inside the velocity (2012 code, Caffe, Keras)",
+        choices=("sgd", "velocity", "adam", "adamw", "adadelta"),
+    )
+    lr: float = key(1e-3, "learning rate", above=0)
+    momentum: float = key(0.9, "sgd and velocity", low=0, high=0.9999)
+    nesterov: bool = key(False, "sgd and velocity")
+    beta1: float = key(0.9, "adam and adamw", low=0, high=0.9999)
+    beta2: float = key(0.999, "adam and adamw", low=0, high=0.99999)
+    rho: float = key(0.95, "adadelta", low=0, high=0.9999)
+    eps: float = key(1e-8, "adam, adamw and adadelta (Keras: 1e-7)", above=0)
+    weight_decay: float = key(0.0, "on weights only: never on biases and norms", low=0)
+    l2: float = key(0.0, "Keras-style: adds l2 · Σw² to the loss (gradient 2 · l2 · w)", low=0)
+    layer_lr: tuple[str, ...] = key((), "factors on `lr` by layer or range, as in ['fc8=10', 'conv1..conv5=0.1']")
+    l2_layers: tuple[str, ...] = key((), "layers that carry it, by name or prefix ('conv'); empty: all weights")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    name: str = key("cosine", "course of the learning rate", choices=("constant", "step", "cosine", "one-cycle"))
+    warmup: float = key(0.0, "epochs of linear warm-up from 0", low=0)
+    milestones: tuple[float, ...] = key((), "step: epochs after which the rate is multiplied by `factor`", low=0)
+    factor: float = key(0.1, "step", above=0, high=1)
+    final: float = key(0.0, "cosine and one-cycle: last rate as a fraction of `lr`", low=0, high=1)
+    unfreeze: tuple[float, ...] = key((), "epochs at which the last layer that is still frozen begins to learn", low=0)
+    peak: float = key(0.3, "one-cycle: where in the run the rate peaks", low=0.01, high=0.99)
+
+
+@dataclass(frozen=True)
+class Train:
+    epochs: int = key(20, "passes over the training pictures", low=1)
+    batch_size: int = key(64, "pictures in a step", low=1, high=1_000_000)
+    seed: int = key(0, "of everything random", low=0)
+    precision: str = key(
+        "auto", "of the forward and backward pass; auto: bf16 where the hardware is quicker with it",
+        choices=("auto", "fp32", "bf16"),
+    )  # fmt: skip
+    channels_last: bool = key(True, "memory format of pictures and convolutions")
+    compile: bool = key(False, "torch.compile the network, once its gradients are shown to be right")
+    label_smoothing: float = key(0.0, "share of each target that is spread over all classes", low=0, high=0.9)
+    clip_norm: float = key(0.0, "largest norm of the gradient; 0: no clipping", low=0)
+    class_weights: bool = key(False, "weigh each class by the inverse of its frequency")
+    ema: float = key(
+        0.0, "decay of the moving average of the weights that is evaluated and kept; 0: none", low=0, high=0.99999
+    )
+    patience: int = key(0, "stop after so many epochs without a better validation accuracy; 0: never", low=0)
+    checkpoint_seconds: float = key(60.0, "a kill loses at most the work of so many seconds", above=0)
+
+
+@dataclass(frozen=True)
+class Published:
+    """A figure that the source printed; it stands beside ours, never in its place."""
+
+    name: str = key("", "what was measured")
+    value: float = key(0.0, "")
+    unit: str = key("accuracy", "accuracy (a fraction), loss, epochs, seconds …")
+    note: str = key("", "conditions")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    name: str = key("custom", "")
+    title: str = key("", "one line: what it is for")
+    source: str = key("", "where it was published")
+    model: Model = field(default_factory=Model)
+    data: Data = field(default_factory=Data)
+    augment: Augment = field(default_factory=Augment)
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    schedule: Schedule = field(default_factory=Schedule)
+    train: Train = field(default_factory=Train)
+    published: tuple[Published, ...] = ()
+
+
+def check(recipe: Recipe) -> None:
+    """Raises InputError for choices that exclude each other."""
+    if not re.fullmatch(r"[^./\\\x00-\x1f][^/\\\x00-\x1f]*", recipe.name):
+        raise InputError(f"name is {recipe.name!r}; it names the run's folder: no slashes, no dot in front")
+    if isinstance(recipe.data.validation, str) and recipe.data.validation != "test":
+        raise InputError(f"data.validation is {recipe.data.validation!r}; give a fraction such as 0.1, or 'test'")
+    if recipe.optimizer.nesterov and not recipe.optimizer.momentum:
+        raise InputError("optimizer.nesterov needs optimizer.momentum above 0")
+    for name in ("milestones", "unfreeze"):
+        if list(getattr(recipe.schedule, name)) != sorted(getattr(recipe.schedule, name)):
+            raise InputError(f"schedule.{name} must rise")
+    if recipe.model.skip and recipe.model.weights is None:
+        raise InputError("model.skip leaves out layers of model.weights, and none are given")
+    if recipe.schedule.unfreeze and not recipe.model.freeze:
+        raise InputError("schedule.unfreeze needs model.freeze, the layers that stand still at first")
+    for text in recipe.optimizer.layer_lr:
+        if not re.fullmatch(r"[^=]+=(\d+\.?\d*|\.\d+)(e-?\d+)?", text):
+            raise InputError(f"optimizer.layer_lr takes layer=factor such as 'fc8=10', not {text!r}")
+    if recipe.schedule.name == "one-cycle" and recipe.schedule.warmup:
+        raise InputError("schedule 'one-cycle' warms up by itself, until schedule.peak; leave schedule.warmup at 0")
+    if recipe.schedule.name == "step" and not recipe.schedule.milestones:
+        raise InputError("schedule 'step' needs schedule.milestones, the epochs after which the rate drops")
