@@ -117,8 +117,12 @@ def prepare(
     data: Path | str | None,
     device_name: str,
     scanning: Callable[[int, int], None] | None = None,
+    splits: Splits | None = None,
 ) -> Setup:
-    """Opens the pictures and builds the network; writes nothing. Raises InputError for whatever does not fit."""
+    """Opens the pictures (unless `splits` are given) and builds the network; writes nothing.
+
+    Raises InputError for whatever does not fit.
+    """
     device = choose_device(device_name)
     spec = catalog.get(recipe.model.name)
     channels, height, width = spec.input
@@ -126,7 +130,7 @@ def prepare(
     # Folders hold pictures of any size; sets of one size are resized only when the recipe asks for it.
     resizes = recipe.data.set in ("folder", "synthetic") or recipe.data.resize is not None
     resize = recipe.data.resize or spec.preprocessing.resize
-    splits = open_splits(
+    splits = splits or open_splits(
         recipe.data.set,
         data,
         size=(height, width) if resizes else None,
