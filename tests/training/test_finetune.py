@@ -61,6 +61,29 @@ def test_layers_begin_to_learn_from_the_last_to_the_first():
     assert all(parameter.requires_grad for parameter in network.parameters())
 
 
+def test_layers_stop_learning_after_their_epochs():
+    network = catalog.create("alexnet-digits")
+    steps = Freezing(recipes.load("digits", {"schedule.freeze": ["conv1..conv2=2", "conv3=4"]}), network)
+    frozen = [[layer for layer in steps.frozen(epoch) if layer.startswith("conv")] for epoch in range(5)]
+    assert frozen == [[], [], ["conv1", "conv2"], ["conv1", "conv2"], ["conv1", "conv2", "conv3"]]
+    with pytest.raises(InputError, match=r"schedule\.freeze leaves alexnet-digits nothing to learn"):
+        Freezing(recipes.load("digits", {"schedule.freeze": ["conv1..fc8=2"]}), network)
+
+
+def test_biases_have_their_own_rate():
+    """2012 and Caffe: twice the weights' rate, and no decay."""
+    network = catalog.create("alexnet-digits")
+    changes = {"optimizer.bias_lr": 2, "optimizer.layer_lr": ["fc8=10"], "optimizer.lr": 0.01}
+    groups = optim.build(
+        recipes.load("digits", changes | {"optimizer.weight_decay": 5e-4}).optimizer, network
+    ).param_groups
+    found = {id(p): (group["lr"], group["weight_decay"]) for group in groups for p in group["params"]}
+    wanted = {"conv1.weight": (0.01, 5e-4), "conv1.bias": (0.02, 0), "fc8.weight": (0.1, 5e-4), "fc8.bias": (0.2, 0)}
+    for name, (rate, decay) in wanted.items():
+        assert found[id(network.get_parameter(name))] == (pytest.approx(rate), decay)
+    assert len(found) == len(list(network.parameters()))
+
+
 def test_something_must_be_left_to_learn():
     with pytest.raises(InputError, match="nothing to learn"):
         freezing(catalog.create("alexnet-digits"), freeze=("conv1..fc8",))

@@ -55,6 +55,27 @@ def test_it_parts_from_torchs_sgd_where_the_rate_drops(nesterov: bool) -> None:
     assert not torch.allclose(*ends[1], rtol=0.01)
 
 
+def test_by_how_much_they_part() -> None:
+    """With gradients that do not depend on the weights, k steps after a drop from r to s the weights differ by
+    (r − s) · b · (m + m² + … + mᵏ), b being the sum that torch's SGD keeps at the drop."""
+    r, s, m = 0.1, 0.01, 0.9
+    ours, theirs = (nn.Parameter(torch.tensor([1.0, -2.0], dtype=torch.float64)) for _ in range(2))
+    optimizers = VelocitySGD([ours], r, m), torch.optim.SGD([theirs], r, m)
+    draws, kept = torch.Generator().manual_seed(0), torch.zeros(2, dtype=torch.float64)
+    for step in range(8):
+        gradient = torch.randn(2, generator=draws, dtype=torch.float64)
+        for optimizer, weight in zip(optimizers, (ours, theirs), strict=True):
+            optimizer.param_groups[0]["lr"] = r if step < 4 else s
+            weight.grad = gradient.clone()
+            optimizer.step()
+        if step < 4:  # the rate is constant: equal
+            kept = m * kept + gradient
+            expected = torch.zeros(2, dtype=torch.float64)
+        else:
+            expected = -(r - s) * kept * sum(m**k for k in range(1, step - 2))
+        torch.testing.assert_close(ours.detach() - theirs.detach(), expected, rtol=1e-9, atol=1e-12)
+
+
 def test_a_closure_is_called_and_its_loss_returned() -> None:
     weight = nn.Parameter(torch.ones(1))
 

@@ -1,9 +1,19 @@
-"""The learning rate at points that can be computed by hand."""
+"""The learning rate at points that can be computed by hand, and in runs: by plateau, by step limit, by batch."""
+
+import math
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+import alexnet
+from alexnet.errors import InputError
+from alexnet.recipes import recipe as recipes
 from alexnet.recipes.schema import Schedule
-from alexnet.training.schedule import factor
+from alexnet.training.interrupts import Interrupted
+from alexnet.training.run import Run
+from alexnet.training.schedule import drops, factor
+from alexnet.weights import store
 
 
 @pytest.mark.parametrize(
@@ -33,7 +43,93 @@ def test_known_points_of_ten_epochs(schedule: Schedule, epoch: float, expected: 
     assert factor(schedule, epoch, 10) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("name", ["constant", "step", "cosine", "one-cycle"])
+@pytest.mark.parametrize("name", ["constant", "step", "plateau", "cosine", "one-cycle"])
 def test_it_never_leaves_zero_to_one(name: str) -> None:
     schedule = Schedule(name, milestones=(2.0,), warmup=0 if name == "one-cycle" else 3)
     assert all(0 <= factor(schedule, step / 10, 10) <= 1 for step in range(101))
+
+
+def train(out: Path, settings: dict[str, Any], **more: Any) -> Run:
+    tiny = {"data.set": "synthetic", "data.synthetic_pictures": 80, "train.batch_size": 16}  # 4 steps an epoch
+    return alexnet.train("digits", out=out, settings=tiny | settings, **more)
+
+
+def same(one: Run, other: Run) -> bool:
+    """Equal bit for bit, in weights and rows."""
+    timed = ("seconds", "images_per_second")
+    rows = [[{k: v for k, v in row.items() if k not in timed} for row in run.metrics] for run in (one, other)]
+    weights = [(run.path / "last.safetensors").read_bytes() for run in (one, other)]
+    return rows[0] == rows[1] and weights[0] == weights[1]
+
+
+def test_a_plateau_is_so_many_epochs_without_a_better_score() -> None:
+    rising, flat = [(0.1 * n, 0.0) for n in range(5)], [(0.4, 0.0)] * 7
+    assert drops(rising, 2) == 0
+    assert [drops(rising + flat[:n], 2) for n in range(8)] == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert drops([(0.5, -2.0), (0.5, -1.0), (0.5, -0.5)], 1) == 0  # the loss decides between equal accuracies
+    plateau = Schedule("plateau", factor=0.1, patience=1, final=0.005)
+    assert [factor(plateau, n, 9, flat[:n]) for n in range(5)] == pytest.approx([1, 1, 0.1, 0.01, 0.005])
+
+
+@pytest.mark.usefixtures("bare")
+def test_the_rate_falls_on_a_plateau_also_in_a_resumed_run(tmp_path: Path) -> None:
+    settings = {"schedule.name": "plateau", "schedule.patience": 1, "schedule.factor": 0.5, "schedule.final": 0.2}
+    settings |= {"train.epochs": 6, "optimizer.lr": 1e-30}  # nothing is learned: every epoch but the first is a plateau
+    whole = train(tmp_path / "whole", settings)
+    assert [row["lr"] / 1e-30 for row in whole.metrics] == pytest.approx([1, 1, 0.5, 0.25, 0.2, 0.2])
+    with pytest.raises(Interrupted):
+        train(tmp_path / "parts", settings, stop_after=3)
+    assert same(whole, alexnet.train(out=tmp_path / "parts", resume_run=True))
+
+
+@pytest.mark.usefixtures("bare")
+def test_a_step_limit_ends_in_mid_epoch_with_the_schedule_laid_over_it(tmp_path: Path) -> None:
+    settings = {"schedule.name": "cosine", "schedule.final": 0.1, "train.epochs": 99}
+    whole = train(tmp_path / "whole", settings, steps=10)
+    assert [row["epoch"] for row in whole.metrics] == [1, 2, 3]
+    assert whole.recipe.train.steps == 10
+    last = 0.1 + 0.9 * (1 + math.cos(math.pi * 9 / 10)) / 2  # of ten steps
+    assert whole.metrics[-1]["lr"] == pytest.approx(whole.recipe.optimizer.lr * last)
+    assert whole.card["figures"]["epochs"] == 3
+    assert whole.report.exists()
+    with pytest.raises(Interrupted):
+        train(tmp_path / "parts", settings, steps=10, stop_after=2)
+    assert same(whole, alexnet.train(out=tmp_path / "parts", resume_run=True))
+
+
+@pytest.mark.usefixtures("bare")
+def test_whole_epochs_as_steps_are_the_same_run(tmp_path: Path) -> None:
+    epochs, steps = train(tmp_path / "epochs", {}, epochs=2), train(tmp_path / "steps", {}, steps=8)
+    assert same(epochs, steps)
+
+
+@pytest.mark.usefixtures("bare")
+def test_the_rate_is_scaled_by_the_batch(tmp_path: Path) -> None:
+    settings = {"optimizer.lr": 0.01, "optimizer.lr_batch": 32, "schedule.name": "constant"}
+    run = train(tmp_path / "run", settings, epochs=1)
+    assert run.metrics[0]["lr"] == pytest.approx(0.005)  # a batch of 16 where the rate is meant for 32
+    assert run.recipe.optimizer.lr == 0.01
+
+
+@pytest.mark.usefixtures("bare")
+def test_a_layer_stops_learning_late(tmp_path: Path) -> None:
+    settings = {"schedule.freeze": ["conv1=1"], "schedule.name": "constant", "optimizer.name": "velocity"}
+    one, two = (train(tmp_path / str(epochs), settings, epochs=epochs) for epochs in (1, 2))
+    first, second = (store.load(run.path / "last.safetensors") for run in (one, two))
+    assert first["conv1.weight"].equal(second["conv1.weight"])  # neither gradient nor what lingers of the velocity
+    assert first["conv1.bias"].equal(second["conv1.bias"])
+    assert not first["conv2.weight"].equal(second["conv2.weight"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"schedule.freeze": ["conv1"]}, "layer=epochs such as 'conv1=72', not 'conv1'"),
+        ({"schedule.freeze": ["conv1=soon"]}, "layer=epochs"),
+        ({"schedule.name": "plateau", "data.validation": "test"}, "would let the test pictures set the rate"),
+        ({"schedule.name": "plateau", "schedule.patience": 0}, "must be at least 1"),
+    ],
+)
+def test_impossible_schedules_are_refused(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        recipes.load("digits", settings)

@@ -69,6 +69,10 @@ class Optimizer:
         choices=("sgd", "velocity", "adam", "adamw", "adadelta"),
     )
     lr: float = key(1e-3, "learning rate", above=0)
+    lr_batch: int = key(
+        0, "batch size for which `lr` is meant: another train.batch_size scales it; 0: `lr` as it is", low=0
+    )
+    bias_lr: float = key(1.0, "factor on the rate of biases (2012 code and Caffe: 2)", low=0)
     momentum: float = key(0.9, "sgd and velocity", low=0, high=0.9999)
     nesterov: bool = key(False, "sgd and velocity")
     beta1: float = key(0.9, "adam and adamw", low=0, high=0.9999)
@@ -83,18 +87,27 @@ class Optimizer:
 
 @dataclass(frozen=True)
 class Schedule:
-    name: str = key("cosine", "course of the learning rate", choices=("constant", "step", "cosine", "one-cycle"))
+    name: str = key(
+        "cosine", "course of the learning rate", choices=("constant", "step", "plateau", "cosine", "one-cycle")
+    )
     warmup: float = key(0.0, "epochs of linear warm-up from 0", low=0)
     milestones: tuple[float, ...] = key((), "step: epochs after which the rate is multiplied by `factor`", low=0)
-    factor: float = key(0.1, "step", above=0, high=1)
-    final: float = key(0.0, "cosine and one-cycle: last rate as a fraction of `lr`", low=0, high=1)
+    factor: float = key(0.1, "step and plateau: what the rate is multiplied by at a drop", above=0, high=1)
+    patience: int = key(5, "plateau: drop after so many epochs without a better validation accuracy", low=1)
+    final: float = key(
+        0.0, "cosine and one-cycle: last rate, plateau: lowest rate, as a fraction of `lr`", low=0, high=1
+    )
     unfreeze: tuple[float, ...] = key((), "epochs at which the last layer that is still frozen begins to learn", low=0)
+    freeze: tuple[str, ...] = key((), "layers that stop learning after so many epochs, as in ['conv1=72']")
     peak: float = key(0.3, "one-cycle: where in the run the rate peaks", low=0.01, high=0.99)
 
 
 @dataclass(frozen=True)
 class Train:
     epochs: int = key(20, "passes over the training pictures", low=1)
+    steps: int = key(
+        0, "stop after so many steps instead, the schedule laid over them; 0: `epochs` decide", low=0, high=10**12
+    )
     batch_size: int = key(64, "pictures in a step", low=1, high=1_000_000)
     seed: int = key(0, "of everything random", low=0)
     precision: str = key(
@@ -136,6 +149,12 @@ class Recipe:
     train: Train = field(default_factory=Train)
     published: tuple[Published, ...] = ()
 
+    @property
+    def learning_rate(self) -> float:
+        """The rate that the schedule's factors multiply: `lr`, scaled to the batch where the recipe says so."""
+        lr, batch = self.optimizer.lr, self.optimizer.lr_batch
+        return lr * self.train.batch_size / batch if batch else lr
+
 
 def check(recipe: Recipe) -> None:
     """Raises InputError for choices that exclude each other."""
@@ -157,5 +176,10 @@ def check(recipe: Recipe) -> None:
             raise InputError(f"optimizer.layer_lr takes layer=factor such as 'fc8=10', not {text!r}")
     if recipe.schedule.name == "one-cycle" and recipe.schedule.warmup:
         raise InputError("schedule 'one-cycle' warms up by itself, until schedule.peak; leave schedule.warmup at 0")
+    for text in recipe.schedule.freeze:
+        if not re.fullmatch(r"[^=]+=\d+", text):
+            raise InputError(f"schedule.freeze takes layer=epochs such as 'conv1=72', not {text!r}")
+    if recipe.schedule.name == "plateau" and recipe.data.validation == "test":
+        raise InputError("schedule 'plateau' would let the test pictures set the rate; give data.validation a fraction")
     if recipe.schedule.name == "step" and not recipe.schedule.milestones:
         raise InputError("schedule 'step' needs schedule.milestones, the epochs after which the rate drops")

@@ -16,8 +16,9 @@ class Freezing:
     backward pass does nothing at all.
 
     `schedule.unfreeze` lets them go again from the last to the first (Howard and Ruder 2018, arXiv 1801.06146): at each
-    of its epochs the last frozen convolution or dense layer, with what belongs to it. What is frozen is a function of
-    the epoch alone, so that a resumed run freezes the same.
+    of its epochs the last frozen convolution or dense layer, with what belongs to it. `schedule.freeze` is the other
+    way round: layers that stop learning late, as conv1 of 2012 did after 72 of 91 epochs. What is frozen is a function
+    of the epoch alone, so that a resumed run freezes the same.
     """
 
     def __init__(self, recipe: Recipe, network: Network):
@@ -25,8 +26,10 @@ class Freezing:
         own = {name.split(".")[0] for name in weighted(network)}
         self.layers = [layer for layer in select(network, recipe.model.freeze) if layer in own]
         self.unfreeze = recipe.schedule.unfreeze
-        if own and own == set(self.layers):
-            raise InputError(f"model.freeze leaves {network.spec.name} nothing to learn; leave out its last layer")
+        self.late = factors(recipe.schedule.freeze, network)
+        if own and own <= {*self.layers, *self.late}:
+            key = "schedule.freeze" if self.late else "model.freeze"
+            raise InputError(f"{key} leaves {network.spec.name} nothing to learn; leave out its last layer")
 
     def frozen(self, epoch: int) -> list[str]:
         """The layers that stand still in this epoch (0: the first)."""
@@ -35,7 +38,7 @@ class Freezing:
             while left:
                 if not left.pop().startswith("bn"):  # a BatchNorm goes with the layer before it
                     break
-        return left
+        return left + [layer for layer, at in self.late.items() if epoch >= at and layer not in left]
 
     def train(self, epoch: int) -> None:
         """Puts the network into training mode, all but what is frozen."""
@@ -48,7 +51,8 @@ class Freezing:
 
 
 def factors(settings: tuple[str, ...], network: nn.Module) -> dict[str, float]:
-    """Layer → what its learning rate is multiplied by, from `optimizer.layer_lr`; layers that are not named learn at 1.
+    """Layer → number, from entries such as 'fc8=10' or 'conv1..conv5=0.1' of `optimizer.layer_lr` (a factor on the
+    learning rate) and `schedule.freeze` (epochs).
 
     Later entries win. Raises InputError for a layer that the network does not have.
     """

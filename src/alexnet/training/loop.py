@@ -43,6 +43,7 @@ def train(
     out: Path | str | None = None,
     data: Path | str | None = None,
     epochs: int | None = None,
+    steps: int | None = None,
     resume_run: bool = False,
     device: str = "auto",
     stop_after: int | None = None,
@@ -53,7 +54,7 @@ def train(
     """Trains a recipe and returns its run: weights, figures, plots and report in the folder `out`.
 
     recipe: a shipped recipe's name, a TOML file, or a Recipe; none given: 'digits', or on resuming the run's own.
-    data: where the pictures are, if not in the usual place.
+    data: where the pictures are, if not in the usual place. epochs, or steps: in place of the recipe's.
     resume_run: go on with the run in `out`. stop_after: stop after so many epochs as Ctrl-C would.
     settings, overrides: recipe keys as {'optimizer.lr': 0.01}, or with `__` for the dot as optimizer__lr=0.01.
     Raises InputError for what the user can mend, Interrupted after Ctrl-C or SIGTERM (state saved), Diverged.
@@ -61,7 +62,9 @@ def train(
     reporter = reporter or Reporter()
     changes = dict(settings or {}) | {name.replace("__", "."): value for name, value in overrides.items()}
     if epochs is not None:
-        changes["train.epochs"] = epochs
+        changes |= {"train.epochs": epochs, "train.steps": 0}
+    if steps is not None:
+        changes["train.steps"] = steps
     # The recipe, the pictures and the network are checked before a folder is made.
     if resume_run:
         run, recipe = resume(recipe, out, changes)
@@ -105,11 +108,10 @@ class Trainer:
         self.watch = Watch(
             setup.classes,
             init=setup.init,
-            learning_rate=self.recipe.optimizer.lr,
+            learning_rate=self.recipe.learning_rate,
             train_counts=setup.train_counts,
             intended=setup.spec.preprocessing,
         )
-        self.steps = -(-len(setup.train.pictures) // self.recipe.train.batch_size)
         # Where the run stands. `position`: steps done in this epoch.
         self.epoch = self.position = 0
         self.seconds = self.epoch_seconds = 0.0
@@ -128,7 +130,7 @@ class Trainer:
                 self.setup.write_samples(self.run)
                 self._tell(self.watch.labels())
                 self.save()
-            last = self.recipe.train.epochs
+            last = math.ceil(self.setup.length)
             while self.epoch < last and not self._out_of_patience():
                 self.train_epoch(asked)
                 self.end_epoch()
@@ -143,7 +145,7 @@ class Trainer:
         self.freezing.train(self.epoch)
         order = torch.randperm(len(self.setup.train.pictures), generator=self._generator("order", self.epoch))
         size = self.recipe.train.batch_size
-        for images, labels in self.setup.train.batches(order, size, first=self.position):
+        for images, labels in self.setup.train.batches(order[: self.steps * size], size, first=self.position):
             self.step(images, labels)
             if asked():
                 self._stop()
@@ -185,8 +187,15 @@ class Trainer:
 
     def learning_rate(self) -> float:
         """The rate of the step that comes next."""
-        at = self.epoch + self.position / self.steps
-        return self.recipe.optimizer.lr * schedule.factor(self.recipe.schedule, at, self.recipe.train.epochs)
+        at = self.epoch + self.position / self.setup.steps
+        scores = [(row["val_accuracy"], -row["val_loss"]) for row in self.log.rows]
+        return self.recipe.learning_rate * schedule.factor(self.recipe.schedule, at, self.setup.length, scores)
+
+    @property
+    def steps(self) -> int:
+        """Of this epoch: fewer in the last one when the recipe limits the steps."""
+        whole, limit = self.setup.steps, self.recipe.train.steps
+        return min(whole, limit - self.epoch * whole) if limit else whole
 
     def end_epoch(self) -> None:
         """Validates, keeps the best weights, writes the row and the state, and begins the next epoch."""
@@ -286,7 +295,7 @@ class Trainer:
     # Small things
 
     def _look(self, loss: float, norm: float) -> None:
-        self._tell(self.watch.step(self.epoch * self.steps + self.position, loss, norm))
+        self._tell(self.watch.step(self.epoch * self.setup.steps + self.position, loss, norm))
         if not math.isfinite(loss):
             raise Diverged(Finding(**self.log.findings[-1]).line)
 
@@ -305,7 +314,8 @@ class Trainer:
             "loss": self.loss_sum.item() / self.seen,
             "accuracy": self.correct.item() / self.seen,
             "images_per_second": speed,
-            "seconds_left": (len(self.setup.train.pictures) - self.seen) / speed,
+            "seconds_left": (min(self.steps * self.recipe.train.batch_size, len(self.setup.train.pictures)) - self.seen)
+            / speed,
         }
         self.reporter.step(self.epoch + 1, self.position, self.steps, figures)
 

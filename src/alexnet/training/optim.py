@@ -77,7 +77,10 @@ def build(settings: Optimizer, model: nn.Module) -> torch.optim.Optimizer:
     """
     named = list(model.named_parameters())
     scales = factors(settings.layer_lr, model)
-    of = {name: scales.get(name.split(".")[0], 1.0) for name, _ in named}
+    of = {
+        name: scales.get(name.split(".")[0], 1.0) * (settings.bias_lr if name.endswith(".bias") else 1.0)
+        for name, _ in named
+    }
     groups = [
         {
             "params": [p for name, p in named if decays(p) == decaying and of[name] == scale],

@@ -1,12 +1,19 @@
-"""The learning rate as a pure function of where the run stands."""
+"""The learning rate as a pure function of where the run stands, so that a resumed run needs no state of it."""
 
 import math
+from collections.abc import Sequence
 
 from alexnet.recipes.schema import Schedule
 
+Score = tuple[float, float]
+"""An epoch's validation accuracy, and minus its loss, which decides between equal ones: higher is better."""
 
-def factor(schedule: Schedule, epoch: float, epochs: float) -> float:
-    """What the base learning rate is multiplied by, at `epoch` (fractional, 0 at the start) of a run of `epochs`."""
+
+def factor(schedule: Schedule, epoch: float, epochs: float, scores: Sequence[Score] = ()) -> float:
+    """What the base learning rate is multiplied by, at `epoch` (fractional, 0 at the start) of a run of `epochs`.
+
+    `scores`: of the epochs that are done, which 'plateau' follows.
+    """
     if schedule.warmup and epoch < schedule.warmup and schedule.name != "one-cycle":
         return max(epoch / schedule.warmup, 1e-3)  # never exactly 0: the first step should count
     match schedule.name:
@@ -14,6 +21,8 @@ def factor(schedule: Schedule, epoch: float, epochs: float) -> float:
             return 1.0
         case "step":
             return schedule.factor ** sum(epoch >= milestone for milestone in schedule.milestones)
+        case "plateau":
+            return max(schedule.factor ** drops(scores, schedule.patience), schedule.final)
         case "cosine":
             done = (epoch - schedule.warmup) / max(epochs - schedule.warmup, 1e-9)
             return _cosine(1.0, schedule.final, done)
@@ -22,6 +31,17 @@ def factor(schedule: Schedule, epoch: float, epochs: float) -> float:
             if done < schedule.peak:
                 return _cosine(1 / 25, 1.0, done / schedule.peak)
             return _cosine(1.0, schedule.final, (done - schedule.peak) / (1 - schedule.peak))
+
+
+def drops(scores: Sequence[Score], patience: int) -> int:
+    """How often `patience` epochs in a row passed without a better score than all before them."""
+    best, waited, count = (-math.inf, -math.inf), 0, 0
+    for score in scores:
+        waited = 0 if score > best else waited + 1
+        best = max(best, score)
+        if waited == patience:
+            count, waited = count + 1, 0
+    return count
 
 
 def _cosine(start: float, end: float, done: float) -> float:

@@ -1,6 +1,7 @@
 """From a recipe to everything that a run needs, checked before the first step."""
 
 import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -67,6 +68,17 @@ class Setup:
         return np.bincount(self.train.pictures.labels, minlength=len(self.classes))
 
     @property
+    def steps(self) -> int:
+        """Of an epoch that no limit cuts short."""
+        return -(-len(self.train.pictures) // self.recipe.train.batch_size)
+
+    @property
+    def length(self) -> float:
+        """Of the run, in epochs: with a limit on the steps, the last one may be cut short."""
+        limit = self.recipe.train.steps
+        return limit / self.steps if limit else self.recipe.train.epochs
+
+    @property
     def augmentation(self) -> dict[str, Any]:
         """The keyword arguments of Augmenter."""
         augment: Augment = self.recipe.augment
@@ -95,7 +107,8 @@ class Setup:
             "skipped": len(self.splits.skipped),
             "device": str(self.device),
             "precision": self.precision,
-            "epochs": self.recipe.train.epochs,
+            "epochs": math.ceil(self.length),
+            "steps": self.recipe.train.steps,
             "start": self.loaded.told or f"begins with {self.loaded.path}" if self.loaded else "",
         }
 
