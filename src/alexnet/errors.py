@@ -8,6 +8,14 @@ class InputError(Exception):
     """The user's input is wrong. Its text is one line that names the valid choices; the command line exits with 2."""
 
 
+class MissingData(InputError):
+    """Pictures or weights that are not on this machine; `what` names them in a few words."""
+
+    def __init__(self, what: str, text: str):
+        super().__init__(text)
+        self.what = what
+
+
 def unknown(kind: str, name: object, choices: Iterable[str]) -> InputError:
     """An InputError for a `name` that is not among `choices`: the nearest ones first, or all when they are few."""
     names = list(choices)

@@ -11,7 +11,7 @@ from alexnet.data.folder import Progress, read_folder
 from alexnet.data.pictures import PictureSet, refitted
 from alexnet.data.splits import Splits, by_names, stratified
 from alexnet.data.synthetic import make_synthetic
-from alexnet.errors import InputError, unknown
+from alexnet.errors import InputError, MissingData, unknown
 from alexnet.preprocessing import FITS
 
 Read = dict[str, PictureSet]
@@ -122,7 +122,10 @@ def _looked_up(name: str) -> Path:
         if place.is_dir():
             return place
     looked = " and ".join(map(str, places)) + ("" if root else " ($ALEXNET_DATA is not set)")
-    raise InputError(f"no data for {name}: put {files} into one folder and name it, or into {looked}, which is missing")
+    raise MissingData(
+        f"data for {name}",
+        f"no data for {name}: put {files} into one folder and name it, or into {looked}, which is missing",
+    )
 
 
 def _validated(

@@ -44,7 +44,7 @@ class Run:
         return self.path / "plots" / f"{name}.png"
 
 
-def check_free(out: Path | str | None) -> None:
+def checkfree(out: Path | str | None) -> None:
     """Raises InputError when `out` is not a folder in which a new run can begin."""
     if out is None:
         return
@@ -59,8 +59,8 @@ def check_free(out: Path | str | None) -> None:
 
 def begin(recipe: Recipe, out: Path | str | None) -> Run:
     """A new run's folder with its recipe; never one that holds anything (without `out`: runs/NAME, -2, -3 …)."""
-    check_free(out)
-    path = _free(Path("runs") / recipe.name) if out is None else Path(out)
+    checkfree(out)
+    path = free(Path("runs") / recipe.name) if out is None else Path(out)
     try:
         (path / "plots").mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
@@ -101,7 +101,7 @@ def write_recipe(run: Run, recipe: Recipe) -> None:
     write_text(run.path / "recipe.toml", recipes.to_toml(recipe))
 
 
-def _free(path: Path) -> Path:
+def free(path: Path) -> Path:
     """`path`, or the first of path-2, path-3 … that does not exist."""
     number, free = 1, path
     while free.exists():
