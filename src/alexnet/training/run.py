@@ -44,7 +44,7 @@ class Run:
         return self.path / "plots" / f"{name}.png"
 
 
-def checkfree(out: Path | str | None) -> None:
+def check_free(out: Path | str | None) -> None:
     """Raises InputError when `out` is not a folder in which a new run can begin."""
     if out is None:
         return
@@ -59,7 +59,7 @@ def checkfree(out: Path | str | None) -> None:
 
 def begin(recipe: Recipe, out: Path | str | None) -> Run:
     """A new run's folder with its recipe; never one that holds anything (without `out`: runs/NAME, -2, -3 …)."""
-    checkfree(out)
+    check_free(out)
     path = free(Path("runs") / recipe.name) if out is None else Path(out)
     try:
         (path / "plots").mkdir(parents=True, exist_ok=True)
