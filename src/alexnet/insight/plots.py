@@ -31,6 +31,7 @@ INK, FAINT, BLANK = "#1f2933", "#8a949e", "#eef1f4"
 BLUES = LinearSegmentedColormap.from_list(
     "blues", ["#ffffff", "#cfe3f1", "#5fa3d0", "#0072B2", "#06304d"]
 ).with_extremes(bad=BLANK)
+DASHED = (0, (5, 3))  # what was published
 LIMIT = 300_000  # bytes of one PNG: a report with five of them stays easy to mail
 UNITS = 100  # layout units per inch of a sheet; drawn at twice that for dense screens
 CELL, GAP, CAPTION = 104, 12, 15  # of a sheet: a picture's side, the space between, a caption line
@@ -54,7 +55,7 @@ def worst(
     if len(images) == 0:
         figure = Figure(figsize=(6, 1.2))
         figure.text(0.5, 0.5, "No mistakes on these pictures.", ha="center", va="center", size=12, color=INK)
-        return _save(figure, path)
+        return save(figure, path)
     captions = [
         [(truth, INK), (f"{_short(prediction, 11)} · {probability:.0%}", VERMILION)]
         for truth, prediction, probability in zip(truths, predictions, probabilities, strict=True)
@@ -65,7 +66,7 @@ def worst(
 def curves(metrics: Sequence[Mapping[str, Any]], path: Path | str, published: Sequence[Mapping[str, Any]] = ()) -> None:
     """Loss and accuracy by epoch, from the lines of metrics.jsonl.
 
-    Of `published` (name, value as a fraction, unit, note) the last with unit 'accuracy' or 'top-1' is a dashed line.
+    The accuracy among `published` (name, value as a fraction, unit, note) is a dashed line.
     """
     epochs, best = _column(metrics, "epoch"), _column(metrics, "val_accuracy")
     figure, (loss, accuracy) = _panels("epoch", epochs)
@@ -75,20 +76,28 @@ def curves(metrics: Sequence[Mapping[str, Any]], path: Path | str, published: Se
     if np.isfinite(best).any():
         at = int(np.nanargmax(best))
         accuracy.plot(epochs[at], best[at], "o", color=VERMILION, markeredgecolor="white", label=f"best {best[at]:.2%}")
-    figures = [figure["value"] for figure in published if figure["unit"] in ("accuracy", "top-1")]
-    if figures:
-        label = f"published {figures[-1]:.2%}"
-        accuracy.axhline(figures[-1], color=INK, linestyle=(0, (5, 3)), linewidth=1.2, label=label)
+    if (figure_published := published_accuracy(published)) is not None:
+        label = f"published {figure_published:.2%}"
+        accuracy.axhline(figure_published, color=INK, linestyle=DASHED, linewidth=1.2, label=label)
     _legend(loss, accuracy)
-    _save(figure, path)
+    save(figure, path)
+
+
+def published_accuracy(figures: Sequence[Mapping[str, Any]]) -> float | None:
+    """Of a recipe's published figures (name, value, unit, note) the first accuracy that is not of training pictures."""
+    accuracies = (f["value"] for f in figures if f["unit"] in ("accuracy", "top-1") and "train" not in f["name"])
+    return next(accuracies, None)
 
 
 def curves_side_by_side(
-    runs: Mapping[str, Sequence[Mapping[str, Any]]], path: Path | str, x: Literal["epoch", "seconds"] = "epoch"
+    runs: Mapping[str, Sequence[Mapping[str, Any]]],
+    path: Path | str,
+    x: Literal["epoch", "seconds"] = "epoch",
+    published: Mapping[str, float] | None = None,
 ) -> None:
     """Loss and accuracy of several runs (name → lines of metrics.jsonl), by epoch or by seconds of training.
 
-    Validation is drawn in full, training thin and dotted in the same colour.
+    Validation is drawn in full, training thin and dotted in the same colour, the accuracy `published` for a run dashed.
     """
     ends = np.concatenate([_column(metrics, x) for metrics in runs.values()])
     longest = ends.max(initial=0)
@@ -101,8 +110,10 @@ def curves_side_by_side(
         for axes, what in ((loss, "loss"), (accuracy, "accuracy")):
             _line(axes, at, _column(metrics, f"val_{what}"), _text(run, 40), colour)
             axes.plot(at, _column(metrics, f"train_{what}"), ":", color=colour, linewidth=1)
+        if published and run in published:
+            accuracy.axhline(published[run], color=colour, linestyle=DASHED, linewidth=1)
     _legend(loss, accuracy)
-    _save(figure, path)
+    save(figure, path)
 
 
 def confusion(matrix: np.ndarray, classes: Sequence[str], path: Path | str) -> None:
@@ -139,7 +150,7 @@ def confusion(matrix: np.ndarray, classes: Sequence[str], path: Path | str) -> N
     bar.set_label("share of the true class", size=8, color=FAINT)
     bar.outline.set_visible(False)  # pyright: ignore
     bar.ax.tick_params(length=0, labelsize=8, colors=FAINT)
-    _save(figure, path)
+    save(figure, path)
 
 
 def _pooled(shares: np.ma.MaskedArray, pool: int) -> np.ma.MaskedArray:
@@ -180,7 +191,7 @@ def _sheet(images: Pictures, captions: Sequence[Sequence[tuple[str, str]]], path
     axes.set_xlim(0, width)
     axes.set_ylim(height, 0)
     axes.set_axis_off()
-    _save(figure, path)
+    save(figure, path)
 
 
 def _fitted(image: np.ndarray) -> np.ndarray:
@@ -258,7 +269,7 @@ def _text(text: str, length: int) -> str:
     return "".join(shown).replace("$", r"\$")
 
 
-def _save(figure: Figure, path: Path | str) -> None:
+def save(figure: Figure, path: Path | str) -> None:
     """Writes `figure` as PNG in at most LIMIT bytes: with fewer colours, then with fewer pixels when it must be."""
     for text in figure.findobj(lambda artist: hasattr(artist, "set_fontfamily")):
         text.set_fontfamily(_families())  # pyright: ignore
