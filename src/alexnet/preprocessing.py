@@ -1,12 +1,31 @@
 """What turns a picture into a network's input. It travels with the weights: in the catalog, in cards, in exports."""
 
-from dataclasses import asdict, dataclass
+import hashlib
+from dataclasses import dataclass, field, fields
 from typing import Any, Self
+
+import numpy as np
 
 from alexnet.errors import InputError
 
 FITS = ("crop", "squash")
 COLOURS = ("RGB", "BGR", "L")
+
+
+@dataclass(frozen=True)
+class MeanPicture:
+    """The mean of the training pictures, pixel by pixel; equal when all pixels are."""
+
+    pixels: np.ndarray = field(compare=False, repr=False)
+    """float32 height × width × channels at the network's size, after scaling, in the order of `colours`."""
+    sha256: str = field(init=False)
+    """Of the shape and the pixels: what a card says of it."""
+
+    def __post_init__(self) -> None:
+        if self.pixels.dtype != np.float32 or self.pixels.ndim != 3 or not np.isfinite(self.pixels).all():
+            raise InputError("preprocessing: a mean picture is height × width × channels of finite float32 numbers")
+        content = f"{self.pixels.shape}".encode() + self.pixels.astype("<f4").tobytes()
+        object.__setattr__(self, "sha256", hashlib.sha256(content).hexdigest())
 
 
 @dataclass(frozen=True)
@@ -28,6 +47,8 @@ class Preprocessing:
     mean: tuple[float, ...] = (0.0,)
     """Per channel in the order of `colours`, after scaling; one number serves all channels."""
     std: tuple[float, ...] = (1.0,)
+    mean_picture: MeanPicture | None = None
+    """A mean for each pixel, which is subtracted in place of `mean` (its mean); None: `mean` alone."""
 
     def __post_init__(self) -> None:
         if self.fit not in FITS:
@@ -41,15 +62,26 @@ class Preprocessing:
                 )
         if min(self.std) <= 0:
             raise InputError(f"preprocessing: std must be above 0, not {min(self.std)}")
+        if self.mean_picture and self.mean_picture.pixels.shape != (*self.size, self.channels):
+            raise InputError(
+                f"preprocessing: the mean picture is {self.mean_picture.pixels.shape}, the network takes "
+                f"{(*self.size, self.channels)}"
+            )
 
     @property
     def channels(self) -> int:
         return len(self.colours)
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """For a card. Of a mean picture it gives the SHA-256: the picture itself is a file beside the card."""
+        content = {each.name: getattr(self, each.name) for each in fields(self)}
+        picture = content.pop("mean_picture")
+        return content | ({"mean_picture": picture.sha256} if picture else {})
 
     @classmethod
-    def from_json(cls, content: dict[str, Any]) -> Self:
+    def from_json(cls, content: dict[str, Any], mean_picture: MeanPicture | None = None) -> Self:
+        """What `to_json` gave. Raises InputError when it names another mean picture than the one that is given."""
         values: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in content.items()}
-        return cls(**values)
+        if values.pop("mean_picture", None) != (mean_picture.sha256 if mean_picture else None):
+            raise InputError("the mean picture is not the one that the card names")
+        return cls(**values, mean_picture=mean_picture)

@@ -1,12 +1,17 @@
 """From uint8 pictures to a network's input, in batches, on whichever device the pictures are: augmented or plain.
 
-Crop, shift and flip are one gather: each output pixel's row and column are computed, and mirroring reverses the
-columns. Normalisation is one multiply-add. Only a few random numbers per picture come from the CPU.
+Crop, shift and flip are one gather; normalisation and lighting are one multiply-add. Only a few random numbers per
+picture come from the CPU.
 """
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from alexnet.data.colour import Lighting, rand_augment
+from alexnet.data.windows import rectangle, resized_crop, square, window
+from alexnet.device import derive_seed
 from alexnet.errors import InputError
 from alexnet.preprocessing import Preprocessing
 
@@ -14,7 +19,7 @@ FILLS = ("mean", "black", "edge")
 
 
 class Augmenter:
-    """Normalises pictures for a network and, in training, crops, flips, shifts and cuts out at random.
+    """Normalises pictures for a network and, in training, crops, flips, shifts, relights and cuts out at random.
 
     - Pictures larger than `preprocessing.size` are cropped: at random in training, in the centre in evaluation.
     - `flip`: probability of mirroring left to right.
@@ -23,10 +28,18 @@ class Augmenter:
       mode: a pixel whose source lies outside the outermost pixel centres is border, without blending).
     - `fill`: the border that a shift leaves is 'mean' (0 after normalisation, as ImageDataGenerator fills it when the
       pictures were normalised first), 'black' or 'edge' (the outermost pixels repeated).
+    - `resized_crop`: (least, greatest) share of the picture that is cut out and resized in place of crop and shift,
+      its width over height from `crop_ratio`; bilinear, meant for pictures stored a little larger than the input.
+    - `rand_ops`, `rand_strength`: operations per picture of `colour.rand_augment`, and their strength 0–1.
+    - `lighting`: shifts along the principal components of the training pictures' colours.
     - `cutout`: side in pixels of a square with its centre anywhere in the input, clipped at the border, filled with
       the mean colour (DeVries and Taylor, 2017); 0: none.
+    - `erase`: probability of a rectangle of 2–33 % of the input (Zhong et al. 2020), filled with one random colour, or
+      with the mean colour (`erase_fill` 'random' or 'mean').
 
-    Pictures are uint8 N×H×W×C; the result is float32 N×C×height×width in channels_last memory.
+    Pictures are uint8 N×H×W×C; the result is float32 N×C×height×width in channels_last memory. Where the preprocessing
+    has a mean picture, it is subtracted as it is, wherever the crop was taken (as the 2012 code always subtracts the
+    centre of its larger one), and never mirrored.
     """
 
     def __init__(
@@ -37,11 +50,18 @@ class Augmenter:
         shift: float = 0.0,
         interpolate: bool = False,
         fill: str = "mean",
+        resized_crop: Sequence[float] = (),
+        crop_ratio: Sequence[float] = (3 / 4, 4 / 3),
+        rand_ops: int = 0,
+        rand_strength: float = 0.3,
+        lighting: Lighting | None = None,
         cutout: int = 0,
+        erase: float = 0.0,
+        erase_fill: str = "random",
     ) -> None:
         if fill not in FILLS:
             raise InputError(f"augmentation: fill is {fill!r}; choose one of: {', '.join(FILLS)}")
-        for name, value in (("flip", flip), ("shift", shift)):
+        for name, value in (("flip", flip), ("shift", shift), ("erase", erase)):
             if not 0 <= value <= 1:
                 raise InputError(f"augmentation: {name} is {value}; it must lie between 0 and 1")
         if cutout < 0:
@@ -51,39 +71,51 @@ class Augmenter:
         self.shift = shift
         self.interpolate = interpolate and shift > 0
         self.fill = fill
+        self.resized_crop, self.crop_ratio = resized_crop, crop_ratio
+        self.rand_ops, self.rand_strength = rand_ops, rand_strength
+        self.lighting = lighting
         self.cutout = cutout
+        self.erase, self.erase_fill = erase, erase_fill
         channels, width = preprocessing.channels, preprocessing.size[1]
         mean = torch.tensor(preprocessing.mean, dtype=torch.float64).expand(channels)
         std = torch.tensor(preprocessing.std, dtype=torch.float64).expand(channels)
         # One constant per element of a row of pixels: on a CPU five times as fast as broadcasting over 3 channels.
         self._factor = (preprocessing.scale / std).float().repeat(width)
         self._offset = (-mean / std).float().repeat(width)
+        if preprocessing.mean_picture is not None:
+            picture = torch.from_numpy(preprocessing.mean_picture.pixels)
+            self._offset = (-picture / std).float().reshape(len(picture), width * channels)
+        self._mean_colour = (mean / preprocessing.scale).float()  # what 'mean' fills on the scale of the pictures
 
-    def train(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Augmented and normalised. Each picture's draws are its own; `generator` is on the CPU and is advanced by
-        the same amount whatever is switched on."""
-        top_most, left_most = self._spare(images)
+    def train(self, images: Tensor, generator: torch.Generator, epoch: float = 0.0) -> Tensor:
+        """Augmented and normalised. Each picture's draws are its own; `generator` is on the CPU.
+
+        Seven numbers are drawn per picture whatever is switched on, and one seed more when anything beyond crop, shift,
+        flip and cutout is: each of these has a stream of its own. `epoch` (from 0) decides whether lighting is on.
+        """
+        size, (top_most, left_most) = self.preprocessing.size, self._spare(images)
         draws = torch.rand(len(images), 7, generator=generator).to(images.device, non_blocking=True)
         crop_y, crop_x, shift_y, shift_x, flip, cutout_y, cutout_x = draws.unbind(1)
-        height, width = self.preprocessing.size
+        lit = self.lighting if self.lighting and epoch < self.lighting.until else None
+        more = self.resized_crop or self.rand_ops or lit or self.erase
+        seed = int(torch.randint(2**62, (), generator=generator)) if more else 0
         pixels, inside = images, None
-        if self.flip or self.shift or top_most or left_most:
-            top = (crop_y * (top_most + 1)).floor() + self._shift(shift_y, height)
-            left = (crop_x * (left_most + 1)).floor() + self._shift(shift_x, width)
-            pixels, inside = self._window(images, top, left, flip < self.flip)
-        keep: Tensor | None = None
-        if inside is not None and self.fill == "black":
-            pixels = pixels * inside[..., None]
-        elif inside is not None and self.fill == "mean":
-            keep = inside
-        if self.cutout:
-            rows = _near(cutout_y, height, self.cutout)
-            columns = _near(cutout_x, width, self.cutout)
-            rest = ~(rows[:, :, None] & columns[:, None, :])
-            keep = rest if keep is None else keep & rest
-        result = self._normalise(pixels)
-        if keep is not None:
-            result *= keep[:, None]  # 0 is the mean colour
+        if self.resized_crop:
+            where = torch.rand(len(images), 4, generator=_stream(seed, "crop")).to(images.device, non_blocking=True)
+            pixels = resized_crop(images, where, flip < self.flip, self.resized_crop, self.crop_ratio, size)
+        elif self.flip or self.shift or top_most or left_most:
+            top = (crop_y * (top_most + 1)).floor() + self._shift(shift_y, size[0])
+            left = (crop_x * (left_most + 1)).floor() + self._shift(shift_x, size[1])
+            pixels, inside = window(images, top, left, flip < self.flip, size, self.interpolate)
+        if self.rand_ops:
+            fill = self._fill_colour(pixels)
+            if inside is not None and fill is not None:
+                pixels, inside = torch.where(inside[..., None], pixels.float(), fill), None
+            pixels = rand_augment(pixels, self.rand_ops, self.rand_strength, fill, _stream(seed, "rand"))
+        hole = square(torch.stack((cutout_y, cutout_x), 1), self.cutout, size) if self.cutout else None
+        result = self._bordered(pixels, inside, hole, self._shifts(lit, len(images), seed))
+        if self.erase:
+            self._erase(result, _stream(seed, "erase"))
         return result
 
     def evaluate(self, images: Tensor) -> Tensor:
@@ -91,6 +123,13 @@ class Augmenter:
         top, left = (spare // 2 for spare in self._spare(images))
         height, width = self.preprocessing.size
         return self._normalise(images[:, top : top + height, left : left + width])
+
+    def view(self, images: Tensor, top: int, left: int, mirrored: bool) -> Tensor:
+        """Normalised, the input's window from (top, left) on; outside the picture it is filled as in training."""
+        self._spare(images)
+        at = torch.tensor((top, left), dtype=torch.float32, device=images.device).expand(len(images), 2)
+        turned = torch.full((len(images),), mirrored, device=images.device)
+        return self._bordered(*window(images, at[:, 0], at[:, 1], turned, self.preprocessing.size))
 
     def _spare(self, images: Tensor) -> tuple[int, int]:
         """Rows and columns by which the pictures exceed the input; InputError when they do not fit the network."""
@@ -111,35 +150,57 @@ class Augmenter:
         most = round(self.shift * side)
         return (draw * (2 * most + 1)).floor() - most
 
-    def _window(self, images: Tensor, top: Tensor, left: Tensor, mirrored: Tensor) -> tuple[Tensor, Tensor]:
-        """Each picture's window from (top, left) on, N×h×w×C, and which of its pixels lie inside, bool N×h×w.
+    def _bordered(
+        self, pixels: Tensor, inside: Tensor | None, hole: Tensor | None = None, shifts: Tensor | None = None
+    ) -> Tensor:
+        """Normalised, with `fill` where pixels do not lie `inside` and the mean colour in the `hole`, bool N×h×w."""
+        keep = None if hole is None else ~hole
+        if inside is not None and self.fill == "black":
+            pixels = pixels * inside[..., None]
+        elif inside is not None and self.fill == "mean":
+            keep = inside if keep is None else inside & keep
+        result = self._normalise(pixels, shifts)
+        if keep is not None:
+            result *= keep[:, None]  # 0 is the mean colour
+        return result
 
-        Coordinates may be fractions, then the result is float and blends neighbours; outside, the edge is repeated.
+    def _fill_colour(self, pixels: Tensor) -> Tensor | None:
+        """The colour of `fill` for `pixels` N×h×w×C, on their scale, float [C] or [1]; None: the edge."""
+        if self.fill == "edge":
+            return None
+        colour = self._in_order(self._mean_colour) if self.fill == "mean" else torch.zeros_like(self._mean_colour)
+        return (colour if len(colour) == pixels.shape[3] else colour.mean(0, keepdim=True)).to(pixels.device)
+
+    def _in_order(self, channels: Tensor) -> Tensor:
+        """Channels in the pictures' order from the network's order, or the other way round."""
+        return channels.flip(-1) if self.preprocessing.colours == "BGR" else channels
+
+    def _shifts(self, lit: Lighting | None, count: int, seed: int) -> Tensor | None:
+        """What lighting adds to the normalised channels, in the network's order; float32 N×C on the CPU."""
+        if lit is None:
+            return None
+        std = torch.tensor(self.preprocessing.std)
+        shifts = self._in_order(lit.shifts(count, _stream(seed, "lighting")))
+        return shifts * (255 * self.preprocessing.scale) / std
+
+    def _erase(self, result: Tensor, generator: torch.Generator) -> None:
+        """Lays rectangles over some of the pictures, in place."""
+        count, channels = result.shape[:2]
+        chance = torch.rand(count, generator=generator)
+        where = torch.rand(count, 4, generator=generator)
+        colours = torch.rand(count, channels, generator=generator) * (255 * self.preprocessing.scale)
+        mean, std = (torch.tensor(each) for each in (self.preprocessing.mean, self.preprocessing.std))
+        colours = (colours - mean) / std if self.erase_fill == "random" else torch.zeros_like(colours)
+        erased, where, colours = (each.to(result.device, non_blocking=True) for each in (
+            chance < self.erase, where, colours))  # fmt: skip
+        inside = rectangle(where, _ERASED_AREA, _ERASED_RATIO, self.preprocessing.size) & erased[:, None, None]
+        result.copy_(torch.where(inside[:, None], colours[:, :, None, None], result))
+
+    def _normalise(self, pixels: Tensor, shifts: Tensor | None = None) -> Tensor:
+        """N×h×w×C, uint8 or float, to the network's channels and range, float32 N×C×h×w in channels_last memory.
+
+        `shifts` N×C: what lighting adds to the channels.
         """
-        count, height, width, channels = images.shape
-        more = int(self.interpolate)  # one row and one column more, to blend with
-        rows, columns = (torch.arange(side + more, device=images.device) for side in self.preprocessing.size)
-        inside_rows, inside_columns = (
-            ((exact >= 0) & (exact <= side - 1))[:, : exact.shape[1] - more]
-            for exact, side in ((top[:, None] + rows, height), (left[:, None] + columns, width))
-        )
-        rows, columns = top.floor()[:, None] + rows, left.floor()[:, None] + columns
-        columns = torch.where(mirrored[:, None], columns.flip(1), columns)
-        inside_columns = torch.where(mirrored[:, None], inside_columns.flip(1), inside_columns)
-        starts = torch.arange(0, count * height, height, device=images.device)[:, None]
-        index = ((starts + rows.clamp(0, height - 1).long()) * width)[:, :, None]
-        index = index + columns.clamp(0, width - 1).long()[:, None, :]
-        pixels = images.reshape(-1, channels).index_select(0, index.flatten()).view(*index.shape, channels)
-        if self.interpolate:
-            down, right = top - top.floor(), left - left.floor()
-            right = torch.where(mirrored, 1 - right, right)
-            pixels = pixels.float()
-            pixels = torch.lerp(pixels[:, :-1], pixels[:, 1:], down[:, None, None, None])
-            pixels = torch.lerp(pixels[:, :, :-1], pixels[:, :, 1:], right[:, None, None, None])
-        return pixels, inside_rows[:, :, None] & inside_columns[:, None, :]
-
-    def _normalise(self, pixels: Tensor) -> Tensor:
-        """N×h×w×C, uint8 or float, to the network's channels and range, float32 N×C×h×w in channels_last memory."""
         count, height, width, _ = pixels.shape
         channels = self.preprocessing.channels
         if pixels.shape[3] < channels:
@@ -148,13 +209,17 @@ class Augmenter:
             pixels = pixels.flip(3)
         if self._factor.device != pixels.device:
             self._factor, self._offset = self._factor.to(pixels.device), self._offset.to(pixels.device)
+        factor, offset = self._factor, self._offset
+        if shifts is not None and self.lighting:
+            added = shifts.to(pixels.device, non_blocking=True).repeat(1, width)[:, None]
+            factor, offset = factor / self.lighting.divisor, (offset + added) / self.lighting.divisor
         result = pixels.reshape(count, height, width * channels).float()
-        result.mul_(self._factor).add_(self._offset)
+        result.mul_(factor).add_(offset)
         return result.view(count, height, width, channels).permute(0, 3, 1, 2)
 
 
-def _near(draw: Tensor, side: int, length: int) -> Tensor:
-    """Which of `side` places lie within a stretch of `length` whose centre is drawn; bool N×side."""
-    start = (draw * side).floor()[:, None] - length // 2
-    places = torch.arange(side, device=draw.device)
-    return (places >= start) & (places < start + length)
+_ERASED_AREA, _ERASED_RATIO = (0.02, 0.33), (0.3, 3.3)
+
+
+def _stream(seed: int, use: str) -> torch.Generator:
+    return torch.Generator().manual_seed(derive_seed(seed, use))

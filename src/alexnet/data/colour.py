@@ -1,0 +1,166 @@
+"""Random changes of colour and shape, in batches: PCA lighting, and a set in the manner of RandAugment."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from alexnet.data.windows import warp
+from alexnet.errors import InputError
+
+FORMS = ("paper", "code")
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Principal components of the pixels' colours, on the scale 0–1, greatest first."""
+
+    eigenvalues: tuple[float, ...]
+    """Variances along the components."""
+    eigenvectors: tuple[tuple[float, ...], ...]
+    """One component each, in the pictures' order of channels (RGB or gray), of length 1."""
+    pictures: int
+    """How many pictures it was computed from."""
+
+    def __post_init__(self) -> None:
+        """Raises InputError unless it can be the spectrum of a covariance."""
+        if not self.eigenvalues or any(len(vector) != len(self.eigenvalues) for vector in self.eigenvectors):
+            raise InputError("lighting: there must be as many eigenvalues as eigenvectors, and as they have channels")
+        values, vectors = (torch.tensor(each, dtype=torch.float64) for each in (self.eigenvalues, self.eigenvectors))
+        if not (values.isfinite().all() and vectors.isfinite().all()):
+            raise InputError("lighting: an eigenvalue or eigenvector is not a finite number")
+        if len(vectors) != len(values) or not torch.allclose(
+            vectors @ vectors.T, torch.eye(len(values), dtype=torch.float64), atol=1e-3
+        ):
+            raise InputError("lighting: the eigenvectors are not perpendicular and of length 1")
+        if values.min() < 0 or values.max() > 1:
+            raise InputError("lighting: the eigenvalues must be variances of colours on the scale 0 to 1")
+
+    @property
+    def channels(self) -> int:
+        return len(self.eigenvalues)
+
+    def to_json(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class Lighting:
+    """One colour shift per picture along the principal components of the training pictures' colours.
+
+    - 'paper' (Krizhevsky et al. 2012, section 4.1): adds Σ pᵢ αᵢ λᵢ with λᵢ the eigenvalue. That is quadratic in the
+      scale of the pixels, which the paper leaves open; here it is 0–1, as its re-implementations have it.
+    - 'code' (convdata_jpeg.py and its ancestors): adds Σ pᵢ αᵢ √λᵢ, linear in the scale and about twice as strong on
+      natural pictures, once the mean is subtracted, and divides everything by 1 + `strength`, so that training
+      pictures do not differ more than test pictures do.
+
+    αᵢ ~ N(0, `strength`) is drawn once per picture; both papers' strength is 0.1. From epoch `until` on there is none
+    (the 2012 run switched it off at epoch 67).
+    """
+
+    spectrum: Spectrum
+    strength: float
+    form: str = "paper"
+    until: float = math.inf
+
+    @property
+    def divisor(self) -> float:
+        return 1 + self.strength if self.form == "code" else 1.0
+
+    def shifts(self, count: int, generator: torch.Generator) -> Tensor:
+        """What to add to each picture's channels on the scale 0–1, before the division: float32 count × channels."""
+        values = torch.tensor(self.spectrum.eigenvalues)
+        alphas = self.strength * torch.randn(count, len(values), generator=generator)
+        return (alphas * (values.sqrt() if self.form == "code" else values)) @ torch.tensor(self.spectrum.eigenvectors)
+
+
+def rand_augment(
+    pixels: Tensor, count: int, strength: float, fill: Tensor | None, generator: torch.Generator
+) -> Tensor:
+    """`count` operations of OPERATIONS on each picture, each drawn anew and in a random direction.
+
+    `pixels` is N×h×w×C on the scale 0–255; the result is float, not rounded. `strength` 0–1 corresponds to M/30 in
+    Cubuk et al. 2020, section 3, whose ranges these are; equalise and sharpness of its fourteen are left out, and
+    identity and invert. `fill` [C]: the colour that moving uncovers; None: the edge.
+    """
+    pixels = pixels.float()
+    for _ in range(count):
+        chosen = torch.randint(len(OPERATIONS), (len(pixels),), generator=generator)
+        signs = torch.randint(2, (len(pixels),), generator=generator).float() * 2 - 1
+        changed = pixels.clone()
+        for number, operation in enumerate(OPERATIONS.values()):
+            index = (chosen == number).nonzero()[:, 0]  # on the CPU: no waiting for a GPU
+            if len(index):
+                amount = (signs[index] * strength).to(pixels.device, non_blocking=True)
+                index = index.to(pixels.device, non_blocking=True)
+                changed.index_copy_(0, index, operation(pixels[index], amount, fill))
+        pixels = changed
+    return pixels
+
+
+def _blend(plain: Callable[[Tensor], Tensor]) -> "Operation":
+    """Away from or towards a picture without what is changed, by a factor from 0.1 to 1.9."""
+    return lambda x, amount, _: torch.lerp(plain(x), x, (1 + 0.9 * amount)[:, None, None, None]).clamp(0, 255)
+
+
+def _luma(x: Tensor) -> Tensor:
+    """ITU-R 601, N×h×w×1."""
+    return (x * x.new_tensor((0.299, 0.587, 0.114))).sum(3, keepdim=True) if x.shape[3] == 3 else x
+
+
+def _posterise(x: Tensor, amount: Tensor, fill: Tensor | None) -> Tensor:
+    """Keeps 8 to 4 bits."""
+    step = 2 ** (4 * amount.abs()).round()[:, None, None, None]
+    return (x / step).floor() * step
+
+
+def _solarise(x: Tensor, amount: Tensor, fill: Tensor | None) -> Tensor:
+    """Inverts what is brighter than a threshold from 256 down to 0."""
+    return torch.where(x >= 256 * (1 - amount.abs())[:, None, None, None], 255 - x, x)
+
+
+def _autocontrast(x: Tensor, amount: Tensor, fill: Tensor | None) -> Tensor:
+    """Stretches each channel to 0–255; a channel of one value stays."""
+    low, high = x.amin((1, 2), keepdim=True), x.amax((1, 2), keepdim=True)
+    return torch.where(high > low, (x - low) * (255 / (high - low).clamp(min=1e-6)), x)
+
+
+def _moved(entries: Callable[[Tensor, float], Sequence[Sequence[Tensor | float]]]) -> "Operation":
+    """An affine map from its 2×3 matrix by amount and width/height."""
+
+    def operation(x: Tensor, amount: Tensor, fill: Tensor | None) -> Tensor:
+        height, width = x.shape[1:3]
+        rows = [[torch.as_tensor(each, device=x.device).expand_as(amount) for each in row]
+                for row in entries(amount, width / height)]  # fmt: skip
+        theta = torch.stack([torch.stack(row, 1) for row in rows], 1).float()
+        moved, inside = warp(x, theta, (height, width))
+        return moved if fill is None else torch.where(inside[..., None], moved, fill)
+
+    return operation
+
+
+def _rotation(amount: Tensor, aspect: float) -> list[list[Tensor | float]]:
+    angle = amount * math.radians(30)
+    return [[angle.cos(), -angle.sin() / aspect, 0.0], [angle.sin() * aspect, angle.cos(), 0.0]]
+
+
+Operation = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+"""(pixels float N×h×w×C on 0–255, amount float N from -1 to 1, fill) → pixels."""
+
+OPERATIONS: dict[str, Operation] = {
+    "brightness": _blend(torch.zeros_like),
+    "contrast": _blend(lambda x: _luma(x).mean((1, 2, 3), keepdim=True).expand_as(x)),
+    "saturation": _blend(lambda x: _luma(x).expand_as(x)),
+    "autocontrast": _autocontrast,
+    "posterise": _posterise,
+    "solarise": _solarise,
+    "rotate": _moved(_rotation),
+    "shear-x": _moved(lambda a, aspect: [[1.0, 0.3 * a / aspect, 0.0], [0.0, 1.0, 0.0]]),
+    "shear-y": _moved(lambda a, aspect: [[1.0, 0.0, 0.0], [0.3 * a * aspect, 1.0, 0.0]]),
+    "translate-x": _moved(lambda a, _: [[1.0, 0.0, 0.9 * a], [0.0, 1.0, 0.0]]),
+    "translate-y": _moved(lambda a, _: [[1.0, 0.0, 0.0], [0.0, 1.0, 0.9 * a]]),
+}
+"""At amount 1: factors of 1.9, 4 bits, all inverted, 30°, shears by 0.3, moves by 0.45 of the side."""

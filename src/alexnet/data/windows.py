@@ -1,0 +1,108 @@
+"""Parts of pictures, in batches: whole-pixel and shifted windows, resized crops, affine maps, rectangles."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def window(
+    images: Tensor, top: Tensor, left: Tensor, mirrored: Tensor, size: tuple[int, int], blend: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Each picture's window from (top, left) on, N×h×w×C, and which of its pixels lie inside, bool N×h×w.
+
+    `images` is N×H×W×C; `top` and `left` float N, in pixels, also outside the picture; `mirrored` bool N. With `blend`
+    the two may be fractions, and the result is float and blends neighbours. Outside, the edge is repeated.
+
+    One gather: each output pixel's row and column are computed, and mirroring reverses the columns.
+    """
+    count, height, width, channels = images.shape
+    more = int(blend)  # one row and one column more, to blend with
+    rows, columns = (torch.arange(side + more, device=images.device) for side in size)
+    inside_rows, inside_columns = (
+        ((exact >= 0) & (exact <= side - 1))[:, : exact.shape[1] - more]
+        for exact, side in ((top[:, None] + rows, height), (left[:, None] + columns, width))
+    )
+    rows, columns = top.floor()[:, None] + rows, left.floor()[:, None] + columns
+    columns = torch.where(mirrored[:, None], columns.flip(1), columns)
+    inside_columns = torch.where(mirrored[:, None], inside_columns.flip(1), inside_columns)
+    starts = torch.arange(0, count * height, height, device=images.device)[:, None]
+    index = ((starts + rows.clamp(0, height - 1).long()) * width)[:, :, None]
+    index = index + columns.clamp(0, width - 1).long()[:, None, :]
+    pixels = images.reshape(-1, channels).index_select(0, index.flatten()).view(*index.shape, channels)
+    if blend:
+        down, right = top - top.floor(), left - left.floor()
+        right = torch.where(mirrored, 1 - right, right)
+        pixels = pixels.float()
+        pixels = torch.lerp(pixels[:, :-1], pixels[:, 1:], down[:, None, None, None])
+        pixels = torch.lerp(pixels[:, :, :-1], pixels[:, :, 1:], right[:, None, None, None])
+    return pixels, inside_rows[:, :, None] & inside_columns[:, None, :]
+
+
+def warp(pixels: Tensor, theta: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Affine maps, bilinear: float N×h×w×C, and which pixels come from inside, bool N×h×w; outside, the edge repeats.
+
+    `theta` is float N×2×3 as torch's affine_grid takes it: from output to source, both from -1 to 1 over their sides.
+    """
+    count, _, _, channels = pixels.shape
+    grid = functional.affine_grid(theta, [count, channels, *size], align_corners=False)
+    moved = functional.grid_sample(pixels.permute(0, 3, 1, 2).float(), grid, padding_mode="border", align_corners=False)
+    return moved.permute(0, 2, 3, 1), (grid.abs() <= 1).all(3)
+
+
+def resized_crop(
+    images: Tensor,
+    draws: Tensor,
+    mirrored: Tensor,
+    area: Sequence[float],
+    ratio: Sequence[float],
+    size: tuple[int, int],
+) -> Tensor:
+    """A part of each picture, resized to `size`: float N×h×w×C. Szegedy et al. 2015, section 6 ('Inception crop').
+
+    `draws` is N×4 in [0, 1); `area` the least and greatest share of the picture, `ratio` the least and greatest width
+    over height. Where a side exceeds the picture it is clipped (others draw again).
+    """
+    height, width = images.shape[1:3]
+    high, wide = _sides(draws, area, ratio, (height, width))
+    top, left = draws[:, 2] * (height - high), draws[:, 3] * (width - wide)
+    theta = torch.zeros(len(images), 2, 3, device=images.device)
+    theta[:, 0, 0] = torch.where(mirrored, -wide, wide) / width
+    theta[:, 0, 2] = (2 * left + wide) / width - 1
+    theta[:, 1, 1] = high / height
+    theta[:, 1, 2] = (2 * top + high) / height - 1
+    return warp(images, theta, size)[0]
+
+
+def rectangle(draws: Tensor, area: Sequence[float], ratio: Sequence[float], size: tuple[int, int]) -> Tensor:
+    """Which pixels lie in a rectangle of a random area and shape (as in `resized_crop`) within `size`: bool N×h×w."""
+    high, wide = (side.round() for side in _sides(draws, area, ratio, size))
+    top, left = ((draw * (most - side + 1)).floor() for draw, most, side in zip(
+        (draws[:, 2], draws[:, 3]), size, (high, wide), strict=True))  # fmt: skip
+    rows, columns = (torch.arange(side, device=draws.device) for side in size)
+    inside_rows = (rows >= top[:, None]) & (rows < (top + high)[:, None])
+    inside_columns = (columns >= left[:, None]) & (columns < (left + wide)[:, None])
+    return inside_rows[:, :, None] & inside_columns[:, None, :]
+
+
+def square(draws: Tensor, side: int, size: tuple[int, int]) -> Tensor:
+    """Which pixels lie in a square with its centre anywhere in `size`, clipped: bool N×h×w; `draws` N×2 in [0, 1)."""
+    rows, columns = (_near(draw, most, side) for draw, most in zip(draws.unbind(1), size, strict=True))
+    return rows[:, :, None] & columns[:, None, :]
+
+
+def _sides(
+    draws: Tensor, area: Sequence[float], ratio: Sequence[float], size: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """Height and width in pixels, float N: the area uniform, the ratio uniform in its logarithm."""
+    pixels = (area[0] + (area[1] - area[0]) * draws[:, 0]) * (size[0] * size[1])
+    shape = (ratio[1] / ratio[0]) ** draws[:, 1] * ratio[0]
+    return (pixels / shape).sqrt().clamp(max=size[0]), (pixels * shape).sqrt().clamp(max=size[1])
+
+
+def _near(draw: Tensor, side: int, length: int) -> Tensor:
+    """Which of `side` places lie within a stretch of `length` whose centre is drawn; bool N×side."""
+    start = (draw * side).floor()[:, None] - length // 2
+    places = torch.arange(side, device=draw.device)
+    return (places >= start) & (places < start + length)
