@@ -5,14 +5,16 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PARITY := .venv-parity
 PARITY_ARGS ?= --write docs/PARITY.md
+BENCH_ARGS ?=
 
-.PHONY: demo test check parity clean help
+.PHONY: demo test check parity bench-peers clean help
 
 help:
 	@echo "make demo    set up, train an AlexNet on handwritten digits, say where its report is"
 	@echo "make test    set up, run the tests"
 	@echo "make check   set up, check format, lint and types"
 	@echo "make parity  set up its own environment, compare with Keras, TensorFlow, OpenCV and ONNX"
+	@echo "make bench-peers   time training side by side with Keras (ten minutes)"
 	@echo "make clean   remove the environments"
 
 demo: $(READY)
@@ -54,6 +56,10 @@ $(PARITY)/.ready: pyproject.toml parity/constraints.txt
 	$(call environment,$(PARITY),-r parity/constraints.txt)
 	@$(PARITY)/bin/python -m pip install -q --disable-pip-version-check --no-deps -e .
 	@touch $@
+
+# Side by side with Keras, in turn: nothing else should run on the machine.
+bench-peers: $(READY) $(PARITY)/.ready
+	@$(BIN)/alexnet bench --peer keras --peer-python $(PARITY)/bin/python $(BENCH_ARGS)
 
 clean:
 	rm -rf $(VENV) $(PARITY)

@@ -1,5 +1,6 @@
-"""Where the time of a training step goes."""
+"""How quick a recipe's training and inference are, where a step's time goes, and how far that is from the floor."""
 
+import dataclasses
 import statistics
 import time
 from collections.abc import Callable
@@ -7,88 +8,140 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.nn import functional
 
-from alexnet.data.augment import Augmenter
-from alexnet.device import autocast, environment
-from alexnet.training import optim
-from alexnet.training.setup import Setup
+from alexnet.benchmark import cost
+from alexnet.benchmark.machine import Peaks, synchronise
+from alexnet.benchmark.workload import Session
+from alexnet.device import autocast
 
-PHASES = ("data", "augmentation", "forward", "backward", "optimizer")
+PHASES = ("data", "augmentation", "forward", "backward", "optimizer", "rest")
+"""Backward begins with the loss; rest is the moving average, the sums and the report of a step."""
 _WARM_UP = 3  # first steps allocate memory and choose kernels
 
 
 @dataclass(frozen=True)
-class StepTimes:
-    """Medians over `steps` steps."""
+class Measured:
+    """One kind of work: its median time against what it costs and what the machine can do."""
 
-    recipe: str
+    images_per_second: float
+    seconds: float
+    """Of a step, or of a batch."""
+    cost: cost.Cost
+    floor_seconds: float
+    share_of_peak: float
+    """FLOP/s over the measured matrix peak of the precision."""
+    share_of_bandwidth: float
+    """Bytes/s, as cost.py counts them, over the measured bandwidth."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A recipe (or a network on synthetic pictures) at one batch and precision; medians of `steps`."""
+
+    name: str
     network: str
-    batch_size: int
+    batch: int
+    precision: str
     steps: int
-    seconds: dict[str, float]
-    """Per step and phase."""
-    environment: dict[str, Any]
-
-    @property
-    def images_per_second(self) -> float:
-        return self.batch_size / sum(self.seconds.values())
-
-    @property
-    def shares(self) -> dict[str, float]:
-        total = sum(self.seconds.values())
-        return {phase: seconds / total for phase, seconds in self.seconds.items()}
+    training: Measured
+    inference: Measured
+    phases: dict[str, float]
+    """Seconds of a training step by phase; on a GPU each is waited for, so that their sum exceeds `training`."""
 
     def to_json(self) -> dict[str, Any]:
-        return {**vars(self), "images_per_second": self.images_per_second, "shares": self.shares}
+        return dataclasses.asdict(self)
 
 
-def measure(setup: Setup, steps: int = 20, progress: Callable[[int, int], None] | None = None) -> StepTimes:
-    """Trains `setup`'s network for a few steps, each phase timed on its own (a GPU is waited for after each)."""
-    recipe, device, model = setup.recipe, setup.device, setup.model
-    optimizer = optim.build(recipe.optimizer, model)
-    augmenter = Augmenter(setup.preprocessing, **setup.augmentation)
-    generator = torch.Generator().manual_seed(recipe.train.seed)
-    forward = setup.forward()
-    size = recipe.train.batch_size
-    order = torch.randint(len(setup.train.pictures), ((steps + _WARM_UP) * size,), generator=generator)
-    times: dict[str, list[float]] = {phase: [] for phase in PHASES}
-    model.train()
-    batches = setup.train.batches(order, size)
-    for number in range(steps + _WARM_UP):
-        clock = _Clock(device)
-        images, labels = next(batches)
-        clock.lap("data")
-        inputs = augmenter.train(images, generator)
-        clock.lap("augmentation")
-        with autocast(device, setup.precision):
-            scores = forward(inputs)
-        loss = functional.cross_entropy(scores.float(), labels)
-        clock.lap("forward")
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        clock.lap("backward")
-        optimizer.step()
-        clock.lap("optimizer")
-        if number >= _WARM_UP:
-            for phase, seconds in clock.laps.items():
-                times[phase].append(seconds)
+def measure(session: Session, peaks: Peaks, steps: int = 10, progress: Callable[[int, int], None] | None = None) -> Row:
+    """Times `steps` steps of the session's training whole, as many in phases, and as many batches of inference."""
+    recipe, setup = session.setup.recipe, session.setup
+    batch, precision = min(recipe.train.batch_size, len(setup.train.pictures)), setup.precision
+    total, done = 3 * (steps + _WARM_UP), 0
+
+    def medians(run: Callable[[], Any]) -> list[Any]:
+        nonlocal done
+        results = []
+        for _ in range(steps + _WARM_UP):
+            results.append(run())
+            done += 1
             if progress:
-                progress(number + 1 - _WARM_UP, steps)
-    medians = {phase: statistics.median(laps) for phase, laps in times.items()}
-    described = environment(device, setup.precision)
-    return StepTimes(recipe.name, setup.spec.name, size, steps, medians, described)
+                progress(done, total)
+        return results[_WARM_UP:]
+
+    step = statistics.median(medians(lambda: session.seconds(1)[0]))
+    phased = _Phases(session)
+    laps = medians(phased.step)
+    phased.remove()
+    forward = statistics.median(medians(_inference(session)))
+    return Row(
+        recipe.name,
+        setup.spec.name,
+        batch,
+        precision,
+        steps,
+        _measured(step, batch, cost.training(setup.summary, batch, precision, recipe.optimizer), peaks, precision),
+        _measured(forward, batch, cost.inference(setup.summary, batch, precision), peaks, precision),
+        {phase: statistics.median(lap[phase] for lap in laps) for phase in PHASES},
+    )
 
 
-class _Clock:
-    def __init__(self, device: torch.device):
-        self.device = device
-        self.laps: dict[str, float] = {}
-        self._last = time.perf_counter()
+def _measured(seconds: float, batch: int, costs: cost.Cost, peaks: Peaks, precision: str) -> Measured:
+    peak, bandwidth = peaks.flops[precision], peaks.bandwidth
+    shares = costs.flops / seconds / peak, costs.bytes / seconds / bandwidth
+    return Measured(batch / seconds, seconds, costs, costs.floor(peaks, precision), *shares)
 
-    def lap(self, phase: str) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
+
+def _inference(session: Session) -> Callable[[], float]:
+    """Times the network on one batch that is ready on the device."""
+    setup, trainer = session.setup, session.trainer
+    inputs = trainer.augmenter.evaluate(session.batch()[0])
+    model = setup.model.eval()
+
+    def run() -> float:
+        synchronise(setup.device)
+        start = time.perf_counter()
+        with torch.inference_mode(), autocast(setup.device, setup.precision):
+            model(inputs)
+        synchronise(setup.device)
+        return time.perf_counter() - start
+
+    return run
+
+
+class _Phases:
+    """Takes the time at the seams of the training loop's own step: around the network and around the optimiser."""
+
+    def __init__(self, session: Session):
+        self.session, trainer = session, session.trainer
+        self._forward = trainer.forward
+        trainer.forward = self._timed_forward
+        self._hooks = (
+            trainer.optimizer.register_step_pre_hook(lambda *_: self._lap("backward")),
+            trainer.optimizer.register_step_post_hook(lambda *_: self._lap("optimizer")),
+        )
+
+    def remove(self) -> None:
+        self.session.trainer.forward = self._forward
+        for hook in self._hooks:
+            hook.remove()
+
+    def step(self) -> dict[str, float]:
+        """Seconds of one step by phase."""
+        self.laps, self._last = dict.fromkeys(PHASES, 0.0), time.perf_counter()
+        batch = self.session.batch()
+        self._lap("data")
+        self.session.trainer.step(*batch)
+        self._lap("rest")
+        return self.laps
+
+    def _timed_forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        self._lap("augmentation")
+        scores = self._forward(inputs)
+        self._lap("forward")
+        return scores
+
+    def _lap(self, phase: str) -> None:
+        synchronise(self.session.setup.device)
         now = time.perf_counter()
-        self.laps[phase] = now - self._last
+        self.laps[phase] += now - self._last
         self._last = now

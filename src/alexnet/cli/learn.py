@@ -106,28 +106,3 @@ def predict(
         print_json([each.to_json() for each in predicted])
     else:
         tables.predictions(predicted)
-
-
-@app.command()
-def bench(
-    recipe: Annotated[str, typer.Argument(help="The recipe whose step is timed.")] = "digits",
-    data: DataOption = None,
-    set_: SetOption = None,
-    steps: Annotated[int, typer.Option(min=1, help="Steps to time.")] = 20,
-    device: Device = "auto",
-    as_json: Json = False,
-) -> None:
-    """Say where the time of a training step goes on this machine."""
-    from alexnet.benchmark.step import measure
-    from alexnet.cli import tables
-    from alexnet.cli.progress import bar
-    from alexnet.recipes.recipe import load, parse_override
-    from alexnet.training.setup import prepare
-
-    setup = prepare(load(recipe, dict(parse_override(text) for text in set_ or [])), data, device)
-    with bar("timing", quiet=as_json) as progress:
-        times = measure(setup, steps, progress)
-    if as_json:
-        print_json(times.to_json())
-    else:
-        tables.step_times(times)

@@ -1,13 +1,14 @@
 """What the verbs print for people: tables with rich, plain when the output is a pipe."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:  # the tables that need no torch should not wait for it
-    from alexnet.benchmark.step import StepTimes
+    from alexnet.benchmark.bench import Bench
+    from alexnet.benchmark.peers import SideBySide
     from alexnet.evaluation.doctor import Diagnosis, Trial
     from alexnet.evaluation.evaluate import Figures
     from alexnet.evaluation.predict import Predicted
@@ -98,6 +99,20 @@ def comparison(head: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
     _print(table)
 
 
+def reproduction(lines: Sequence[Sequence[str]], machines: Sequence[str], left_out: Sequence[str]) -> None:
+    """Published experiments beside ours; below them where they ran, and what did not."""
+    from alexnet.reproduce.table import HEAD
+
+    table = _table(HEAD[0], *(f"{name}>" for name in HEAD[1:]))
+    for line in lines:
+        table.add_row(*line)
+    _print(table)
+    for number, machine in enumerate(machines, 1):
+        print(f"hardware {number}: {machine}")
+    for line in left_out:
+        print(f"not run: {line}")
+
+
 def check_line(failures: bool) -> "Callable[[Check], None]":
     """Prints checks as lines of a table, as they come: what, expected, got, source; `failures`: only what is off.
 
@@ -120,17 +135,63 @@ def check_line(failures: bool) -> "Callable[[Check], None]":
     return line
 
 
-def step_times(times: "StepTimes") -> None:
-    table = _table("phase", "ms a step>", "share>")
-    for phase, seconds in times.seconds.items():
-        table.add_row(phase, f"{seconds * 1e3:,.2f}", f"{times.shares[phase]:.1%}")
-    where = times.environment
-    print(
-        f"{times.recipe}: {times.network}, batch {times.batch_size}, {where['precision']} on {where['device']} "
-        f"({where['cpu']}, {where['threads']} threads, torch {where['torch']}), medians of {times.steps} steps"
+def bench(measured: "Bench") -> None:
+    """The machine's ceilings, what each row reaches of them, and where the time of its steps goes."""
+    print(_machine(measured.environment))
+    for precision, flops in measured.peaks.flops.items():
+        print(f"matrix peak {precision}: {flops / 1e9:,.0f} GFLOP/s")
+    print(f"copy bandwidth: {measured.peaks.bandwidth / 1e9:,.1f} GB/s (read and written)\n")
+    table = _table(
+        "what", "batch>", "precision", "work", "pictures/s>", "ms>", "floor ms>", "of peak>", "of bandwidth>"
     )
+    for row in measured.rows:
+        for name, work in (("training", row.training), ("inference", row.inference)):
+            table.add_row(
+                row.name, str(row.batch), row.precision, name, f"{work.images_per_second:,.0f}",
+                f"{work.seconds * 1e3:,.2f}", f"{work.floor_seconds * 1e3:,.2f}",
+                f"{work.share_of_peak:.1%}", f"{work.share_of_bandwidth:.1%}",
+            )  # fmt: skip
     _print(table)
-    print(f"{times.images_per_second:,.0f} pictures/s")
+    print()
+    table = _table("ms of a training step", "batch>", "precision", *(f"{phase}>" for phase in measured.rows[0].phases))
+    for row in measured.rows:
+        total = sum(row.phases.values())
+        cells = (f"{seconds * 1e3:,.2f} ({seconds / total:4.1%})" for seconds in row.phases.values())
+        table.add_row(row.name, str(row.batch), row.precision, *cells)
+    _print(table)
+    print(
+        f"medians of {measured.rows[0].steps} steps; what is counted as a FLOP, a byte and the floor: benchmark/cost.py"
+    )
+
+
+def side_by_side(compared: "SideBySide") -> None:
+    """A Markdown table, to copy."""
+    peer, where = compared.peer, compared.environment
+    print(
+        f"| network (batch) | {peer}, pictures/s | alexnet, pictures/s | ratio | of the peak | peak, GFLOP/s | n |\n"
+        "|---|---|---|---|---|---|---|"
+    )
+    for row in compared.rows:
+        low, high = min(row.ratios), max(row.ratios)
+        print(
+            f"| {row.network} ({row.batch}) | {row.batch / row.peer.seconds:,.0f} | {row.batch / row.own.seconds:,.0f} "
+            f"| **{row.ratio:.2f}** ({low:.2f}–{high:.2f}) | {row.share:.0%} | {row.peak / 1e9:,.0f} "
+            f"| {row.rounds} × {row.peer.steps // row.rounds} and {row.own.steps // row.rounds} steps |"
+        )
+    facts = compared.rows[0].peer.facts
+    versions = ", ".join(f"{name} {value}" for name, value in facts.items() if name not in ("parameters", "precision"))
+    print(
+        f"\n{_machine(where)}; {peer} in {facts['precision']} ({versions}). Training on synthetic pictures in memory, "
+        "no augmentation, the published optimiser. Both sides and the matrix peak in turn: medians, ratios of the same "
+        "turn with the least and the largest."
+    )
+
+
+def _machine(environment: Mapping[str, Any]) -> str:
+    return (
+        f"{environment.get('gpu') or environment['cpu']}, {environment['threads']} threads, torch "
+        f"{environment['torch']}, alexnet {environment['alexnet']} in {environment['precision']}"
+    )
 
 
 def public_files(files: "Sequence[PublicFile]") -> None:

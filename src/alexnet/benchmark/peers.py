@@ -1,0 +1,190 @@
+"""Training speed side by side with what a user would otherwise run: in turn A B A B, medians and ratios."""
+
+import contextlib
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+
+from alexnet.benchmark import cost, machine
+from alexnet.benchmark.worker import INSTALL
+from alexnet.benchmark.workload import of_network
+from alexnet.device import choose_device, choose_precision, environment
+from alexnet.errors import InputError, unknown
+from alexnet.models.summary import outline
+from alexnet.recipes.schema import Recipe
+
+ROWS = {
+    "keras": (
+        ("alexnet-cifar100-seed", 64),
+        ("alexnet-cifar10", 64),
+        ("alexnet-thinner-4", 64),
+        ("alexnet-slim", 64),
+        ("alexnet-caltech", 128),
+    ),
+    "torchvision": (("alexnet-owt", 128),),
+}
+"""(network, batch) of each peer's comparison when none is named: the published systems, at their batch."""
+_WARM_UP = 2  # first steps trace, allocate and choose kernels
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two: medians over the rounds of the median step of each round."""
+
+    facts: dict[str, Any]
+    seconds: float
+    """Of a step."""
+    steps: int
+    """Timed, in all rounds."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One network, both sides timed in turn."""
+
+    network: str
+    batch: int
+    rounds: int
+    own: Side
+    peer: Side
+    ratios: list[float]
+    """Of each round: the peer's median step over ours; above 1 we are quicker."""
+    peak: float
+    """FLOP/s of a matrix product in our precision, measured in every round beside the two: the median."""
+    flops: float
+    """Of a training step, counted as in cost.py."""
+
+    @property
+    def ratio(self) -> float:
+        return statistics.median(self.ratios)
+
+    @property
+    def share(self) -> float:
+        """Of the measured peak that our step reaches."""
+        return self.flops / self.own.seconds / self.peak
+
+    def to_json(self) -> dict[str, Any]:
+        speeds = {name: self.batch / getattr(self, name).seconds for name in ("own", "peer")}
+        return {**asdict(self), "ratio": self.ratio, "share_of_peak": self.share, "images_per_second": speeds}
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """What `alexnet bench --peer` measures."""
+
+    peer: str
+    environment: dict[str, Any]
+    rows: list[Comparison]
+
+    def to_json(self) -> dict[str, Any]:
+        return {**vars(self), "rows": [row.to_json() for row in self.rows]}
+
+
+class _Worker:
+    """A side in its process, with its network built and warm."""
+
+    def __init__(self, side: str, process: subprocess.Popen[str], said: IO[str], recipe: Recipe):
+        self.side, self._process, self._said = side, process, said
+        self.timed, self.medians = 0, list[float]()
+        self.facts = self._ask(json.dumps(asdict(recipe)))
+        self.step = statistics.median(self._ask(str(_WARM_UP))[1:])
+
+    def round(self, seconds: float) -> float:
+        """The median step of a round of about so many seconds, three steps at least."""
+        times = self._ask(str(max(3, math.ceil(seconds / self.step))))
+        self.timed += len(times)
+        self.medians.append(statistics.median(times))
+        return self.medians[-1]
+
+    def told(self) -> Side:
+        return Side(self.facts, statistics.median(self.medians), self.timed)
+
+    def _ask(self, line: str) -> Any:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+            answer = json.loads(self._process.stdout.readline())
+        except (BrokenPipeError, json.JSONDecodeError):
+            self._process.wait()
+            self._said.seek(0)
+            raise RuntimeError(f"the {self.side} side ended without an answer: {self._said.read()[-2000:]}") from None
+        if isinstance(answer, dict) and "error" in answer:
+            raise InputError(answer["error"])
+        return answer
+
+
+@contextlib.contextmanager
+def _worker(python: Path | str, side: str, recipe: Recipe, threads: int, device: str) -> Iterator[_Worker]:
+    """A side in a process of its own, which is gone at the end of the block."""
+    command = [str(python), "-m", "alexnet.benchmark.worker", side, str(threads), device]
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said,
+        subprocess.Popen(
+            command, env=os.environ | {"OMP_NUM_THREADS": str(threads)},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True,
+        ) as process,
+    ):  # fmt: skip
+        try:
+            yield _Worker(side, process, said, recipe)
+        finally:
+            process.kill()
+
+
+def compare(
+    peer: str,
+    networks: Sequence[tuple[str, int]] = (),
+    *,
+    python: Path | str | None = None,
+    precision: str = "auto",
+    device: str = "auto",
+    rounds: int = 5,
+    seconds: float = 4.0,
+    settings: dict[str, Any] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> SideBySide:
+    """Times our training step and the peer's on the same networks, batches and optimisers: synthetic pictures in
+    memory, no augmentation, each side with all of torch's threads.
+
+    peer: one of worker.INSTALL. networks: (name, batch); none: ROWS of the peer. python: the interpreter of an
+    environment with the peer; None: this one. Each of `rounds` gives each side about `seconds`, in turn, and measures
+    the matrix peak. settings: recipe keys put over ours. InputError for what does not exist or is not installed.
+    """
+    if peer not in INSTALL:
+        raise unknown("peer", peer, INSTALL)
+    if python is not None and not Path(python).is_file():
+        raise InputError(f"no Python at {str(python)!r}")
+    where, threads = choose_device(device), torch.get_num_threads()
+    chosen, found = list(networks or ROWS[peer]), list[Comparison]()
+    wanted = choose_precision(precision, where)
+    for network, batch in chosen:
+        recipe = of_network(network, batch, wanted, settings)
+        published = of_network(network, batch, "fp32")
+        with (
+            _worker(python or sys.executable, peer, published, threads, device) as theirs,
+            _worker(sys.executable, "alexnet", recipe, threads, device) as ours,
+        ):
+            if theirs.facts["parameters"] != ours.facts["parameters"]:
+                raise RuntimeError(f"{network}: the two sides have {theirs.facts} and {ours.facts}")
+            ratios, peaks = [], []
+            for number in range(rounds):
+                peaks.append(machine.matrix_peak(where, wanted, repeats=3))
+                first, second = theirs.round(seconds), ours.round(seconds)
+                ratios.append(first / second)
+                if progress:
+                    progress(len(found) * rounds + number + 1, len(chosen) * rounds)
+            flops = batch * cost.training_flops(outline(network))
+            own, other = ours.told(), theirs.told()
+        found.append(Comparison(network, batch, rounds, own, other, ratios, statistics.median(peaks), flops))
+    return SideBySide(peer, environment(where, wanted), found)

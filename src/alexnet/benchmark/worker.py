@@ -1,0 +1,69 @@
+"""One side of a comparison, in a process of its own: makes training steps when it is told to, and says how long.
+
+`python -m alexnet.benchmark.worker alexnet|keras|torchvision THREADS DEVICE` reads lines from its standard input: the
+recipe as JSON, then numbers of steps. It answers each with a line of JSON: the facts ({"error": …} when it cannot
+begin), then the seconds of each step.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from alexnet.errors import InputError
+from alexnet.recipes import recipe as recipes
+from alexnet.recipes.schema import Recipe
+
+INSTALL = {"keras": "pip install keras tensorflow", "torchvision": "pip install torchvision"}
+"""The peers, and how to install each."""
+SIDES = ("alexnet", *INSTALL)
+
+Started = tuple[Callable[[int], list[float]], dict[str, Any]]
+"""(steps → seconds of each, facts: versions, precision, parameters)."""
+
+
+def start(side: str, recipe: Recipe, threads: int, device: str) -> Started:
+    """One of SIDES with its network built. InputError when it is not installed, or cannot train this recipe."""
+    try:
+        if side == "keras":
+            os.environ |= {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
+            from alexnet.benchmark import keras_peer
+
+            return keras_peer.start(recipe, threads)
+        if side == "torchvision":
+            from alexnet.benchmark import torchvision_peer
+
+            return torchvision_peer.start(recipe, threads, device)
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"--peer {side} needs {error.name}, which {sys.executable} does not have: {INSTALL[side]}, or name an "
+            "environment that has it and alexnet: --peer-python PATH/bin/python"
+        ) from None
+    import torch
+
+    from alexnet.benchmark.workload import Session
+
+    torch.set_num_threads(threads)
+    session = Session(recipe, device=device)
+    facts = {"torch": torch.__version__, "precision": session.setup.precision}
+    return session.seconds, facts | {"parameters": session.setup.summary.parameters}
+
+
+def main() -> None:
+    """Answers until its standard input ends. What libraries print goes to standard error."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    side, threads, device = sys.argv[1:]
+    try:
+        seconds, facts = start(side, recipes.parse(json.loads(sys.stdin.readline())), int(threads), device)
+    except InputError as error:
+        answers.write(json.dumps({"error": str(error)}) + "\n")
+        return
+    answers.write(json.dumps(facts) + "\n")
+    for line in sys.stdin:
+        answers.write(json.dumps(seconds(int(line))) + "\n")
+
+
+if __name__ == "__main__":
+    main()

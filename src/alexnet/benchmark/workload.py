@@ -1,0 +1,120 @@
+"""What is timed: the program's own training step, on pictures that are made up in memory."""
+
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from alexnet.benchmark.machine import synchronise
+from alexnet.data.pictures import ArrayPictures
+from alexnet.data.splits import Splits
+from alexnet.models import catalog
+from alexnet.recipes import recipe as recipes
+from alexnet.recipes.schema import Optimizer, Recipe
+from alexnet.training.loop import Trainer
+from alexnet.training.reporter import Reporter
+from alexnet.training.run import Run
+from alexnet.training.setup import Setup, prepare
+
+PUBLISHED = {
+    "alexnet-cifar100-seed": "cifar100-seed",
+    "alexnet-cifar10": "cifar10-alexnet",
+    "alexnet-slim": "cifar10-slim",
+    "alexnet-slim-regular": "cifar10-slim-regular",
+    "alexnet-thinner-2": "cifar10-thinner-2",
+    "alexnet-thinner-2-as-run": "cifar10-thinner-2-as-run",
+    "alexnet-thinner-4": "cifar10-thinner-4",
+    "alexnet-mnist": "mnist-seed",
+}
+"""The recipe that has a network's published optimiser."""
+_KERAS_ADAM = Optimizer("adam", lr=1e-3, eps=1e-7)
+_REFERENCE = Optimizer("sgd", lr=0.01, momentum=0.9, weight_decay=1e-4)  # torchvision's references/classification
+_BATCHES = 2  # as many batches of pictures are made
+
+
+def of_network(network: str, batch: int, precision: str = "auto", settings: Mapping[str, Any] | None = None) -> Recipe:
+    """`network` with its published optimiser, on synthetic pictures and without augmentation.
+
+    `settings`: recipe keys put over it. InputError for an unknown network or key.
+    """
+    spec = catalog.get(network)
+    if network in PUBLISHED:
+        optimizer = recipes.load(PUBLISHED[network]).optimizer
+    else:
+        optimizer = _KERAS_ADAM if network.startswith("alexnet-caltech") else _REFERENCE
+    own = Recipe(spec.name, optimizer=optimizer)
+    fixed = {
+        "model.name": network,
+        "data.set": "synthetic",
+        "schedule.name": "constant",
+        "train.batch_size": batch,
+        "train.precision": precision,
+    }
+    return recipes.load(own, fixed | dict(settings or {}))
+
+
+def synthetic(network: str, count: int) -> Splits:
+    """`count` pictures of noise for `network`, labelled at random; the same ones validate."""
+    spec, random = catalog.get(network), np.random.default_rng(0)
+    channels, height, width = spec.input
+    images = random.integers(0, 256, (count, height, width, channels), np.uint8)
+    labels, names = random.integers(0, spec.classes, count), [str(i) for i in range(count)]
+    pictures = ArrayPictures(images, labels, [f"class{i}" for i in range(spec.classes)], names)
+    return Splits(pictures, pictures, None, "synthetic", None, [])
+
+
+class Session(AbstractContextManager["Session"]):
+    """A recipe's training, ready to make steps; what it writes goes to a folder that is gone at the end."""
+
+    setup: Setup
+    trainer: Trainer
+
+    def __init__(self, recipe: Recipe, data: Path | str | None = None, device: str = "auto"):
+        made = recipe.data.set == "synthetic"
+        splits = synthetic(recipe.model.name, _BATCHES * recipe.train.batch_size) if made else None
+        # A recipe's course is not run to its end: its schedule must not come to it either.
+        recipe = replace(recipe, train=replace(recipe.train, epochs=100_000))
+        self.setup = prepare(recipe, data, device, splits=splits)
+        self._folder = tempfile.TemporaryDirectory(prefix="alexnet-bench-")
+        self.trainer = Trainer(self.setup, Run(Path(self._folder.name)), Reporter())
+        self.trainer.freezing.train(0)
+        self._batches = self._endless()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._batches.close()
+        self._folder.cleanup()
+
+    def batch(self) -> tuple[Tensor, Tensor]:
+        """The next pictures and labels, as the training loop gets them."""
+        return next(self._batches)
+
+    def step(self) -> None:
+        """One step of training, data included; a GPU is waited for."""
+        self.trainer.step(*self.batch())
+        synchronise(self.setup.device)
+
+    def seconds(self, steps: int) -> list[float]:
+        """Of each of so many steps."""
+        times = []
+        for _ in range(steps):
+            start = time.perf_counter()
+            self.step()
+            times.append(time.perf_counter() - start)
+        return times
+
+    def _endless(self) -> Iterator[tuple[Tensor, Tensor]]:
+        size, count = self.setup.recipe.train.batch_size, len(self.setup.train.pictures)
+        generator = torch.Generator().manual_seed(0)
+        while True:
+            order = torch.randperm(count, generator=generator)
+            yield from (batch for batch in self.setup.train.batches(order, size) if len(batch[1]) == min(size, count))
