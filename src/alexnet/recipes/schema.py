@@ -30,6 +30,7 @@ class Model:
     dropout: float | None = key(None, "rate of every dropout layer; none given: the network's own", low=0, high=0.95)
     weights: str | None = key(None, "weights to begin with: a file of any known kind, or a run's folder")
     skip: tuple[str, ...] = key((), "layers of `weights` that are left out and start anew, as in ['fc8']")
+    teacher: str | None = key(None, "a run's folder, or a weights file with its card, whose answers are learned from")
     freeze: tuple[str, ...] = key((), "layers that do not learn, by name or range, as in ['conv1..conv5']")
 
 
@@ -117,6 +118,8 @@ class Train:
     channels_last: bool = key(True, "memory format of pictures and convolutions")
     compile: bool = key(False, "torch.compile the network, once its gradients are shown to be right")
     label_smoothing: float = key(0.0, "share of each target that is spread over all classes", low=0, high=0.9)
+    distil_weight: float = key(0.5, "share of model.teacher's answers in the loss, beside the labels", low=0, high=1)
+    distil_temperature: float = key(4.0, "softens the answers of model.teacher and of the network", above=0)
     clip_norm: float = key(0.0, "largest norm of the gradient; 0: no clipping", low=0)
     class_weights: bool = key(False, "weigh each class by the inverse of its frequency")
     ema: float = key(

@@ -62,6 +62,7 @@ def write_card(
         "input": list(setup.spec.input),
         "init": setup.init,
         "weights": setup.loaded.to_json() if setup.loaded else None,
+        "teacher": setup.teacher.opened.card["name"] if setup.teacher else None,
         "preprocessing": setup.preprocessing.to_json(),
         "lrn": store.lrn_constants(setup.model),
         "parameters": setup.summary.parameters,

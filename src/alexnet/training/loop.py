@@ -170,7 +170,8 @@ class Trainer:
             scores, labels, weight=self.setup.class_weights, label_smoothing=settings.label_smoothing
         )
         self.optimizer.zero_grad(set_to_none=True)
-        (loss + self.l2()).backward()
+        aim = self.setup.teacher(loss, inputs, scores) if self.setup.teacher else loss
+        (aim + self.l2()).backward()
         sampled = self.position % _SAMPLE_STEPS == 0
         if settings.clip_norm or sampled:
             norm = nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm or float("inf"))

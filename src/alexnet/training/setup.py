@@ -20,12 +20,14 @@ from alexnet.device import choose_device, choose_precision, derive_seed
 from alexnet.errors import InputError
 from alexnet.files import write_json, write_text
 from alexnet.insight import plots
+from alexnet.memory import keep_freed_memory
 from alexnet.models import catalog
 from alexnet.models.network import Network
 from alexnet.models.summary import Summary, summarise
 from alexnet.preprocessing import Preprocessing
 from alexnet.recipes.schema import Augment, Recipe
 from alexnet.training.compiled import compiled
+from alexnet.training.distil import Teacher
 from alexnet.training.run import Run
 from alexnet.weights.load import Loaded, load_into
 
@@ -54,6 +56,7 @@ class Setup:
     class_weights: Tensor | None
     loaded: Loaded | None
     """The weights that the run begins with; None: initial values only."""
+    teacher: Teacher | None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -136,6 +139,7 @@ def prepare(
 
     Raises InputError for whatever does not fit.
     """
+    keep_freed_memory()
     device = choose_device(device_name)
     spec = catalog.get(recipe.model.name)
     channels, height, width = spec.input
@@ -175,16 +179,29 @@ def prepare(
             if parameter.ndim == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     assert splits.validation is not None, "open_splits cuts one where there is none"
+    precision = choose_precision(recipe.train.precision, device)
+    preprocessing = _preprocessing(recipe, base, pictures)
+    teacher = None
+    if recipe.model.teacher:
+        teacher = Teacher(
+            recipe.model.teacher,
+            pictures.classes,
+            preprocessing,
+            device,
+            weight=recipe.train.distil_weight,
+            temperature=recipe.train.distil_temperature,
+            precision=precision,
+        )
     return Setup(
         recipe=recipe,
         data=str(Path(data).absolute()) if data is not None else None,
         device=device,
-        precision=choose_precision(recipe.train.precision, device),
+        precision=precision,
         splits=splits,
         model=model,
         spec=spec,
         summary=summary,
-        preprocessing=_preprocessing(recipe, base, pictures),
+        preprocessing=preprocessing,
         train=Loader(pictures, device),
         validation=Loader(splits.validation, device),
         test=splits.test,
@@ -192,6 +209,7 @@ def prepare(
         fingerprint=_fingerprint(splits),
         class_weights=_class_weights(pictures).to(device) if recipe.train.class_weights else None,
         loaded=loaded,
+        teacher=teacher,
     )
 
 

@@ -1,0 +1,98 @@
+"""Knowledge distillation: a network learns from the answers of a trained one beside the labels."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from alexnet.device import autocast
+from alexnet.errors import InputError
+from alexnet.preprocessing import Preprocessing
+from alexnet.weights import store
+
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as the decoder makes gray
+
+
+class Teacher:
+    """A trained network whose answers, softened by a temperature T, are learned from:
+
+        loss = (1 − weight) · cross-entropy + weight · T² · KL(softmax(teacher / T) ‖ softmax(student / T))
+
+    T² keeps the share of the second part the same whatever T is. It sees the very pictures that the student sees, in
+    its own colours, range and size. Source: Hinton, Vinyals and Dean 2015, arXiv 1503.02531, section 2.
+    """
+
+    def __init__(
+        self,
+        model: Path | str,
+        classes: Sequence[str],
+        seen: Preprocessing,
+        device: torch.device,
+        *,
+        weight: float = 0.5,
+        temperature: float = 4.0,
+        precision: str = "fp32",
+    ) -> None:
+        """`model`: a run's folder or a weights file with its card. `classes`: the student's, joined by name.
+        `seen`: what the student's inputs went through.
+
+        Raises InputError when it never saw one of the classes, or takes pictures of another shape.
+        """
+        self.opened = store.open(model, device)
+        self.weight, self.temperature, self.precision = weight, temperature, precision
+        self.seen, self.wants = seen, self.opened.preprocessing
+        unseen = [name for name in classes if name not in self.opened.classes]
+        if unseen:
+            raise InputError(
+                f"the teacher {str(model)!r} does not know {len(unseen)} of the {len(classes)} classes, "
+                f"such as {unseen[0]!r}"
+            )
+        (height, width), own = self.wants.size, seen.size
+        if height * own[1] != width * own[0]:
+            raise InputError(
+                f"the teacher {str(model)!r} takes pictures of {height}×{width}, the network {own[0]}×{own[1]}: "
+                "the shapes must be alike"
+            )
+        self._columns = torch.tensor([self.opened.classes.index(name) for name in classes], device=device)
+
+    def __call__(self, loss: Tensor, inputs: Tensor, scores: Tensor) -> Tensor:
+        """What to minimise in place of `loss`, given the student's inputs and its scores (float32 N × classes)."""
+        t = self.temperature
+        softened = functional.kl_div(
+            functional.log_softmax(scores / t, 1),
+            functional.log_softmax(self.scores(inputs) / t, 1),
+            reduction="batchmean",
+            log_target=True,
+        )
+        return (1 - self.weight) * loss + self.weight * t**2 * softened
+
+    @torch.no_grad()
+    def scores(self, inputs: Tensor) -> Tensor:
+        """The teacher's scores of the student's classes, float32 N × classes, for the student's inputs."""
+        with autocast(inputs.device, self.precision):
+            scores = self.opened.module(translated(inputs, self.seen, self.wants))
+        return scores.float()[:, self._columns]
+
+
+def translated(inputs: Tensor, seen: Preprocessing, wants: Preprocessing) -> Tensor:
+    """Inputs of one network (float32 N×C×H×W) as another wants them: range, colours and, of the same shape, size."""
+    if seen == wants:
+        return inputs
+    pixels = (inputs * _column(inputs, seen.std) + _column(inputs, seen.mean)) / seen.scale
+    if seen.colours == "BGR":
+        pixels = pixels.flip(1)
+    if seen.channels > wants.channels:
+        pixels = (pixels * _column(inputs, _LUMA)).sum(1, keepdim=True)
+    elif seen.channels < wants.channels:
+        pixels = pixels.expand(-1, wants.channels, -1, -1)
+    if wants.colours == "BGR":
+        pixels = pixels.flip(1)
+    if pixels.shape[2:] != wants.size:
+        pixels = functional.interpolate(pixels, wants.size, mode="bilinear", antialias=True)
+    return (pixels * wants.scale - _column(inputs, wants.mean)) / _column(inputs, wants.std)
+
+
+def _column(like: Tensor, values: Sequence[float]) -> Tensor:
+    return torch.tensor(values, device=like.device).view(-1, 1, 1)

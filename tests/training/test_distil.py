@@ -1,0 +1,105 @@
+"""A network learns from a trained one: the published loss, classes by name, the teacher's own preprocessing."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import alexnet
+from alexnet.data.augment import Augmenter
+from alexnet.errors import InputError
+from alexnet.preprocessing import Preprocessing
+from alexnet.training.distil import Teacher, translated
+from alexnet.training.interrupts import Interrupted
+from alexnet.training.run import Run
+from alexnet.weights import store
+
+CPU = torch.device("cpu")
+PLAIN = Preprocessing((8, 8), mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.25))
+
+
+def teacher(trained: Run, classes: str = "0123456789", **settings: Any) -> Teacher:
+    seen = Preprocessing.from_json(trained.card["preprocessing"])
+    return Teacher(trained.path, tuple(classes), seen, CPU, **settings)
+
+
+def digits(trained: Run) -> Tensor:
+    pictures = alexnet.pictures("digits")
+    augmenter = Augmenter(Preprocessing.from_json(trained.card["preprocessing"]))
+    return augmenter.evaluate(torch.from_numpy(pictures.batch(np.arange(6))))
+
+
+def test_the_loss_is_the_published_one(trained: Run) -> None:
+    inputs, t = digits(trained), 3.0
+    scores = torch.randn(6, 10, generator=torch.Generator().manual_seed(0))
+    own = teacher(trained, weight=0.3, temperature=t)
+    with torch.no_grad():
+        taught = own.opened.module(inputs)
+    p, q = (taught / t).softmax(1), (scores / t).softmax(1)
+    expected = 0.7 * 5.0 + 0.3 * t**2 * (p * (p / q).log()).sum(1).mean()
+    torch.testing.assert_close(own(torch.tensor(5.0), inputs, scores), expected)
+    torch.testing.assert_close(own(torch.tensor(5.0), inputs, taught), torch.tensor(3.5))  # the teacher's own answers
+
+
+def test_classes_are_joined_by_name(trained: Run) -> None:
+    inputs = digits(trained)
+    assert teacher(trained).scores(inputs)[:4].argmax(1).tolist() == [0, 1, 2, 3]
+    some = teacher(trained, "5043")
+    assert some.scores(inputs)[:, 2].equal(teacher(trained).scores(inputs)[:, 4])
+    with pytest.raises(InputError, match="does not know 2 of the 3 classes, such as 'a'"):
+        teacher(trained, "0ab")
+
+
+@pytest.mark.parametrize(
+    "wants",
+    [
+        Preprocessing((8, 8)),
+        Preprocessing((8, 8), colours="BGR", scale=1.0, mean=(104.0, 117.0, 123.0)),
+        Preprocessing((8, 8), colours="L", mean=(0.1,), std=(0.3,)),
+    ],
+    ids=lambda wants: wants.colours,
+)
+def test_the_teacher_sees_the_same_pictures_in_its_own_way(wants: Preprocessing) -> None:
+    images = torch.randint(0, 256, (3, 8, 8, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    gray = (images.double() @ torch.tensor([0.299, 0.587, 0.114], dtype=torch.float64)).round().to(torch.uint8)
+    own = Augmenter(wants).evaluate(gray[..., None] if wants.colours == "L" else images)
+    # Gray is not rounded to whole numbers here, as the decoder rounds it.
+    tolerance = 0.5 / 255 / 0.3 + 1e-6 if wants.colours == "L" else 1e-4
+    torch.testing.assert_close(translated(Augmenter(PLAIN).evaluate(images), PLAIN, wants), own, rtol=0, atol=tolerance)
+
+
+def test_size_and_channels_are_refitted() -> None:
+    images = torch.full((2, 8, 8, 1), 51, dtype=torch.uint8)
+    gray = Preprocessing((8, 8), colours="L", mean=(0.5,))
+    seen = translated(Augmenter(gray).evaluate(images), gray, Preprocessing((16, 16), colours="BGR"))
+    torch.testing.assert_close(seen, torch.full((2, 3, 16, 16), 0.2))
+    same = torch.randn(1, 3, 8, 8)
+    assert translated(same, PLAIN, PLAIN) is same
+
+
+def test_pictures_of_another_shape_are_refused(trained: Run) -> None:
+    with pytest.raises(InputError, match="takes pictures of 8×8, the network 8×16: the shapes must be alike"):
+        Teacher(trained.path, ("0",), Preprocessing((8, 16), colours="L"), CPU)
+
+
+@pytest.mark.usefixtures("bare")
+def test_a_run_learns_from_another_and_resumes_bit_for_bit(
+    trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(trained.path.parent)
+    settings = {"model.teacher": str(trained.path), "train.distil_weight": 1.0, "train.steps": 45}
+    whole = alexnet.train("digits", out=tmp_path / "whole", settings=settings)
+    assert (whole.card["teacher"], whole.recipe.model.teacher) == ("alexnet-digits", str(trained.path))
+    with pytest.raises(Interrupted):
+        alexnet.train("digits", out=tmp_path / "parts", settings=settings, stop_after=1)
+    parts = alexnet.train(out=tmp_path / "parts", resume_run=True)
+    one, other = (store.load(run.path / "last.safetensors") for run in (whole, parts))
+    assert all(value.equal(other[name]) for name, value in one.items())
+    # Taught by answers alone, without a label, it reads digits.
+    assert whole.metrics[-1]["val_accuracy"] > 0.8
+    with pytest.raises(InputError, match="is not a run"):
+        alexnet.train("digits", out=tmp_path / "no", settings={"model.teacher": str(tmp_path)})
+    assert not (tmp_path / "no").exists()
