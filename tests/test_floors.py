@@ -10,12 +10,12 @@ import alexnet
 
 ROOT = Path(alexnet.__file__).parent
 FLOORS = (
-    ("errors", "files", "preprocessing", "device"),
+    ("errors", "files", "memory", "preprocessing", "device"),
     ("models", "data", "recipes"),
     ("weights",),
     ("evaluation", "insight"),
     ("training", "serving", "export"),
-    ("benchmark", "verify"),
+    ("benchmark", "reproduce", "verify"),
     ("cli",),
 )
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}

@@ -21,8 +21,8 @@ def runs(tmp_path: Path) -> list[Path]:
             "data": {"validation_is_test": on_test},
             "figures": {"epochs": 2, "seconds": 61.0, "val_accuracy": 0.65, "test": test},
             "published": [
-                {"name": "test accuracy", "value": 0.9, "unit": "accuracy"},
-                {"name": "training accuracy", "value": 0.99, "unit": "accuracy"},
+                {"name": "test accuracy", "value": 0.9, "unit": "accuracy", "note": "<300 epochs>"},
+                {"name": "training accuracy", "value": 0.99, "unit": "accuracy", "note": ""},
             ],
         }
         (folder / "card.json").write_text(json.dumps(card))
@@ -52,6 +52,7 @@ def test_the_page_holds_both_curves(runs: list[Path], tmp_path: Path) -> None:
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert page.count("data:image/png;base64,") == 2
     assert "1 min 01 s" in page
+    assert "&lt;300 epochs&gt;" in page
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 import alexnet
-from alexnet.errors import InputError
+from alexnet.errors import InputError, MissingData
 from alexnet.models import catalog
 from alexnet.recipes import recipe as recipes
+from alexnet.recipes.schema import Recipe
 from alexnet.training import optim
 from alexnet.training.finetune import Freezing, anchored, factors
 from alexnet.training.run import Run
@@ -162,6 +163,7 @@ def test_a_resumed_run_ends_like_an_unbroken_one(trained: Run, tmp_path: Path, b
 
 def test_the_path_to_the_weights_outlives_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "w.pth").touch()
     assert anchored(recipes.load("digits")).model.weights is None
     assert anchored(recipes.load("digits", {"model.weights": "w.pth"})).model.weights == str(tmp_path / "w.pth")
 
@@ -177,5 +179,19 @@ def test_the_command_line_says_the_same(command: Callable[..., Any], trained: Ru
     assert (model.skip, model.freeze) == (("fc8",), ("conv1..conv5",))
     ended = command("train", "digits", "--out", tmp_path / "none", "--weights", tmp_path / "none.h5")
     assert ended.code == 2
-    assert "no weights at" in ended.err
+    assert "no weights '" in ended.err
     assert not (tmp_path / "none").exists()
+
+
+def test_weights_are_found_where_fetched_ones_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALEXNET_DATA", str(tmp_path))
+    kept = tmp_path / "weights"
+    kept.mkdir()
+    with pytest.raises(MissingData, match="'alexnet data weights torchvision' fetches them"):
+        anchored(recipes.load(Recipe(), {"model.weights": "torchvision"}))
+    for name in ("torchvision-part.safetensors", "alexnet-owt-7be5be79.pth"):  # the public file is taken before a part
+        (kept / name).touch()
+        for asked in ("torchvision", name):
+            assert anchored(recipes.load(Recipe(), {"model.weights": asked})).model.weights == str(kept / name)
+    with pytest.raises(MissingData, match="no weights 'mine' here or in "):
+        anchored(recipes.load(Recipe(), {"model.weights": "mine"}))

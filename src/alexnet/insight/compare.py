@@ -29,11 +29,13 @@ def write_comparison(runs: Sequence[Path], out: Path) -> None:
         raise InputError("two runs have the same name; give each folder a name of its own")
     with tempfile.TemporaryDirectory() as folder:
         by_epoch, by_seconds = Path(folder) / "epoch.png", Path(folder) / "seconds.png"
-        plots.curves_side_by_side(metrics, by_epoch, "epoch")
-        plots.curves_side_by_side(metrics, by_seconds, "seconds")
+        published = {row["name"]: row["published"] for row in rows if row["published"] is not None}
+        plots.curves_side_by_side(metrics, by_epoch, "epoch", published)
+        plots.curves_side_by_side(metrics, by_seconds, "seconds", published)
         sections = [
             f"<header><h1>{escape(' · '.join(metrics))}</h1></header>",
             page.section("Figures", page.table(HEAD, [line(row) for row in rows])),
+            page.section("Published", _published(runs)),
             page.section("By epoch", page.picture(by_epoch, "Loss and accuracy by epoch")),
             page.section("By time", page.picture(by_seconds, "Loss and accuracy by seconds of training")),
         ]
@@ -55,13 +57,22 @@ def line(row: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
+def _published(runs: Sequence[Path]) -> str:
+    """All that the sources say, also where it is no accuracy."""
+    lines = [
+        (run.name, figure["name"], f"{figure['value']:g}", figure["unit"], figure["note"])
+        for run in runs
+        for figure in read_json(run / "card.json")["published"]
+    ]
+    return page.table(("run", "what", "value", "unit", "conditions"), lines) if lines else ""
+
+
 def _row(run: Path) -> dict[str, Any]:
     if not (run / "card.json").is_file():
         raise InputError(f"{str(run)!r} is not a run with a finished epoch: it has no card.json")
     card = read_json(run / "card.json")
     figures, on_test = card["figures"], card["data"]["validation_is_test"]
     test = figures["test"]["top1"] if figures["test"] else figures["val_accuracy"] if on_test else None
-    published = [f["value"] for f in card["published"] if f["unit"] == "accuracy" and "train" not in f["name"]]
     return {
         "name": run.name,
         "network": card["name"],
@@ -71,5 +82,5 @@ def _row(run: Path) -> dict[str, Any]:
         "seconds": figures["seconds"],
         "val_accuracy": None if on_test else figures["val_accuracy"],
         "test_accuracy": test,
-        "published": published[-1] if published else None,
+        "published": plots.published_accuracy(card["published"]),
     }

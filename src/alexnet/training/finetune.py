@@ -5,10 +5,11 @@ from pathlib import Path
 
 from torch import nn
 
-from alexnet.errors import InputError
+from alexnet.errors import InputError, MissingData
 from alexnet.models.network import Network
 from alexnet.recipes.schema import Recipe
 from alexnet.weights.mapping import select, weighted
+from alexnet.weights.public import FILES, folder
 
 
 class Freezing:
@@ -67,8 +68,20 @@ def factors(settings: tuple[str, ...], network: nn.Module) -> dict[str, float]:
 
 
 def anchored(recipe: Recipe) -> Recipe:
-    """The recipe with an absolute path to its weights, so that the run can be resumed from another folder."""
-    if recipe.model.weights is None:
+    """The recipe with an absolute path to its weights, so that the run can be resumed from another folder.
+
+    A file or run that is not there is looked for among the fetched weights ($ALEXNET_DATA/weights, or the cache); there
+    'torchvision' stands for the public file of that name, or for a .safetensors file 'torchvision-….safetensors'.
+    Raises MissingData when there is none.
+    """
+    weights = recipe.model.weights
+    if weights is None:
         return recipe
-    model = dataclasses.replace(recipe.model, weights=str(Path(recipe.model.weights).expanduser().absolute()))
-    return dataclasses.replace(recipe, model=model)
+    kept, public = folder(), FILES.get(weights)
+    places = [Path(weights).expanduser(), kept / (public.file if public else weights)]
+    places += sorted(kept.glob(f"{weights}-*.safetensors")) if public else []
+    found = next((path.absolute() for path in places if path.exists()), None)
+    if found is None:
+        hint = f"; 'alexnet data weights {weights}' fetches them" if public else ""
+        raise MissingData(f"weights {weights}", f"no weights {weights!r} here or in {kept}{hint}")
+    return dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, weights=str(found)))

@@ -1,0 +1,98 @@
+"""Runs of an experiment: which there are already, what one would cost, and the training of one."""
+
+import contextlib
+import math
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from alexnet.errors import InputError
+from alexnet.recipes import recipe as recipes
+from alexnet.recipes.schema import Recipe
+from alexnet.training import checkpoint
+from alexnet.training.loop import Trainer, train
+from alexnet.training.reporter import Reporter
+from alexnet.training.run import Run, free
+from alexnet.training.setup import Setup
+
+_STEPS = 3  # that are timed, after one that allocates memory
+
+
+@dataclass(frozen=True)
+class Found:
+    """A run in the folder of runs that did, or began to do, exactly what is wanted."""
+
+    run: Run
+    finished: bool
+
+
+def find(out: Path, setup: Setup) -> Found | None:
+    """The run in `out` whose resolved recipe and data are those of `setup`; a finished one rather than a begun one."""
+    found = []
+    for path in sorted(out.glob("*/recipe.toml")):
+        run = Run(path.parent)
+        with contextlib.suppress(InputError):  # of another version, or damaged: not an equal one
+            if recipes.flat(run.recipe) == recipes.flat(setup.recipe) and _fingerprint(run) == setup.fingerprint:
+                found.append(Found(run, _finished(run, setup)))
+    return max(found, key=lambda each: each.finished, default=None)
+
+
+def _fingerprint(run: Run) -> str:
+    """Of the pictures it was begun with. InputError when it was killed before it had saved anything."""
+    if (run.path / "card.json").is_file():
+        return run.card["data"]["fingerprint"]
+    return checkpoint.load(run.state)["fingerprint"]
+
+
+def _finished(run: Run, setup: Setup) -> bool:
+    """Whether it was trained to its end, and reported."""
+    done, patience = len(run.metrics), setup.recipe.train.patience
+    if not done or not run.report.is_file():
+        return False
+    return done >= setup.length or 0 < patience <= done - run.card["figures"]["best_epoch"]
+
+
+def expected_seconds(setup: Setup, found: Found | None, others: Sequence[Run]) -> float:
+    """What the rest of a run will take: from its own epochs when it was begun, else from `others`, finished runs of
+    other seeds, else from a few timed steps.
+
+    Timing changes the network of `setup`, which is of no use afterwards.
+    """
+    if found and (rows := found.run.metrics):
+        return rows[-1]["seconds"] / len(rows) * max(setup.length - len(rows), 0)
+    if others:
+        return others[-1].metrics[-1]["seconds"]
+    # Forward alone is about a third of a step.
+    evaluated = math.ceil(setup.length) * len(setup.validation.pictures) + len(setup.test or ())
+    return _timed_step(setup) * (setup.length * setup.steps + evaluated / setup.recipe.train.batch_size / 3)
+
+
+def _timed_step(setup: Setup) -> float:
+    size = min(setup.recipe.train.batch_size, len(setup.train.pictures))
+    order = torch.arange(size * (1 + _STEPS)) % len(setup.train.pictures)
+    seconds = []
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(setup, Run(Path(folder)), Reporter())
+        trainer.freezing.train(0)
+        for images, labels in setup.train.batches(order, size):
+            begun = time.perf_counter()
+            trainer.step(images, labels)
+            trainer.loss_sum.item()  # a GPU is waited for
+            seconds.append(time.perf_counter() - begun)
+    return statistics.median(seconds[1:])
+
+
+def run(out: Path, recipe: Recipe, found: Found | None, device: str, reporter: Reporter) -> Run:
+    """Trains `recipe` in a new folder below `out`, or goes on with the run that was found.
+
+    Raises Interrupted and Diverged as `alexnet.training.loop.train` does.
+    """
+    if found:
+        return train(out=found.run.path, resume_run=True, device=device, reporter=reporter)
+    path = free(out / f"{recipe.name}-seed{recipe.train.seed}")
+    return train(recipe, out=path, device=device, reporter=reporter)
