@@ -10,7 +10,7 @@ import alexnet
 
 ROOT = Path(alexnet.__file__).parent
 FLOORS = (
-    ("errors", "files", "memory", "preprocessing", "device"),
+    ("errors", "files", "memory", "preprocessing", "device", "world"),
     ("models", "data", "recipes"),
     ("weights",),
     ("evaluation", "insight"),

@@ -1,6 +1,6 @@
 """Batches of pictures on the device, in a given order."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -28,9 +28,14 @@ class Loader:
             # A copy only of what torch cannot share: arrays that are read-only or run backwards.
             self._images = torch.from_numpy(np.require(pictures.images, requirements=["C", "W"])).to(device)
 
-    def batches(self, order: Tensor, batch_size: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """(uint8 N×H×W×C, int64 N) for consecutive slices of `order` (int64, CPU), from slice number `first` on."""
-        slices = order.split(batch_size)[first:]
+    def batches(
+        self, order: Tensor, batch_size: int, first: int = 0, part: Callable[[Tensor], Tensor] = lambda batch: batch
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """(uint8 N×H×W×C, int64 N) for consecutive slices of `order` (int64, CPU), from slice number `first` on.
+
+        `part` takes from each slice what this process is to have of it.
+        """
+        slices = [part(each) for each in order.split(batch_size)[first:]]
         if self._images is not None:
             for indices in slices:
                 indices = indices.to(self.device, non_blocking=True)

@@ -15,6 +15,7 @@ from alexnet.data.pictures import PictureSet, refitted
 from alexnet.device import autocast
 from alexnet.errors import InputError
 from alexnet.weights.store import Opened
+from alexnet.world import World
 
 
 @dataclass(frozen=True)
@@ -78,29 +79,38 @@ def run(
     batch_size: int = 256,
     precision: str = "fp32",
     progress: Callable[[int, int], None] | None = None,
+    world: World = World(),
 ) -> Evaluation:
-    """The same for a module and a loader whose labels are the module's classes; leaves the module's mode as it was."""
+    """The same for a module and a loader whose labels are the module's classes; leaves the module's mode as it was.
+
+    Several processes share the pictures; each gets the whole evaluation.
+    """
     count = len(loader.pictures)
     if count == 0:
         raise InputError("there is no picture to evaluate")
     was_training = module.training
     module.eval()
-    classes, parts, done = 0, [], 0
-    for images, labels in loader.batches(torch.arange(count), batch_size):
+    mine = world.stretch(count, batch_size)
+    done = mine.start
+    # Of all pictures, in their order; on the device, so that nothing is waited for in the loop.
+    predicted, in_top5 = (torch.zeros(count, dtype=torch.int64, device=loader.device) for _ in range(2))
+    best, losses = (torch.zeros(count, device=loader.device) for _ in range(2))
+    for images, labels in loader.batches(torch.arange(mine.start, mine.stop), batch_size):
         with autocast(loader.device, precision):
             scores = module(augmenter.evaluate(images))
         log_probabilities = scores.float().log_softmax(1)  # leaves log-probabilities as they are
-        classes = scores.shape[1]
-        best, predicted = log_probabilities.max(1)
-        in_top5 = (log_probabilities.topk(min(5, classes), 1).indices == labels[:, None]).any(1)
-        losses = -log_probabilities.gather(1, labels[:, None])[:, 0]
-        parts.append((predicted, best.exp(), losses, in_top5))  # stays on the device: no synchronisation in the loop
+        these = slice(done, done + len(labels))
+        likeliest, predicted[these] = log_probabilities.max(1)
+        best[these] = likeliest.exp()
+        top5 = log_probabilities.topk(min(5, scores.shape[1]), 1).indices
+        in_top5[these] = (top5 == labels[:, None]).any(1)
+        losses[these] = -log_probabilities.gather(1, labels[:, None])[:, 0]
         done += len(labels)
         if progress:
-            progress(done, count)
+            progress(done - mine.start, len(mine))
     module.train(was_training)
-    predicted, best, losses, in_top5 = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
-    labels = np.asarray(loader.pictures.labels)
+    predicted, best, losses, in_top5 = (world.total(x).cpu().numpy() for x in (predicted, best, losses, in_top5))
+    classes, labels = len(loader.pictures.classes), np.asarray(loader.pictures.labels)
     confusion = np.bincount(labels * classes + predicted, minlength=classes * classes).reshape(classes, classes)
     figures = Figures(
         top1=float((predicted == labels).mean()),

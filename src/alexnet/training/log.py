@@ -12,20 +12,26 @@ from alexnet.training.watch import Finding
 
 
 class Log:
-    """Rewrites the two small JSON-lines files whole and atomically, so that a resumed run continues them exactly."""
+    """Rewrites the two small JSON-lines files whole and atomically, so that a resumed run continues them exactly.
 
-    def __init__(self, run: Run):
-        self.run = run
+    Without `writes` it only remembers, as all but one of several processes do.
+    """
+
+    def __init__(self, run: Run, writes: bool = True):
+        self.run, self.writes = run, writes
         self.rows: list[dict[str, Any]] = []
         self.findings: list[dict[str, Any]] = []
 
     def open(self, epoch: int) -> None:
         """Begins to write, with `epoch` epochs done."""
         # A resumed run repeats the epoch it was stopped in: what TensorBoard has from there on is taken back.
-        self._tensorboard = SummaryWriter(self.run.path / "tensorboard", purge_step=epoch + 1)
+        if self.writes:
+            self._tensorboard = SummaryWriter(self.run.path / "tensorboard", purge_step=epoch + 1)
 
     def row(self, row: dict[str, Any]) -> None:
         self.rows.append(row)
+        if not self.writes:
+            return
         self._write("metrics.jsonl", self.rows)
         for name, value in row.items():
             if name != "epoch":
@@ -37,7 +43,9 @@ class Log:
         self._write("findings.jsonl", self.findings)
 
     def close(self) -> None:
-        self._tensorboard.close()
+        if self.writes:
+            self._tensorboard.close()
 
     def _write(self, name: str, rows: list[dict[str, Any]]) -> None:
-        write_text(self.run.path / name, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        if self.writes:
+            write_text(self.run.path / name, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
