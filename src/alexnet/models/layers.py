@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from alexnet.models.kernels import convolve, dropout
+
 Padding = int | str
 """Pixels on every side, or 'same' (TensorFlow's rule) or 'ceil' (the 2012 code's rule, which rounds the output up)."""
 
@@ -62,7 +64,7 @@ class Conv2d(nn.Conv2d):
         if top != bottom or left != right:
             x = F.pad(x, (left, right, top, bottom))
             top = left = 0
-        return F.conv2d(x, self.weight, self.bias, self.stride, (top, left), self.dilation, self.groups)
+        return convolve(x, self.weight, self.bias, stride, (top, left), self.groups)
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, pad={self.pad!r}"
@@ -212,6 +214,13 @@ class SpatialResponseNorm(nn.Module):
         return f"{self.size}, alpha={self.alpha:g}, beta={self.beta:g}"
 
 
+class Dropout(nn.Dropout):
+    """torch's dropout, drawn more quickly on a CPU."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return dropout(input, self.p, self.training)
+
+
 class ScaledDropout(nn.Module):
     """The paper's dropout (section 4.2; the 2012 code's `hs` layer): training drops, testing multiplies by 1 − p."""
 
@@ -220,7 +229,7 @@ class ScaledDropout(nn.Module):
         self.p = p
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.p, self.training) * (1 - self.p)
+        return dropout(x, self.p, self.training) * (1 - self.p)
 
     def extra_repr(self) -> str:
         return f"p={self.p}"

@@ -10,7 +10,7 @@ import torch
 from alexnet.errors import InputError
 from alexnet.files import atomic
 
-VERSION = 1
+VERSION = 2
 
 
 def save(path: Path, state: dict[str, Any]) -> None:

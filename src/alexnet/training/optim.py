@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.sgd import sgd
 
 from alexnet.errors import unknown
 from alexnet.recipes.schema import Optimizer
@@ -35,7 +36,7 @@ class VelocitySGD(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
-        """One step on the gradients at hand; `closure`, if given, computes them first and returns the loss."""
+        """One step on the gradients at hand, which it scales in place; `closure`, if given, computes them first."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -44,25 +45,26 @@ class VelocitySGD(torch.optim.Optimizer):
             weights = [p for p in group["params"] if p.grad is not None]
             if not weights:
                 continue
-            gradients = [p.grad for p in weights]
-            velocities = [self._velocity(p) for p in weights]
-            lr, momentum = group["lr"], group["momentum"]
-            if group["weight_decay"]:
-                gradients = torch._foreach_add(gradients, weights, alpha=group["weight_decay"])
-            torch._foreach_mul_(velocities, momentum)
-            torch._foreach_add_(velocities, gradients, alpha=-lr)
-            if group["nesterov"]:
-                torch._foreach_add_(weights, velocities, alpha=momentum)
-                torch._foreach_add_(weights, gradients, alpha=-lr)
-            else:
-                torch._foreach_add_(weights, velocities)
+            gradients: list[Tensor] = [p.grad for p in weights]
+            buffers: list[Tensor | None] = [self._buffer(p) for p in weights]
+            scale = None
+            if weights[0].dtype == torch.float32:
+                scale = torch.full((1,), group["lr"], device=weights[0].device).reciprocal()
+            else:  # the fused step's own scale is no more exact than float32
+                torch._foreach_mul_(gradients, group["lr"])
+            # torch's fused step, one pass over the memory: with rate 1 and the gradients times lr, its buffer is −v.
+            sgd(
+                weights, gradients, buffers, fused=True, grad_scale=scale, lr=1.0,
+                weight_decay=group["lr"] * group["weight_decay"], momentum=group["momentum"], dampening=0.0,
+                nesterov=group["nesterov"], maximize=False,
+            )  # fmt: skip
         return loss
 
-    def _velocity(self, parameter: Tensor) -> Tensor:
+    def _buffer(self, parameter: Tensor) -> Tensor:
         state = self.state[parameter]
-        if "velocity" not in state:
-            state["velocity"] = torch.zeros_like(parameter)
-        return state["velocity"]
+        if "momentum_buffer" not in state:
+            state["momentum_buffer"] = torch.zeros_like(parameter)
+        return state["momentum_buffer"]
 
 
 def decays(parameter: Tensor) -> bool:

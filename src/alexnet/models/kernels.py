@@ -1,0 +1,83 @@
+"""The same mathematics as torch's layers, done in a way that suits a CPU better."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_FEW = {torch.float64: 9, torch.float32: 9, torch.bfloat16: 16}
+"""Maps of at most so many pixels are convolved by one matrix product: there, rearranging the weights costs oneDNN more
+than the product itself (docs/BENCHMARKS.md)."""
+
+
+def convolve(
+    x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: tuple[int, int], groups: int
+) -> Tensor:
+    """`F.conv2d`, by one matrix product where the output is small: x N×C×H×W, weight out×C/groups×k×k."""
+    if x.device.type == "cpu" and groups == 1 and not torch.compiler.is_compiling():
+        kernel = weight.shape[-1]
+        places = [(side + 2 * pad - kernel) // stride + 1 for side, pad in zip(x.shape[-2:], padding, strict=True)]
+        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+        if places[0] * places[1] <= _FEW.get(dtype, 0):
+            x, weight = x.to(dtype), weight.to(dtype)
+            result: Tensor = _MatrixConvolution.apply(x, weight, stride, padding)
+            return result if bias is None else result + bias.to(dtype)[:, None, None]
+    return F.conv2d(x, weight, bias, stride, padding, 1, groups)
+
+
+class _MatrixConvolution(torch.autograd.Function):
+    """Each window becomes a row, each filter a column. Rows are N × H × W × k × k × C: runs of C are copied whole."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int, padding: tuple[int, int]) -> Tensor:
+        kernel, (top, left) = weight.shape[-1], padding
+        padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, left, left, top, top))
+        count, height, width, channels = padded.shape
+        high, wide = ((side - kernel) // stride + 1 for side in (height, width))
+        windows = padded.new_empty(count, high, wide, kernel, kernel, channels)
+        for row, column, place in _places(kernel, stride, high, wide):
+            windows[:, :, :, row, column] = padded[place]
+        rows, filters = windows.flatten(3).flatten(0, 2), weight.permute(0, 2, 3, 1).flatten(1)
+        ctx.save_for_backward(rows, filters)
+        ctx.shapes = padded.shape, windows.shape, weight.shape, stride, padding
+        return (rows @ filters.t()).view(count, high, wide, -1).permute(0, 3, 1, 2)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        rows, filters = ctx.saved_tensors
+        padded_shape, windows_shape, weight_shape, stride, (top, left) = ctx.shapes
+        _, high, wide, kernel, _, channels = windows_shape
+        gradient = gradients[0].permute(0, 2, 3, 1).flatten(0, 2)
+        of_x = of_weight = None
+        if ctx.needs_input_grad[1]:
+            out = weight_shape[0]
+            of_weight = (gradient.t() @ rows).view(out, kernel, kernel, channels).permute(0, 3, 1, 2)
+        if ctx.needs_input_grad[0]:
+            windows = (gradient @ filters).view(windows_shape)
+            padded = gradient.new_zeros(padded_shape)
+            for row, column, place in _places(kernel, stride, high, wide):
+                padded[place] += windows[:, :, :, row, column]
+            height, width = padded_shape[1] - top, padded_shape[2] - left
+            of_x = padded[:, top:height, left:width].permute(0, 3, 1, 2)
+        return of_x, of_weight, None, None
+
+
+def _places(kernel: int, stride: int, high: int, wide: int) -> list[tuple[int, int, tuple[slice, ...]]]:
+    """For each pixel (row, column) of the kernel, where in the padded maps it lies under all windows."""
+    down, right = stride * (high - 1) + 1, stride * (wide - 1) + 1
+    return [
+        (row, column, (slice(None), slice(row, row + down, stride), slice(column, column + right, stride)))
+        for row in range(kernel)
+        for column in range(kernel)
+    ]
+
+
+def dropout(x: Tensor, p: float, training: bool) -> Tensor:
+    """`F.dropout`. In training on a CPU, sixteen random bits decide for each element, drawn sixty-four at a time: six
+    times as fast as torch's draw per element; `p` is met to 1 / 65,536."""
+    if not training or p == 0 or x.device.type != "cpu" or torch.compiler.is_compiling():
+        return F.dropout(x, p, training)
+    bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
+    kept = bits[: x.numel()].view(x.shape) >= round(p * 2**16) - 2**15
+    return x * kept.to(x.dtype).mul_(1 / (1 - p))
