@@ -10,8 +10,9 @@ from makers import bomb, png
 
 from alexnet.data import pictures as sets
 from alexnet.data.decode import decode
-from alexnet.data.folder import FolderPictures, read_folder
+from alexnet.data.folder import read_folder
 from alexnet.data.pictures import ArrayPictures
+from alexnet.data.stored import StoredPictures
 from alexnet.errors import InputError
 
 Maker = Callable[..., Path]
@@ -180,7 +181,7 @@ def test_large_sets_are_decoded_on_demand_and_look_the_same(folder: Maker, monke
     monkeypatch.setattr(sets, "MEMORY_LIMIT", 0)
     large = read_folder(root, **FORM)[0]["train"]
     assert isinstance(small, ArrayPictures)
-    assert isinstance(large, FolderPictures)
+    assert isinstance(large, StoredPictures)
     assert large.fingerprint == small.fingerprint
     order = np.array([4, 0, 4])
     assert np.array_equal(large.batch(order), small.batch(order))

@@ -9,9 +9,10 @@ import torch
 
 from alexnet.data import pictures as sets
 from alexnet.data.decode import DecodeError
-from alexnet.data.folder import FolderPictures, read_folder
+from alexnet.data.folder import read_folder
 from alexnet.data.loader import Loader
 from alexnet.data.pictures import ArrayPictures, PictureSet
+from alexnet.data.stored import Files, StoredPictures
 
 CPU = torch.device("cpu")
 
@@ -26,7 +27,7 @@ def numbered(count: int) -> ArrayPictures:
 def streamed(folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> PictureSet:
     monkeypatch.setattr(sets, "MEMORY_LIMIT", 0)
     pictures = read_folder(folder("cat", "dog", count=9), channels=3, size=(12, 16))[0]["train"]
-    assert isinstance(pictures, FolderPictures)
+    assert isinstance(pictures, StoredPictures)
     return pictures
 
 
@@ -71,7 +72,8 @@ def test_a_file_that_vanishes_is_told_and_an_early_end_does_not_hang(streamed: P
     assert next(batches)[0].shape == (2, 12, 16, 3)
     assert isinstance(batches, Generator)
     batches.close()
-    assert isinstance(streamed, FolderPictures)
-    (streamed.root / streamed.names[5]).unlink()
+    assert isinstance(streamed, StoredPictures)
+    assert isinstance(streamed.store, Files)
+    (streamed.store.root / streamed.names[5]).unlink()
     with pytest.raises(DecodeError, match="no such file"):
         list(Loader(streamed, CPU).batches(torch.arange(18), 2))

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from alexnet.data.archives import checked
 from alexnet.data.pictures import ArrayPictures, PictureSet
 from alexnet.errors import InputError
 
@@ -81,7 +82,7 @@ def recognise(path: Path) -> str | None:
         if path.is_file() and path.name.endswith((".tar.gz", ".tgz")):
             marks = {layout.names, *layout.records}
             with _opened(path, sum(layout.sizes.values())) as tar:
-                if any(PurePosixPath(member.name).name in marks for member in _members(path, tar)):
+                if any(PurePosixPath(member.name).name in marks for member in checked(path, tar, MAX_MEMBERS)):
                     return name
         elif path.is_dir() and _inside(path, layout):
             return name
@@ -105,23 +106,28 @@ def read_cifar(path: Path, name: str) -> dict[str, PictureSet]:
     if len(classes) != layout.classes or len(set(classes)) != layout.classes:
         raise InputError(f"{place}: {layout.names} must name {layout.classes} classes, it names {len(set(classes))}")
     return {
-        split: _pictures({file: files[file] for file in records}, layout, classes)
-        for split, records in (("train", layout.train), ("test", layout.test))
+        split: _pictures(files, counts, layout, classes)
+        for split, counts in (("train", layout.train), ("test", layout.test))
     }
 
 
-def _pictures(files: dict[str, bytes], layout: Layout, classes: tuple[str, ...]) -> ArrayPictures:
-    images, labels, names = [], [], []
-    for file, content in files.items():
-        records = np.frombuffer(content, np.uint8).reshape(-1, layout.label_bytes + PIXELS)
+def _pictures(
+    files: dict[str, bytes], counts: dict[str, int], layout: Layout, classes: tuple[str, ...]
+) -> ArrayPictures:
+    """The pictures of the files that `counts` names. They are taken out of `files`, so that none is held twice."""
+    total = sum(counts.values())
+    images, labels, names, done = np.empty((total, 32, 32, 3), np.uint8), np.empty(total, np.int64), [], 0
+    for file, count in counts.items():
+        records = np.frombuffer(files.pop(file), np.uint8).reshape(count, layout.label_bytes + PIXELS)
         own = records[:, layout.column]
         if own.max() >= len(classes):
             where = int(own.argmax())
             raise InputError(f"{file}: record {where} has label {own[where]}; labels go from 0 to {len(classes) - 1}")
-        images.append(records[:, layout.label_bytes :].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
-        labels.append(own)
-        names += [f"{file}#{index}" for index in range(len(records))]
-    return ArrayPictures(np.ascontiguousarray(np.concatenate(images)), np.concatenate(labels), classes, names)
+        images[done : done + count] = records[:, layout.label_bytes :].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+        labels[done : done + count] = own
+        names += [f"{file}#{index}" for index in range(count)]
+        done += count
+    return ArrayPictures(images, labels, classes, names)
 
 
 def _inside(path: Path, layout: Layout) -> Path | None:
@@ -145,7 +151,7 @@ def _from_folder(folder: Path, layout: Layout) -> dict[str, bytes]:
 def _from_archive(archive: Path, layout: Layout) -> dict[str, bytes]:
     files = {}
     with _opened(archive, sum(layout.sizes.values())) as tar:
-        for member in _members(archive, tar):
+        for member in checked(archive, tar, MAX_MEMBERS):
             file = PurePosixPath(member.name).name
             content = tar.extractfile(member)
             if content is not None and file in [*layout.records, layout.names]:
@@ -170,20 +176,6 @@ def _opened(archive: Path, records: int) -> Iterator[tarfile.TarFile]:
             yield tar
     except (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError) as error:
         raise InputError(f"{archive}: cut short or damaged ({error})") from error
-
-
-def _members(archive: Path, tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    """The regular files of an archive; InputError at the first member that an honest one does not have."""
-    for count, member in enumerate(tar):
-        name = PurePosixPath(member.name)
-        if name.is_absolute() or ".." in name.parts:
-            raise InputError(f"{archive}: member {member.name!r} points outside the archive; nothing was read")
-        if not (member.isreg() or member.isdir()):
-            raise InputError(f"{archive}: member {member.name!r} is a link or a device; nothing was read")
-        if count >= MAX_MEMBERS:
-            raise InputError(f"{archive}: more than {MAX_MEMBERS} members; this is not the official archive")
-        if member.isreg():
-            yield member
 
 
 class _Limited(gzip.GzipFile):

@@ -16,6 +16,8 @@ from alexnet.errors import InputError
 
 MEMORY_LIMIT = 2**30
 """Sets whose pictures take fewer bytes than this are kept in memory."""
+BLOCK = 1024
+"""Pictures that are moved or refitted at a time."""
 
 
 class PictureSet(ABC):
@@ -50,6 +52,11 @@ class PictureSet(ABC):
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def bytes(self) -> int:
+        """What all pictures take when they are decoded."""
+        return len(self) * self.size[0] * self.size[1] * self.channels
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
         """Picture (uint8 H×W×C) and label."""
@@ -136,15 +143,33 @@ class RefittedPictures(PictureSet):
         super().__init__(base.labels, base.classes, base.names, channels=channels, size=size, digests=base.digests)
         self.base = base
         self.fit = fit
+        self.rows = np.arange(len(base))
 
     def batch(self, indices: np.ndarray) -> np.ndarray:
-        pictures = pool().map(lambda one: refit(one, self.channels, self.size, self.fit), self.base.batch(indices))
-        return stack_pictures(list(pictures), self.size, self.channels)
+        out = np.empty((len(indices), *self.size, self.channels), np.uint8)
+        for start in range(0, len(indices), BLOCK):
+            own = self.base.batch(self.rows[indices[start : start + BLOCK]])
+            for place, one in enumerate(pool().map(lambda p: refit(p, self.channels, self.size, self.fit), own), start):
+                out[place] = one
+        return out
 
     def subset(self, indices: np.ndarray) -> Self:
         part = super().subset(indices)
-        part.base = self.base.subset(indices)
+        part.rows = self.rows[indices]
         return part
+
+
+def parted(pictures: PictureSet, kept: np.ndarray, taken: np.ndarray) -> tuple[PictureSet, PictureSet]:
+    """The set in two, by ascending indices; `pictures` itself is used up, so that no picture is held twice."""
+    part = pictures.subset(taken)
+    if not isinstance(pictures, ArrayPictures) or not pictures.images.flags.writeable:
+        return pictures.subset(kept), part
+    images, rest = pictures.images, PictureSet.subset(pictures, kept)
+    for start in range(0, len(kept), BLOCK):  # index k of an ascending list is at least k: nothing unread is lost
+        rows = kept[start : start + BLOCK]
+        images[start : start + len(rows)] = images[rows]
+    rest.images = images[: len(kept)]
+    return rest, part
 
 
 def refitted(pictures: PictureSet, channels: int, size: tuple[int, int], fit: str) -> PictureSet:
@@ -152,20 +177,18 @@ def refitted(pictures: PictureSet, channels: int, size: tuple[int, int], fit: st
     if (channels, size) == (pictures.channels, tuple(pictures.size)):
         return pictures
     result = RefittedPictures(pictures, channels, size, fit)
-    if len(pictures) * channels * size[0] * size[1] >= MEMORY_LIMIT:
-        return result
-    images = result.batch(np.arange(len(pictures)))
-    return ArrayPictures(images, result.labels, result.classes, result.names, result.digests)
+    return result if result.bytes >= MEMORY_LIMIT else held(result)
+
+
+def held(pictures: PictureSet) -> ArrayPictures:
+    """The same set in memory."""
+    images = pictures.batch(np.arange(len(pictures)))
+    return ArrayPictures(images, pictures.labels, pictures.classes, pictures.names, pictures.digests)
 
 
 def stack_digests(digests: list[bytes]) -> np.ndarray:
     """SHA-256 digests as the rows of a uint8 array."""
     return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
-
-
-def stack_pictures(pictures: list[np.ndarray], size: tuple[int, int], channels: int) -> np.ndarray:
-    """Pictures as one array uint8 n × height × width × channels, also when there are none."""
-    return np.stack(pictures) if pictures else np.empty((0, *size, channels), np.uint8)
 
 
 def _some(names: Sequence[str]) -> str:

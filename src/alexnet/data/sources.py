@@ -4,12 +4,12 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from alexnet.data import cifar, idx
+from alexnet.data import caltech, cifar, folder, idx, imagenet, shards
 from alexnet.data.decode import stored_size
 from alexnet.data.digits import read_digits
-from alexnet.data.folder import Progress, read_folder
-from alexnet.data.pictures import PictureSet, refitted
-from alexnet.data.splits import Splits, by_names, stratified
+from alexnet.data.pictures import PictureSet, parted, refitted
+from alexnet.data.splits import Splits, by_names, drawn, stratified
+from alexnet.data.stored import Form, Listing, Progress, open_listing
 from alexnet.data.synthetic import make_synthetic
 from alexnet.errors import InputError, MissingData, unknown
 from alexnet.preprocessing import FITS
@@ -31,7 +31,16 @@ FILES: dict[str, tuple[str, str, Callable[[Path], Read]]] = {
 }
 """Sets that are read from known files: the folder they are looked for in, the files, the reader."""
 
-SETS = ("digits", *FILES, "folder", "synthetic")
+LISTED: dict[str, tuple[str, Callable[[Path, int | None], Listing]]] = {
+    "folder": ("a folder with a folder of pictures per class", folder.list_folder),
+    "caltech256": (caltech.EXPECTED, caltech.list_caltech),
+    "imagenet": (imagenet.EXPECTED, imagenet.list_imagenet),
+}
+"""Sets of picture files: what is expected, and what lists them."""
+
+SETS = ("digits", *FILES, *LISTED, "shards", "synthetic")
+ANY_SIZE = (*LISTED, "shards", "synthetic")
+"""Sets whose pictures are made as large as they are asked for."""
 
 
 def open_splits(
@@ -46,6 +55,9 @@ def open_splits(
     seed: int = 0,
     validation_names: Sequence[str] | None = None,
     progress: Progress | None = None,
+    first_classes: int | None = None,
+    per_class: int | None = None,
+    train_pictures: int | None = None,
     classes: int = 10,
     count: int = 1000,
 ) -> Splits:
@@ -59,7 +71,10 @@ def open_splits(
       pictures of its own; 'given': its own; 'test': the test pictures validate, as some publications did; None: none
       is cut.
     - `validation_names`: the names of a recorded validation split, which is cut again exactly where one is cut.
-    - `progress(done, total)` is called while a folder's pictures are read.
+    - `first_classes`: only so many, in their order; of sets of files and of shards.
+    - `per_class`, `train_pictures`: of a set without test pictures, so many of each class, or so many in all, train and
+      the others test; drawn by `seed`.
+    - `progress(done, total)` is called while picture files are read.
     - `classes` and `count`: of the synthetic set.
 
     Raises InputError for anything wrong in the data or in the arguments, naming what is expected.
@@ -77,6 +92,8 @@ def open_splits(
         raise InputError(f"fit is {fit!r}; choose one of: {', '.join(FITS)}")
     if channels not in (None, 1, 3):
         raise InputError(f"pictures have 1 channel or 3, not {channels}")
+    if first_classes is not None and name not in (*LISTED, "shards"):
+        raise InputError(f"data.first_classes is for {', '.join(LISTED)} and shards, not for {name}")
     stored = stored_size(size, resize) if size else None
     skipped: list[tuple[str, str]] = []
     try:
@@ -84,17 +101,33 @@ def open_splits(
             read: Read = {"train": read_digits()}
         elif name == "synthetic":
             read = make_synthetic(stored or (32, 32), channels or 3, classes, count, seed)
-        elif name == "folder":
-            if path is None or stored is None:
+        elif name in LISTED:
+            if (path is None and name == "folder") or stored is None:
                 raise InputError(f"class folders need {'data, the path to them' if path is None else 'a size'}")
-            read, skipped = read_folder(path, channels=channels or 3, size=stored, fit=fit, progress=progress)
+            path = path or _looked_up(name, LISTED[name][0])
+            form: Form = {"channels": channels or 3, "size": stored, "fit": fit}
+            # All of ImageNet takes as long to decode as an epoch: it is trusted until a picture proves otherwise.
+            read, skipped = open_listing(
+                LISTED[name][1](path, first_classes), form, progress, examine=name != "imagenet"
+            )
+        elif name == "shards":
+            if path is None:
+                raise InputError("packed pictures need data, the folder that `alexnet pack` wrote")
+            read = shards.read_shards(path, channels=channels, size=stored, fit=fit, first_classes=first_classes)
         else:
-            path = path or _looked_up(name)
+            path = path or _looked_up(*FILES[name][:2])
             read = FILES[name][2](path)
     except OSError as error:
         raise InputError(f"{error.filename or path}: cannot be read ({error.strerror or error})") from error
     read = {split: refitted(own, channels or own.channels, stored or own.size, fit) for split, own in read.items()}
-    return _validated(read, validation, seed, validation_names, Splits(read["train"], None, None, name, path, skipped))
+    protocol = {"first_classes": first_classes, "per_class": per_class, "train_pictures": train_pictures}
+    splits = Splits(read["train"], read.get("validation"), read.get("test"), name, path, skipped)
+    if any(value is not None for value in protocol.values()):
+        splits.protocol = protocol | {"seed": seed}
+    del read  # the last hold on arrays that are now parted
+    _draw_test(splits, per_class, train_pictures, seed)
+    _cut_validation(splits, validation, seed, validation_names)
+    return splits
 
 
 def recognise(path: Path | None) -> str:
@@ -105,19 +138,23 @@ def recognise(path: Path | None) -> str:
         return "idx"
     if found := cifar.recognise(path):
         return found
+    for name, module in (("shards", shards), ("caltech256", caltech), ("imagenet", imagenet)):
+        if module.recognise(path):
+            return name
     if path.is_dir():
         return "folder"
     raise InputError(
         f"{path} is no picture set; expected IDX files ({idx.EXPECTED}), {cifar.LAYOUTS['cifar10'].archive}, "
-        f"{cifar.LAYOUTS['cifar100'].archive}, or a folder with a folder of pictures per class"
+        f"{cifar.LAYOUTS['cifar100'].archive}, {caltech.EXPECTED}, {imagenet.TRAIN}, packed pictures, or a folder with "
+        "a folder of pictures per class"
     )
 
 
-def _looked_up(name: str) -> Path:
-    folder, files, _ = FILES[name]
+def _looked_up(name: str, files: str) -> Path:
+    """The folder `name` in the usual places; `files`: what should lie there."""
     root = os.environ.get("ALEXNET_DATA")
-    places = [Path(root).expanduser() / folder] if root else []
-    places.append(Path.home() / ".cache" / "alexnet" / folder)
+    places = [Path(root).expanduser() / name] if root else []
+    places.append(Path.home() / ".cache" / "alexnet" / name)
     for place in places:
         if place.is_dir():
             return place
@@ -128,12 +165,22 @@ def _looked_up(name: str) -> Path:
     )
 
 
-def _validated(
-    read: Read, validation: float | str | None, seed: int, recorded: Sequence[str] | None, splits: Splits
-) -> Splits:
-    """The splits with their validation pictures chosen."""
-    splits.test = read.get("test")
-    splits.validation = read.get("validation")
+def _draw_test(splits: Splits, per_class: int | None, train_pictures: int | None, seed: int) -> None:
+    """Draws the test pictures from those for training, where a protocol asks for it."""
+    if per_class is None and train_pictures is None:
+        return
+    if per_class is not None and train_pictures is not None:
+        raise InputError("data.per_class and data.train_pictures exclude each other")
+    if splits.test is not None or splits.validation is not None:
+        raise InputError(
+            f"{splits.set} in {splits.path} is split already; leave out data.per_class and data.train_pictures"
+        )
+    train, test = drawn(splits.train.labels, splits.train.classes, per_class, train_pictures, seed)
+    splits.train, splits.test = parted(splits.train, train, test)
+
+
+def _cut_validation(splits: Splits, validation: float | str | None, seed: int, recorded: Sequence[str] | None) -> None:
+    """Chooses the validation pictures."""
     if isinstance(validation, str):
         if validation not in ("given", "test"):
             raise InputError(f"validation is {validation!r}; choose a fraction between 0 and 1, 'given' or 'test'")
@@ -146,5 +193,4 @@ def _validated(
             train, held = stratified(splits.train.labels, validation, seed)
         else:
             train, held = by_names(splits.train.names, recorded)
-        splits.train, splits.validation = splits.train.subset(train), splits.train.subset(held)
-    return splits
+        splits.train, splits.validation = parted(splits.train, train, held)

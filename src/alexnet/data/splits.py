@@ -1,7 +1,7 @@
 """Training, validation and test pictures of one set, and how validation is cut from training."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +22,10 @@ class Splits:
     path: Path | None
     """Where the pictures were read; None for embedded and synthetic ones."""
     skipped: list[tuple[str, str]]
-    """Pictures that could not be read and were left out: (name, reason)."""
+    """Files that were left out, pictures that could not be read among them: (name, reason)."""
     validation_is_test: bool = False
+    protocol: dict[str, int | None] = field(default_factory=dict)
+    """The options of `open_splits` that drew classes and test pictures, where some did."""
 
 
 def stratified(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -46,6 +48,31 @@ def stratified(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarr
         raise InputError("no picture can be held out for validation: every class has one picture only")
     chosen = np.argsort(place, kind="stable")[:count]
     return np.setdiff1d(np.arange(len(labels)), chosen), np.sort(chosen)
+
+
+def drawn(
+    labels: np.ndarray, classes: Sequence[str], per_class: int | None, total: int | None, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Indices (training, test), each ascending: of each class `per_class` train, or of all `total`; the others test.
+
+    Caltech-256's protocol is so many of each class (Griffin et al. 2007); one of the published write-ups shuffles all
+    pictures by one seed and takes 4,000 of them. Raises InputError when a class has no picture left to train or test.
+    """
+    order = np.random.default_rng(seed).permutation(len(labels))
+    if per_class is not None:
+        own = [order[labels[order] == label] for label in range(len(classes))]
+        for name, members in zip(classes, own, strict=True):
+            if len(members) <= per_class:
+                raise InputError(f"{per_class} of each class train, and class {name!r} has {len(members)} in all")
+        train = np.concatenate([members[:per_class] for members in own])
+    else:
+        if not 0 < (total or 0) < len(labels):
+            raise InputError(f"{total} pictures train, and there are {len(labels):,} in all")
+        train = order[:total]
+        lost = np.setdiff1d(labels, labels[train])
+        if len(lost):
+            raise InputError(f"{total} pictures train, and none of them is of class {classes[lost[0]]!r}")
+    return np.sort(train), np.setdiff1d(np.arange(len(labels)), train)
 
 
 def by_names(names: Sequence[str], validation: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

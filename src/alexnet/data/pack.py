@@ -1,0 +1,177 @@
+"""A resized copy of a picture set, made once, that is read several times as fast as the original.
+
+Each picture is decoded as training would decode it (see `decode`), cut to `size` and written as JPEG into shards of
+10,000 pictures in WebDataset's layout (see `shards`). A shard is written under another name and renamed when it is
+whole, and its list after it: after a kill, the shards that have a list are kept and the others made anew.
+"""
+
+import base64
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import Image
+
+from alexnet.data import pictures as sets
+from alexnet.data.archives import BLOCK
+from alexnet.data.decode import DecodeError, decode
+from alexnet.data.shards import INDEX, KIND, VERSION
+from alexnet.data.stored import AHEAD, Form, Listing, Progress, Split, check_skipped, printable
+from alexnet.errors import InputError
+from alexnet.files import atomic, read_json, sweep, write_json
+
+QUALITY = 95
+"""Of the JPEGs, on Pillow's scale."""
+PICTURES = 10_000
+"""In a shard: about 400 MB at 256 pixels."""
+
+
+def pack(
+    listing: Listing, form: Form, out: Path, progress: Progress | None = None, pictures: int = PICTURES
+) -> dict[str, Any]:
+    """Writes the pictures of `listing` to the folder `out`, `pictures` a shard, and returns its index.
+
+    Few unreadable pictures are left out and named in the index, many raise InputError, as does a folder that holds
+    anything but this very pack, unfinished or finished (then there is nothing to do).
+    """
+    parts = {
+        f"{name}-{number:06}": (name, range(start, min(start + pictures, len(split.names))))
+        for name, split in listing.splits.items()
+        for number, start in enumerate(range(0, len(split.names), pictures))
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    sweep(out)
+    _check_foreign(out, parts)
+    splits: dict[str, list[dict[str, Any]]] = {}
+    skipped: list[tuple[str, str]] = []
+    trained: set[int] = set()
+    done = 0
+    for stem, (name, rows) in parts.items():
+        split = listing.splits[name]
+        plan = _plan(listing.classes, split, rows, form)
+        told = _finished(out, stem, plan)
+        if told is None:
+            told = _write(out / f"{stem}.tar", name, split, rows, form, partial(_step, progress, done, listing.count))
+            write_json(out / f"{stem}.json", told | {"plan": plan})
+        done += len(rows)
+        _step(progress, done, listing.count, 0)
+        skipped += [(one, why) for one, why in told["left_out"]]
+        trained |= set(told["labels"]) if name == "train" else set()
+        check_skipped(listing, skipped, None)
+        splits.setdefault(name, []).append({key: told[key] for key in ("file", "count", "bytes", "sha256")})
+    check_skipped(listing, skipped, np.array(sorted(trained)))
+    index = {
+        "kind": KIND,
+        "version": VERSION,
+        "classes": list(listing.classes),
+        "channels": form["channels"],
+        "size": list(form["size"]),
+        "fit": form["fit"],
+        "quality": QUALITY,
+        "splits": splits,
+        "left_out": listing.left_out + skipped,
+    }
+    write_json(out / INDEX, index)
+    return index
+
+
+def _step(progress: Progress | None, done: int, total: int, more: int) -> None:
+    if progress:
+        progress(done + more, total)
+
+
+def _write(path: Path, name: str, split: Split, rows: range, form: Form, step: Callable[[int], None]) -> dict[str, Any]:
+    """Writes one shard; returns what its list tells."""
+
+    def encode(row: int) -> bytes | DecodeError:
+        try:
+            content = io.BytesIO()
+            picture = decode(split.store.read(row), **form)
+            Image.fromarray(picture[:, :, 0] if form["channels"] == 1 else picture).save(
+                content, "JPEG", quality=QUALITY
+            )
+            return content.getvalue()
+        except DecodeError as error:
+            return error
+
+    names, labels, offsets, lengths, digests, left_out = [], [], [], [], b"", []
+    with atomic(path) as file:
+        hashed = _Hashed(file)
+        with tarfile.open(fileobj=hashed, mode="w|", format=tarfile.USTAR_FORMAT) as tar:  # pyright: ignore
+            for start in range(rows.start, rows.stop, AHEAD):
+                block = range(start, min(start + AHEAD, rows.stop))
+                for row, content in zip(block, sets.pool().map(encode, block), strict=True):
+                    if isinstance(content, DecodeError):
+                        left_out.append((printable(split.names[row]), content.reason))
+                        continue
+                    key = f"{name}-{row:08}"
+                    names.append(split.names[row])
+                    labels.append(int(split.labels[row]))
+                    offsets.append(tar.offset + BLOCK)
+                    lengths.append(len(content))
+                    digests += hashlib.sha256(content).digest()
+                    _add(tar, f"{key}.jpg", content)
+                    _add(tar, f"{key}.cls", str(labels[-1]).encode())
+                step(block.stop - rows.start)
+    return {
+        "file": path.name,
+        "count": len(names),
+        "bytes": hashed.count,
+        "sha256": hashed.digest.hexdigest(),
+        "names": names,
+        "labels": labels,
+        "offsets": offsets,
+        "lengths": lengths,
+        "digests": base64.b64encode(digests).decode(),
+        "left_out": left_out,
+    }
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)  # with no time and no owner: packed twice, the shards are the same
+    member.size = len(content)
+    tar.addfile(member, io.BytesIO(content))
+
+
+class _Hashed:
+    """A file that is written once, from its beginning to its end, and hashed on the way."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.count, self.digest = file, 0, hashlib.sha256()
+
+    def write(self, content: bytes) -> int:
+        self.count += len(content)
+        self.digest.update(content)
+        return self.file.write(content)
+
+
+def _plan(classes: Sequence[str], split: Split, rows: range, form: Form) -> str:
+    """A digest of everything that a shard depends on, the pictures' contents by their lengths."""
+    sizes, labels = split.store.sizes()[rows.start : rows.stop], split.labels[rows.start : rows.stop]
+    named = (split.names[row].encode(errors="surrogateescape").hex() for row in rows)
+    told = [VERSION, QUALITY, form, list(classes), list(named), labels.tolist(), sizes.tolist()]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+
+def _finished(out: Path, stem: str, plan: str) -> dict[str, Any] | None:
+    """The list of a shard that is whole; None when it is still to be made."""
+    shard, told = out / f"{stem}.tar", out / f"{stem}.json"
+    if not told.is_file():
+        return None
+    content = read_json(told)
+    if content["plan"] != plan:
+        raise InputError(f"{out} holds a pack of other pictures or of another size; choose another folder, or empty it")
+    return content if shard.is_file() and shard.stat().st_size == content["bytes"] else None
+
+
+def _check_foreign(out: Path, stems: Collection[str]) -> None:
+    ours = {INDEX, *(f"{stem}{kind}" for stem in stems for kind in (".tar", ".json"))}
+    foreign = sorted(path.name for path in out.iterdir() if path.name not in ours)
+    if foreign:
+        raise InputError(f"{out} holds something else ({foreign[0]}); choose an empty or a new folder")
