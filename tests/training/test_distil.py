@@ -90,7 +90,7 @@ def test_a_run_learns_from_another_and_resumes_bit_for_bit(
     trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(trained.path.parent)
-    settings = {"model.teacher": str(trained.path), "train.distil_weight": 1.0, "train.steps": 100}
+    settings = {"model.teacher": trained.path.name, "train.distil_weight": 1.0, "train.steps": 100}
     settings |= {"train.batch_size": 32, "model.init": "keras-he", "augment.shift": 0.0}
     whole = alexnet.train("digits", out=tmp_path / "whole", settings=settings)
     assert (whole.card["teacher"], whole.recipe.model.teacher) == ("alexnet-digits", str(trained.path))

@@ -68,12 +68,15 @@ def factors(settings: tuple[str, ...], network: nn.Module) -> dict[str, float]:
 
 
 def anchored(recipe: Recipe) -> Recipe:
-    """The recipe with an absolute path to its weights, so that the run can be resumed from another folder.
+    """The recipe with absolute paths to its weights and its teacher: the run can be resumed from another folder.
 
-    A file or run that is not there is looked for among the fetched weights ($ALEXNET_DATA/weights, or the cache); there
+    Weights that are not there are looked for among the fetched ones ($ALEXNET_DATA/weights, or the cache); there
     'torchvision' stands for the public file of that name, or for a .safetensors file 'torchvision-….safetensors'.
     Raises MissingData when there is none.
     """
+    if recipe.model.teacher is not None:
+        teacher = str(Path(recipe.model.teacher).expanduser().absolute())
+        recipe = dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, teacher=teacher))
     weights = recipe.model.weights
     if weights is None:
         return recipe
