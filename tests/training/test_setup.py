@@ -10,9 +10,10 @@ import torch
 from PIL import Image
 
 from alexnet.data.pictures import ArrayPictures
+from alexnet.data.statistics import statistics
 from alexnet.errors import InputError
 from alexnet.recipes import recipe as recipes
-from alexnet.training.setup import Setup, prepare, statistics
+from alexnet.training.setup import Setup, prepare
 
 SMALL = {"data.set": "synthetic", "data.synthetic_pictures": 40}
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from alexnet.cli.app import DataOption, Device, Json, ModelOrRun, SetOption, app, print_json
+from alexnet.cli.launch import LOST, count_of, is_first, launch, launched, leashed
 
 
 @app.command()
@@ -22,19 +23,27 @@ def train(
     freeze: Annotated[list[str] | None, typer.Option(help="Layers that do not learn, as conv1..conv5.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     device: Device = "auto",
+    gpus: Annotated[int | None, typer.Option(min=1, help="Train on so many GPUs, one process each.")] = None,
+    processes: Annotated[int | None, typer.Option(min=1, help="Train in so many processes on the CPU.")] = None,
     stop_after: Annotated[int | None, typer.Option(min=1, help="Stop after so many epochs, as Ctrl-C would.")] = None,
 ) -> None:
     """Train a network, measure it, and write a report."""
+    count, device = count_of(gpus, processes, device)
+    if count > 1 and not launched():
+        raise typer.Exit(launch(count))
+    leashed()
     from alexnet.cli.progress import terminal
     from alexnet.recipes.recipe import parse_override
     from alexnet.training.interrupts import Interrupted
     from alexnet.training.loop import Diverged
     from alexnet.training.loop import train as run_training
+    from alexnet.training.reporter import Reporter
+    from alexnet.world import Lost
 
     changes = dict(parse_override(text) for text in set_ or [])
     given = {"weights": str(weights.absolute()) if weights else None, "skip": skip, "freeze": freeze}
     changes |= {f"model.{name}": value for name, value in given.items() if value}
-    reporter = terminal()
+    reporter = terminal() if is_first() else Reporter()
     try:
         run_training(
             recipe,
@@ -51,12 +60,18 @@ def train(
     except Interrupted as stopped:
         reporter.close()
         again = shlex.join(["alexnet", "train", "--resume", "--out", str(stopped.path)])
-        print(f"stopped; everything is saved. Go on with: {again}")
+        if is_first():
+            print(f"stopped; everything is saved. Go on with: {again}")
         raise typer.Exit(130) from None
     except Diverged as error:
         reporter.close()
-        typer.echo(f"alexnet: the training diverged. {error}", err=True)
+        if is_first():
+            typer.echo(f"alexnet: the training diverged. {error}", err=True)
         raise typer.Exit(1) from None
+    except Lost:
+        reporter.close()
+        typer.echo("alexnet: another process of this run is gone; go on from what was saved last with --resume", err=True)
+        raise typer.Exit(LOST) from None
     finally:
         reporter.close()
 
@@ -66,6 +81,8 @@ def evaluate(
     model: ModelOrRun,
     data: DataOption = None,
     split: Annotated[str | None, typer.Option(help="train, validation or test; none: test where there is one.")] = None,
+    views: Annotated[int, typer.Option(help="1; 2: mirrored too; 10: corners and centre, mirrored too.")] = 1,
+    precision: Annotated[str, typer.Option(help="fp32; bf16 or auto: as `predict` computes.")] = "fp32",
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
@@ -74,13 +91,14 @@ def evaluate(
     from alexnet.cli.progress import bar
     from alexnet.device import choose_device
     from alexnet.evaluation.evaluate import evaluate as measure
+    from alexnet.evaluation.fast import at_precision
     from alexnet.evaluation.pictures import pictures_for
     from alexnet.weights.store import open as open_model
 
-    opened = open_model(model, choose_device(device))
+    opened = at_precision(open_model(model, choose_device(device)), precision)
     pictures = pictures_for(opened, data, split)
     with bar("evaluating", quiet=as_json) as progress:
-        evaluation = measure(opened, pictures, progress=progress)
+        evaluation = measure(opened, pictures, progress=progress, views=views)
     if as_json:
         print_json(evaluation.figures.to_json())
     else:
@@ -92,16 +110,18 @@ def predict(
     model: ModelOrRun,
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Picture files.")],
     top: Annotated[int, typer.Option(help="How many classes to name.")] = 5,
+    precision: Annotated[str, typer.Option(help="auto: bf16 where the processor has it, else fp32.")] = "auto",
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """Say what is on a picture: the likeliest classes with their probabilities."""
     from alexnet.cli import tables
     from alexnet.device import choose_device
+    from alexnet.evaluation.fast import at_precision
     from alexnet.evaluation.predict import predict as ask
     from alexnet.weights.store import open as open_model
 
-    predicted = ask(open_model(model, choose_device(device)), images, top)
+    predicted = ask(at_precision(open_model(model, choose_device(device)), precision), images, top)
     if as_json:
         print_json([each.to_json() for each in predicted])
     else:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from alexnet.data.colour import Lighting, rand_augment
+from alexnet.data.colour import Lighting, Part, rand_augment
 from alexnet.data.windows import rectangle, resized_crop, square, window
 from alexnet.device import derive_seed
 from alexnet.errors import InputError
@@ -87,21 +87,23 @@ class Augmenter:
             self._offset = (-picture / std).float().reshape(len(picture), width * channels)
         self._mean_colour = (mean / preprocessing.scale).float()  # what 'mean' fills on the scale of the pictures
 
-    def train(self, images: Tensor, generator: torch.Generator, epoch: float = 0.0) -> Tensor:
+    def train(self, images: Tensor, generator: torch.Generator, epoch: float = 0.0, part: Part | None = None) -> Tensor:
         """Augmented and normalised. Each picture's draws are its own; `generator` is on the CPU.
 
         Seven numbers are drawn per picture whatever is switched on, and one seed more when anything beyond crop, shift,
         flip and cutout is: each of these has a stream of its own. `epoch` (from 0) decides whether lighting is on.
+        Of a `part` of a batch each picture gets what it would get in the whole.
         """
+        count, rows = part or (len(images), slice(None))
         size, (top_most, left_most) = self.preprocessing.size, self._spare(images)
-        draws = torch.rand(len(images), 7, generator=generator).to(images.device, non_blocking=True)
+        draws = torch.rand(count, 7, generator=generator)[rows].to(images.device, non_blocking=True)
         crop_y, crop_x, shift_y, shift_x, flip, cutout_y, cutout_x = draws.unbind(1)
         lit = self.lighting if self.lighting and epoch < self.lighting.until else None
         more = self.resized_crop or self.rand_ops or lit or self.erase
         seed = int(torch.randint(2**62, (), generator=generator)) if more else 0
         pixels, inside = images, None
         if self.resized_crop:
-            where = torch.rand(len(images), 4, generator=_stream(seed, "crop")).to(images.device, non_blocking=True)
+            where = torch.rand(count, 4, generator=_stream(seed, "crop"))[rows].to(images.device, non_blocking=True)
             pixels = resized_crop(images, where, flip < self.flip, self.resized_crop, self.crop_ratio, size)
         elif self.flip or self.shift or top_most or left_most:
             top = (crop_y * (top_most + 1)).floor() + self._shift(shift_y, size[0])
@@ -111,11 +113,12 @@ class Augmenter:
             fill = self._fill_colour(pixels)
             if inside is not None and fill is not None:
                 pixels, inside = torch.where(inside[..., None], pixels.float(), fill), None
-            pixels = rand_augment(pixels, self.rand_ops, self.rand_strength, fill, _stream(seed, "rand"))
+            pixels = rand_augment(pixels, self.rand_ops, self.rand_strength, fill, _stream(seed, "rand"), (count, rows))
         hole = square(torch.stack((cutout_y, cutout_x), 1), self.cutout, size) if self.cutout else None
-        result = self._bordered(pixels, inside, hole, self._shifts(lit, len(images), seed))
+        shifts = self._shifts(lit, count, seed)
+        result = self._bordered(pixels, inside, hole, None if shifts is None else shifts[rows])
         if self.erase:
-            self._erase(result, _stream(seed, "erase"))
+            self._erase(result, _stream(seed, "erase"), count, rows)
         return result
 
     def evaluate(self, images: Tensor) -> Tensor:
@@ -183,12 +186,12 @@ class Augmenter:
         shifts = self._in_order(lit.shifts(count, _stream(seed, "lighting")))
         return shifts * (255 * self.preprocessing.scale) / std
 
-    def _erase(self, result: Tensor, generator: torch.Generator) -> None:
+    def _erase(self, result: Tensor, generator: torch.Generator, count: int, rows: slice) -> None:
         """Lays rectangles over some of the pictures, in place."""
-        count, channels = result.shape[:2]
-        chance = torch.rand(count, generator=generator)
-        where = torch.rand(count, 4, generator=generator)
-        colours = torch.rand(count, channels, generator=generator) * (255 * self.preprocessing.scale)
+        channels = result.shape[1]
+        chance = torch.rand(count, generator=generator)[rows]
+        where = torch.rand(count, 4, generator=generator)[rows]
+        colours = torch.rand(count, channels, generator=generator)[rows] * (255 * self.preprocessing.scale)
         mean, std = (torch.tensor(each) for each in (self.preprocessing.mean, self.preprocessing.std))
         colours = (colours - mean) / std if self.erase_fill == "random" else torch.zeros_like(colours)
         erased, where, colours = (each.to(result.device, non_blocking=True) for each in (

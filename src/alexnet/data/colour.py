@@ -13,6 +13,9 @@ from alexnet.errors import InputError
 
 FORMS = ("paper", "code")
 
+Part = tuple[int, slice]
+"""How many pictures a whole batch has, and which of them are at hand: several processes may share it."""
+
 
 @dataclass(frozen=True)
 class Spectrum:
@@ -66,6 +69,11 @@ class Lighting:
     form: str = "paper"
     until: float = math.inf
 
+    def to_json(self) -> dict[str, Any]:
+        """For a card: the spectrum and how it is used; `until` None: to the end."""
+        until = None if math.isinf(self.until) else self.until
+        return {**self.spectrum.to_json(), "strength": self.strength, "form": self.form, "until": until}
+
     @property
     def divisor(self) -> float:
         return 1 + self.strength if self.form == "code" else 1.0
@@ -78,18 +86,25 @@ class Lighting:
 
 
 def rand_augment(
-    pixels: Tensor, count: int, strength: float, fill: Tensor | None, generator: torch.Generator
+    pixels: Tensor,
+    count: int,
+    strength: float,
+    fill: Tensor | None,
+    generator: torch.Generator,
+    part: Part | None = None,
 ) -> Tensor:
     """`count` operations of OPERATIONS on each picture, each drawn anew and in a random direction.
 
     `pixels` is N×h×w×C on the scale 0–255; the result is float, not rounded. `strength` 0–1 corresponds to M/30 in
     Cubuk et al. 2020, section 3, whose ranges these are; equalise and sharpness of its fourteen are left out, and
-    identity and invert. `fill` [C]: the colour that moving uncovers; None: the edge.
+    identity and invert. `fill` [C]: the colour that moving uncovers; None: the edge. Of a `part` of a batch each
+    picture gets what it would get in the whole.
     """
     pixels = pixels.float()
+    whole, rows = part or (len(pixels), slice(None))
     for _ in range(count):
-        chosen = torch.randint(len(OPERATIONS), (len(pixels),), generator=generator)
-        signs = torch.randint(2, (len(pixels),), generator=generator).float() * 2 - 1
+        chosen = torch.randint(len(OPERATIONS), (whole,), generator=generator)[rows]
+        signs = torch.randint(2, (whole,), generator=generator)[rows].float() * 2 - 1
         changed = pixels.clone()
         for number, operation in enumerate(OPERATIONS.values()):
             index = (chosen == number).nonzero()[:, 0]  # on the CPU: no waiting for a GPU

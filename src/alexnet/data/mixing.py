@@ -75,11 +75,14 @@ def cross_entropy(
     """
     if mix is None:
         return functional.cross_entropy(scores, labels, weight=weight, label_smoothing=label_smoothing)
-    total, weights = scores.new_zeros(()), scores.new_zeros(())
-    for each, share in ((labels, mix.share), (mix.labels, 1 - mix.share)):
-        losses = functional.cross_entropy(
-            scores, each, weight=weight, label_smoothing=label_smoothing, reduction="none"
-        )
-        total = total + (share * losses).sum()
-        weights = weights + (share if weight is None else share * weight[each]).sum()
-    return total / weights
+    losses = sum(
+        share * functional.cross_entropy(scores, each, weight=weight, label_smoothing=label_smoothing, reduction="none")
+        for each, share in ((labels, mix.share), (mix.labels, 1 - mix.share))
+    )
+    assert isinstance(losses, Tensor)
+    return losses.mean() if weight is None else losses.sum() / masses(labels, mix, weight).sum()
+
+
+def masses(labels: Tensor, mix: Mix | None, weight: Tensor) -> Tensor:
+    """What each picture weighs in the mean that `cross_entropy` takes: float N."""
+    return weight[labels] if mix is None else mix.share * weight[labels] + (1 - mix.share) * weight[mix.labels]

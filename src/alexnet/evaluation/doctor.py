@@ -143,7 +143,10 @@ class _Trials:
             way, resize = own.fit, own.resize
         else:
             resize = round(min(own.size) * _MARGIN) if margin == "with margin" else None
-        return dataclasses.replace(own, colours=order, scale=scale, mean=mean, std=std, fit=way, resize=resize)
+        picture = None if range in RANGES or flipped else own.mean_picture
+        return dataclasses.replace(
+            own, colours=order, scale=scale, mean=mean, std=std, fit=way, resize=resize, mean_picture=picture
+        )
 
     def _loader(self, preprocessing: Preprocessing) -> Loader:
         """The pictures as this crop wants them; the same ones every time."""

@@ -14,8 +14,9 @@ from alexnet.data.loader import Loader
 from alexnet.data.pictures import PictureSet, refitted
 from alexnet.device import autocast
 from alexnet.errors import InputError
+from alexnet.evaluation.views import log_probabilities
 from alexnet.weights.store import Opened
-from alexnet.world import World
+from alexnet.world import ALONE, World
 
 
 @dataclass(frozen=True)
@@ -26,9 +27,12 @@ class Figures:
     top5: float
     loss: float
     count: int
+    views: int = 1
+    """Of each picture, whose probabilities were averaged."""
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """`views` is left out where there was one."""
+        return {name: value for name, value in asdict(self).items() if (name, value) != ("views", 1)}
 
 
 @dataclass(frozen=True)
@@ -58,17 +62,21 @@ def evaluate(
     batch_size: int = 256,
     precision: str = "fp32",
     progress: Callable[[int, int], None] | None = None,
+    views: int = 1,
 ) -> Evaluation:
     """Evaluates a model on a picture set whose classes are joined to the model's by name.
 
-    Pictures of another size are fitted as the model's card says.
-    Raises InputError when the pictures have a class that the model never saw.
+    Pictures of another size are fitted as the model's card says. `views`: 1, 2 (mirrored) or 10 (corners, centre and
+    mirrored); the probabilities are averaged as `alexnet.evaluation.views` explains.
+    Raises InputError when the pictures have a class that the model never saw, and for another number of views.
     """
     device = next(model.module.parameters()).device
     wants = model.preprocessing
     size = stored_size(wants.size, wants.resize)
     fitted = refitted(pictures.relabelled(model.classes, "model"), wants.channels, size, wants.fit)
-    return run(model.module, Loader(fitted, device), Augmenter(wants), batch_size, precision, progress)
+    trained = model.card.get("augment", {})
+    augmenter = Augmenter(wants, shift=trained.get("shift", 0.0), fill=trained.get("fill", "mean"))
+    return run(model.module, Loader(fitted, device), augmenter, batch_size, precision, progress, views=views)
 
 
 @torch.inference_mode()
@@ -79,7 +87,8 @@ def run(
     batch_size: int = 256,
     precision: str = "fp32",
     progress: Callable[[int, int], None] | None = None,
-    world: World = World(),
+    world: World = ALONE,
+    views: int = 1,
 ) -> Evaluation:
     """The same for a module and a loader whose labels are the module's classes; leaves the module's mode as it was.
 
@@ -97,14 +106,13 @@ def run(
     best, losses = (torch.zeros(count, device=loader.device) for _ in range(2))
     for images, labels in loader.batches(torch.arange(mine.start, mine.stop), batch_size):
         with autocast(loader.device, precision):
-            scores = module(augmenter.evaluate(images))
-        log_probabilities = scores.float().log_softmax(1)  # leaves log-probabilities as they are
+            said = log_probabilities(module, augmenter, images, views)
         these = slice(done, done + len(labels))
-        likeliest, predicted[these] = log_probabilities.max(1)
+        likeliest, predicted[these] = said.max(1)
         best[these] = likeliest.exp()
-        top5 = log_probabilities.topk(min(5, scores.shape[1]), 1).indices
+        top5 = said.topk(min(5, said.shape[1]), 1).indices
         in_top5[these] = (top5 == labels[:, None]).any(1)
-        losses[these] = -log_probabilities.gather(1, labels[:, None])[:, 0]
+        losses[these] = -said.gather(1, labels[:, None])[:, 0]
         done += len(labels)
         if progress:
             progress(done - mine.start, len(mine))
@@ -117,5 +125,6 @@ def run(
         top5=float(in_top5.mean()),
         loss=float(losses.mean(dtype=np.float64)),
         count=count,
+        views=views,
     )
     return Evaluation(figures, predicted, best, losses, confusion)

@@ -153,6 +153,7 @@ def _about(card: dict[str, Any]) -> str:
 
 def _use(card: dict[str, Any]) -> str:
     wants = card["preprocessing"]
+    mean = "the mean picture of card.mean.safetensors" if "mean_picture" in wants else _listed(wants["mean"])
     return (
         "```python\n"
         "import alexnet\n\n"
@@ -161,7 +162,7 @@ def _use(card: dict[str, Any]) -> str:
         "```\n\n"
         f"Pictures are decoded as {wants['colours']}, fitted to {wants['size'][0]} × {wants['size'][1]} "
         f"({wants['fit']}{', short side ' + str(wants['resize']) + ' first' if wants['resize'] else ''}), then "
-        f"({wants['scale']:g} · pixel − {_listed(wants['mean'])}) / {_listed(wants['std'])}."
+        f"({wants['scale']:g} · pixel − {mean}) / {_listed(wants['std'])}."
     )
 
 
@@ -172,7 +173,7 @@ def _data(card: dict[str, Any]) -> str:
     counts = ", ".join(f"{data[split]:,} {split}" for split in ("train", "validation", "test") if data.get(split))
     lines = [f"Picture set: {data['set']} ({counts}), fingerprint `{data['fingerprint']}`."]
     if data.get("skipped"):
-        lines.append(f"{data['skipped']:,} unreadable pictures were left out.")
+        lines.append(f"{data['skipped']:,} files that could not be read or used were left out.")
     return " ".join(lines)
 
 

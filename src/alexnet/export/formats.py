@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import safetensors.torch
+import torch
 
 from alexnet.errors import InputError, unknown
 from alexnet.export import card as cards
@@ -15,7 +16,7 @@ from alexnet.export import layouts
 from alexnet.export.agree import Agreement, Samples, agree, samples
 from alexnet.export.extras import require
 from alexnet.files import atomic
-from alexnet.weights.store import Opened
+from alexnet.weights.store import Opened, mean_file
 
 if TYPE_CHECKING:
     from alexnet.export.int8 import Quantised
@@ -168,7 +169,10 @@ def _torch(request: Request) -> Product:
 
 def _safetensors(request: Request) -> Product:
     state = {name: value.contiguous() for name, value in request.model.module.state_dict().items()}
-    return Product({request.out: safetensors.torch.save(state), request.beside: _json(request.card)})
+    files = {request.out: safetensors.torch.save(state), request.beside: _json(request.card)}
+    if picture := request.model.preprocessing.mean_picture:
+        files[mean_file(request.beside)] = safetensors.torch.save({"mean": torch.from_numpy(picture.pixels)})
+    return Product(files)
 
 
 def _keras(request: Request) -> Product:

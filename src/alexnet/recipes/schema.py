@@ -47,9 +47,16 @@ class Data:
     resize: int | None = key(None, "short side before the crop; none given: the network's size", low=8, high=4096)
     normalise: str = key(
         "network",
-        "mean and std: the network's own, those of the training pictures, 0–1 only, or raw 0–255",
-        choices=("network", "data", "scale", "none"),
+        "mean and std: the network's own, those of the training pictures, their mean pixel by pixel on 0–255 without "
+        "a std (2012), 0–1 only, or raw 0–255",
+        choices=("network", "data", "pixel", "scale", "none"),
     )
+    first_classes: int | None = key(
+        None, "only the first so many classes by name (Caltech-256: 001 is the first, with label 0); none given: all",
+        low=2,
+    )  # fmt: skip
+    per_class: int | None = key(None, "so many pictures of each class train, the others test (Caltech-256: 60)", low=1)
+    train_pictures: int | None = key(None, "so many pictures in all train, the others test", low=1)
     synthetic_pictures: int = key(2048, "pictures of the set 'synthetic'", low=8)
 
 
@@ -60,6 +67,26 @@ class Augment:
     interpolate: bool = key(False, "shift by fractions of a pixel, bilinear (Keras's ImageDataGenerator)")
     fill: str = key("mean", "border that a shift uncovers", choices=("mean", "black", "edge"))
     cutout: int = key(0, "side in pixels of a square filled with the mean; 0: none", low=0)
+    resized_crop: tuple[float, ...] = key(
+        (), "least and greatest share of the picture that is cut out and resized, as in [0.08, 1]", above=0, high=1
+    )
+    crop_ratio: tuple[float, ...] = key((0.75, 4 / 3), "resized_crop: least and greatest width/height", above=0)
+    lighting: float = key(0.0, "standard deviation of the PCA lighting's α; 2012: 0.1; 0: none", low=0, high=10)
+    lighting_form: str = key(
+        "paper", "α times the eigenvalue, or as the 2012 code ran: times its root, then all ÷ (1 + lighting)",
+        choices=("paper", "code"),
+    )  # fmt: skip
+    lighting_until: float | None = key(None, "epoch from which there is none; none given: to the end; 2012: 67", low=0)
+    lighting_from: str | None = key(
+        None, "a run or a card.json with the matrix; none given: it is computed from the training pictures"
+    )
+    rand_ops: int = key(0, "operations on each picture, in the manner of RandAugment; 0: none", low=0, high=10)
+    rand_strength: float = key(0.3, "of these, 1 the strongest (RandAugment's M/30)", low=0, high=1)
+    erase: float = key(0.0, "probability that a rectangle of 2–33 % is erased", low=0, high=1)
+    erase_fill: str = key("random", "with one random colour or the mean", choices=("random", "mean"))
+    mixup: float = key(0.0, "α of mixup's Beta distribution; 0: none", low=0, high=100)
+    cutmix: float = key(0.0, "α of cutmix's; 0: none; with both, each picture takes one of them", low=0, high=100)
+    mix_probability: float = key(1.0, "mixup and cutmix: that a picture is mixed", low=0, high=1)
 
 
 @dataclass(frozen=True)
@@ -120,6 +147,7 @@ class Train:
     label_smoothing: float = key(0.0, "share of each target that is spread over all classes", low=0, high=0.9)
     distil_weight: float = key(0.5, "share of model.teacher's answers in the loss, beside the labels", low=0, high=1)
     distil_temperature: float = key(4.0, "softens the answers of model.teacher and of the network", above=0)
+    test_views: int = key(1, "views of each test picture when the run ends: 1, 2 or 10 (`alexnet evaluate --views`)")
     clip_norm: float = key(0.0, "largest norm of the gradient; 0: no clipping", low=0)
     class_weights: bool = key(False, "weigh each class by the inverse of its frequency")
     ema: float = key(
@@ -165,11 +193,21 @@ def check(recipe: Recipe) -> None:
         raise InputError(f"name is {recipe.name!r}; it names the run's folder: no slashes, no dot in front")
     if isinstance(recipe.data.validation, str) and recipe.data.validation != "test":
         raise InputError(f"data.validation is {recipe.data.validation!r}; give a fraction such as 0.1, or 'test'")
+    if recipe.data.per_class is not None and recipe.data.train_pictures is not None:
+        raise InputError("data.per_class and data.train_pictures exclude each other: both say what trains")
     if recipe.optimizer.nesterov and not recipe.optimizer.momentum:
         raise InputError("optimizer.nesterov needs optimizer.momentum above 0")
     for name in ("milestones", "unfreeze"):
         if list(getattr(recipe.schedule, name)) != sorted(getattr(recipe.schedule, name)):
             raise InputError(f"schedule.{name} must rise")
+    for name in ("resized_crop", "crop_ratio"):
+        bounds = getattr(recipe.augment, name)
+        if len(bounds) not in ((0, 2) if name == "resized_crop" else (2,)) or list(bounds) != sorted(bounds):
+            raise InputError(f"augment.{name} takes [least, greatest], not {list(bounds)}")
+    if recipe.augment.resized_crop and recipe.augment.shift:
+        raise InputError("augment.resized_crop moves the picture already; leave augment.shift at 0")
+    if recipe.train.test_views not in (1, 2, 10):
+        raise InputError(f"train.test_views is {recipe.train.test_views}; choose 1, 2 (mirrored) or 10 (with corners)")
     if recipe.model.skip and recipe.model.weights is None:
         raise InputError("model.skip leaves out layers of model.weights, and none are given")
     if recipe.schedule.unfreeze and not recipe.model.freeze:

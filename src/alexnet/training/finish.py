@@ -18,11 +18,12 @@ from alexnet.weights import store
 def finish(setup: Setup, run: Run, log: Log, best: dict[str, Any]) -> dict[str, Any]:
     """Evaluates the best weights in full precision, draws the plots, writes card and report; returns the card."""
     store.fill(setup.model, store.load(run.path / "best.safetensors"), "best.safetensors")
-    augmenter = Augmenter(setup.preprocessing)
+    augmenter = Augmenter(setup.preprocessing, shift=setup.recipe.augment.shift, fill=setup.recipe.augment.fill)
     validated = evaluate.run(setup.model, setup.validation, augmenter)
     test = None
     if setup.test is not None and not setup.validation_is_test:
-        test = evaluate.run(setup.model, Loader(setup.test, setup.device), augmenter).figures
+        views = setup.recipe.train.test_views
+        test = evaluate.run(setup.model, Loader(setup.test, setup.device), augmenter, views=views).figures
     pictures = setup.validation.pictures
     wrong = validated.worst(24, pictures.labels)
     plots.worst(
@@ -64,12 +65,15 @@ def write_card(
         "weights": setup.loaded.to_json() if setup.loaded else None,
         "teacher": setup.teacher.opened.card["name"] if setup.teacher else None,
         "preprocessing": setup.preprocessing.to_json(),
+        "augment": vars(recipe.augment),
+        "lighting": setup.lighting.to_json() if setup.lighting else None,
         "lrn": store.lrn_constants(setup.model),
         "parameters": setup.summary.parameters,
         "flops": setup.summary.flops,
         "data": {
             "set": setup.splits.set,
             "path": str(setup.splits.path.absolute()) if setup.splits.path else None,
+            "protocol": setup.splits.protocol,
             "fingerprint": setup.fingerprint,
             "train": len(setup.train.pictures),
             "validation": len(setup.validation.pictures),

@@ -9,10 +9,10 @@ from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from alexnet.data.augment import Augmenter
-from alexnet.data.sources import recognise
+from alexnet.data.mixing import cross_entropy
+from alexnet.data.sources import ANY_SIZE, recognise
 from alexnet.device import autocast, derive_seed
 from alexnet.errors import InputError
 from alexnet.evaluation import evaluate
@@ -74,7 +74,7 @@ def train(
         sweep(run.path)
         write_recipe(run, recipe)
     else:
-        recipe = anchored(recipes.load(recipe or _recipe_for(data), changes))
+        recipe = anchored(recipes.load(recipe or _recipe_for(data, changes), changes))
         check_free(out)
         setup = prepare(recipe, data, device, reporter.scanning)
         trainer = Trainer(setup, begin(recipe, out), reporter)
@@ -83,13 +83,16 @@ def train(
     return trainer.run
 
 
-def _recipe_for(data: Path | str | None) -> str:
-    """The recipe for pictures that come without one: by what they are."""
+def _recipe_for(data: Path | str | None, changes: dict[str, Any]) -> str:
+    """The recipe for pictures that come without one: by what they are; `changes` names those that come as files."""
     if data is None:
         return "digits"
     if not Path(data).exists():
         raise InputError(f"no file or folder {str(data)!r}")
-    return {"idx": "mnist", "cifar10": "cifar10", "cifar100": "cifar100-seed"}.get(recognise(Path(data)), "folder")
+    found = recognise(Path(data))
+    if found in ANY_SIZE:
+        changes.setdefault("data.set", found)
+    return {"idx": "mnist", "cifar10": "cifar10", "cifar100": "cifar100-seed"}.get(found, "folder")
 
 
 class Trainer:
@@ -160,15 +163,15 @@ class Trainer:
             group["lr"] = rate * group["scale"]
         # Dropout draws from torch's global generator, augmentation from its own; both start anew at each step.
         torch.manual_seed(derive_seed(settings.seed, "dropout", self.epoch, self.position))
-        inputs = self.augmenter.train(images, self._generator("augment", self.epoch, self.position))
+        at = (self.epoch, self.position)
+        inputs = self.augmenter.train(images, self._generator("augment", *at), self.epoch)
         if self.epoch == self.position == 0:
             self._tell(self.watch.first_batch(inputs))
+        inputs, mix = self.setup.mixing(inputs, labels, derive_seed(settings.seed, "mixing", *at))
         with autocast(self.device, self.setup.precision):
             scores = self.forward(inputs)
         scores = scores.float()
-        loss = functional.cross_entropy(
-            scores, labels, weight=self.setup.class_weights, label_smoothing=settings.label_smoothing
-        )
+        loss = cross_entropy(scores, labels, mix, self.setup.class_weights, settings.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
         aim = self.setup.teacher(loss, inputs, scores) if self.setup.teacher else loss
         (aim + self.l2()).backward()

@@ -12,10 +12,13 @@ import torch
 from torch import Tensor
 
 from alexnet.data.augment import Augmenter
+from alexnet.data.colour import Lighting
 from alexnet.data.loader import Loader
+from alexnet.data.mixing import Mixing
 from alexnet.data.pictures import PictureSet
-from alexnet.data.sources import open_splits
+from alexnet.data.sources import ANY_SIZE, open_splits
 from alexnet.data.splits import Splits
+from alexnet.data.statistics import mean_picture, statistics
 from alexnet.device import choose_device, choose_precision, derive_seed
 from alexnet.errors import InputError
 from alexnet.files import write_json, write_text
@@ -24,14 +27,14 @@ from alexnet.memory import keep_freed_memory
 from alexnet.models import catalog
 from alexnet.models.network import Network
 from alexnet.models.summary import Summary, summarise
-from alexnet.preprocessing import Preprocessing
-from alexnet.recipes.schema import Augment, Recipe
+from alexnet.preprocessing import MeanPicture, Preprocessing
+from alexnet.recipes.schema import Recipe
 from alexnet.training.compiled import compiled
 from alexnet.training.distil import Teacher
+from alexnet.training.lighting import lighting
 from alexnet.training.run import Run
+from alexnet.weights import store
 from alexnet.weights.load import Loaded, load_into
-
-_STATISTICS_PICTURES = 10_000  # enough for a mean to three digits; a streamed set need not be decoded whole for it
 
 
 @dataclass
@@ -54,6 +57,7 @@ class Setup:
     validation_is_test: bool
     fingerprint: str
     class_weights: Tensor | None
+    lighting: Lighting | None
     loaded: Loaded | None
     """The weights that the run begins with; None: initial values only."""
     teacher: Teacher | None
@@ -84,8 +88,14 @@ class Setup:
     @property
     def augmentation(self) -> dict[str, Any]:
         """The keyword arguments of Augmenter."""
-        augment: Augment = self.recipe.augment
-        return dict(vars(augment))
+        others = ("lighting", "mix", "cutmix")
+        augment = {name: value for name, value in vars(self.recipe.augment).items() if not name.startswith(others)}
+        return augment | {"lighting": self.lighting}
+
+    @property
+    def mixing(self) -> Mixing:
+        augment = self.recipe.augment
+        return Mixing(augment.mixup, augment.cutmix, augment.mix_probability)
 
     def forward(self) -> Callable[[Tensor], Tensor]:
         """The network as the recipe runs it: plain, or compiled and checked on the first training pictures."""
@@ -116,13 +126,17 @@ class Setup:
         }
 
     def write_samples(self, run: Run) -> None:
-        """Before training: the sample grid, the names of the validation pictures, and what could not be read."""
+        """Before training: the sample grid, the names of the validation pictures, and what was left out.
+
+        And the mean picture, where there is one.
+        """
         pictures = self.train.pictures
         generator = np.random.default_rng(derive_seed(self.recipe.train.seed, "samples"))
         chosen = generator.permutation(len(pictures))[:32]
         names = [pictures.classes[pictures.labels[i]] for i in chosen]
         plots.sample_grid(list(pictures.batch(chosen)), names, run.plot("samples"))
         write_json(run.path / "split.json", {"validation": list(self.validation.pictures.names)})
+        store.save_mean(run.path / store.CARD, self.preprocessing)
         if self.splits.skipped:
             rows = "".join(f"{name}\t{reason}\n" for name, reason in self.splits.skipped)
             write_text(run.path / "skipped.txt", rows)
@@ -145,7 +159,7 @@ def prepare(
     channels, height, width = spec.input
     seed = recipe.train.seed
     # Folders hold pictures of any size; sets of one size are resized only when the recipe asks for it.
-    resizes = recipe.data.set in ("folder", "synthetic") or recipe.data.resize is not None
+    resizes = recipe.data.set in ANY_SIZE or recipe.data.resize is not None
     resize = recipe.data.resize or spec.preprocessing.resize
     splits = splits or open_splits(
         recipe.data.set,
@@ -157,6 +171,9 @@ def prepare(
         validation=recipe.data.validation,
         seed=seed,
         progress=scanning,
+        first_classes=recipe.data.first_classes,
+        per_class=recipe.data.per_class,
+        train_pictures=recipe.data.train_pictures,
         count=recipe.data.synthetic_pictures,
     )
     pictures = splits.train
@@ -208,6 +225,7 @@ def prepare(
         validation_is_test=splits.validation_is_test,
         fingerprint=_fingerprint(splits),
         class_weights=_class_weights(pictures).to(device) if recipe.train.class_weights else None,
+        lighting=lighting(recipe.augment, splits),
         loaded=loaded,
         teacher=teacher,
     )
@@ -225,24 +243,20 @@ def _preprocessing(recipe: Recipe, own: Preprocessing, pictures: PictureSet) -> 
         case "network":
             return own
         case "data":
-            mean, std = statistics(pictures)
-            return replace(own, scale=1 / 255, mean=mean, std=std)
+            mean, std = (each[:: _direction(own)] for each in statistics(pictures))
+            return replace(own, scale=1 / 255, mean=mean, std=std, mean_picture=None)
+        case "pixel":
+            pixels = np.ascontiguousarray(mean_picture(pictures, own.size)[..., :: _direction(own)])
+            mean = tuple(round(float(value), 4) for value in pixels.mean((0, 1), dtype=np.float64))
+            return replace(own, scale=1.0, mean=mean, std=(1.0,), mean_picture=MeanPicture(pixels))
         case name:
-            return replace(own, scale=1 / 255 if name == "scale" else 1.0, mean=(0.0,), std=(1.0,))
+            scale = 1 / 255 if name == "scale" else 1.0
+            return replace(own, scale=scale, mean=(0.0,), std=(1.0,), mean_picture=None)
 
 
-def statistics(pictures: PictureSet) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation per channel of (at most 10,000 evenly spaced) pictures, on the scale 0 to 1."""
-    chosen = np.linspace(0, len(pictures) - 1, min(len(pictures), _STATISTICS_PICTURES)).astype(np.int64)
-    count, total, squares = 0, np.zeros(pictures.channels), np.zeros(pictures.channels)
-    for start in range(0, len(chosen), 500):
-        pixels = pictures.batch(chosen[start : start + 500]).reshape(-1, pictures.channels).astype(np.float64) / 255
-        count += len(pixels)
-        total += pixels.sum(0)
-        squares += np.square(pixels).sum(0)
-    mean = total / count
-    std = np.sqrt(np.maximum(squares / count - mean**2, 1e-12))
-    return tuple(round(float(m), 6) for m in mean), tuple(max(round(float(s), 6), 1e-3) for s in std)
+def _direction(own: Preprocessing) -> int:
+    """The step through the pictures' channels that gives the network's order."""
+    return -1 if own.colours == "BGR" else 1
 
 
 def _class_weights(pictures: PictureSet) -> Tensor:

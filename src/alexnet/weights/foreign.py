@@ -77,6 +77,7 @@ class Foreign:
     """Size, alpha divided by size, beta and k of the normalisation, where the file says."""
     card: dict[str, Any] = field(default_factory=dict)
     """Of our own files: the card beside it."""
+    card_path: Path = Path()
 
 
 def named(arrays: list[np.ndarray]) -> Arrays | None:

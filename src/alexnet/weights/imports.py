@@ -49,6 +49,8 @@ def import_weights(
     card = {**card, **foreign.card, "imported": card["imported"]}  # our own file's card knows more
     if classes is not None:
         card["classes"] = list(classes)
+    if "mean_picture" in card["preprocessing"]:
+        store.save_mean(out.with_suffix(".json"), store.read_preprocessing(card, foreign.card_path))
     store.save(out, found.state())
     store.write_card(out.with_suffix(".json"), card)
     return Imported(out, card)

@@ -14,6 +14,7 @@ from alexnet.models.network import Network
 from alexnet.preprocessing import Preprocessing
 from alexnet.weights.mapping import contradiction, fit, listed, select
 from alexnet.weights.recognise import read_weights
+from alexnet.weights.store import read_preprocessing
 
 
 class WeightsWarning(UserWarning):
@@ -72,7 +73,7 @@ def load_into(network: Network, path: Path | str, skip: Iterable[str] = ()) -> L
     network.load_state_dict(found.state(), strict=False)
     said = foreign.card.get("preprocessing")
     try:
-        preprocessing = Preprocessing.from_json(said) if isinstance(said, dict) else None
+        preprocessing = read_preprocessing(foreign.card, foreign.card_path) if isinstance(said, dict) else None
     except TypeError as error:
         raise InputError(f"the card of {str(path)!r} is not of this version: {error}") from None
     remark = contradiction(foreign, network.spec)

@@ -37,7 +37,7 @@ def read_weights(path: Path | str) -> tuple[Foreign, Source]:
             if bad:
                 raise source.wrong(f"holds {bad:,} numbers in {layer}.{role} that are not finite")
     if foreign.kind == "own":
-        foreign.card = _card(path)
+        foreign.card, foreign.card_path = _card(path)
         foreign.prefer = (foreign.card["name"],) if foreign.card else ()
     return foreign, source
 
@@ -72,8 +72,8 @@ def _archive(source: Source) -> Callable[[Source], Foreign]:
     raise source.wrong(f"is an archive of something else; expected {KINDS}")
 
 
-def _card(path: Path) -> dict[str, object]:
-    """The card of our own weights: X.json beside X.safetensors, or card.json of a run; {} where there is none."""
+def _card(path: Path) -> tuple[dict[str, object], Path]:
+    """The card of our own weights and its path: X.json beside X.safetensors, or card.json of a run; {}: none."""
     for card in (path.with_suffix(".json"), path.parent / "card.json"):
         if card.is_file():
             try:
@@ -81,5 +81,5 @@ def _card(path: Path) -> dict[str, object]:
             except (json.JSONDecodeError, UnicodeDecodeError) as error:
                 raise InputError(f"{str(card)!r} is not JSON: {error}") from None
             if isinstance(content, dict) and isinstance(content.get("name"), str):
-                return content
-    return {}
+                return content, card
+    return {}, Path()

@@ -15,9 +15,10 @@ from alexnet.errors import InputError
 from alexnet.files import read_json, write_bytes, write_json
 from alexnet.models import catalog
 from alexnet.models.layers import LocalResponseNorm
-from alexnet.preprocessing import Preprocessing
+from alexnet.preprocessing import MeanPicture, Preprocessing
 
 CARD = "card.json"
+_MAX_MEAN_BYTES = 2**28  # 4096 × 4096 × 3 numbers, and some
 _LRN_CONSTANTS = ("size", "alpha", "beta", "k", "divide", "groups")
 
 
@@ -60,7 +61,7 @@ def open(model: Any, device: torch.device | str = "cpu") -> Opened:
     try:
         channels, height, width = card["input"]
         module = catalog.create(card["name"], classes=len(card["classes"]), channels=channels, size=(height, width))
-        preprocessing = Preprocessing.from_json(card["preprocessing"])
+        preprocessing = read_preprocessing(card, card_path)
     except (TypeError, KeyError, ValueError) as error:
         raise InputError(f"{str(card_path)!r} is not a card of this version: {error}") from None
     _check_lrn(module, card, card_path)
@@ -98,6 +99,34 @@ def _check_lrn(module: nn.Module, card: dict[str, Any], card_path: Path) -> None
     """The catalog's network must normalise as the weights' own did; they would load all the same, and be wrong."""
     if "lrn" in card and card["lrn"] != lrn_constants(module):
         raise InputError(f"{str(card_path)!r} has other LRN constants than {card['name']} of this version")
+
+
+def mean_file(card_path: Path) -> Path:
+    """Where the mean picture of a card lies: X.mean.safetensors beside X.json."""
+    return card_path.with_suffix(".mean.safetensors")
+
+
+def save_mean(card_path: Path, preprocessing: Preprocessing) -> None:
+    """Writes the mean picture, where there is one, to its place beside the card."""
+    if preprocessing.mean_picture:
+        save(mean_file(card_path), {"mean": torch.from_numpy(preprocessing.mean_picture.pixels)})
+
+
+def read_preprocessing(card: Mapping[str, Any], card_path: Path) -> Preprocessing:
+    """The preprocessing that a card describes, with its mean picture. Raises InputError when that is not beside it.
+
+    TypeError, KeyError or ValueError: the card is not of this version.
+    """
+    content, picture = card["preprocessing"], None
+    if "mean_picture" in content:
+        path = mean_file(card_path)
+        if not path.is_file() or path.stat().st_size > _MAX_MEAN_BYTES:
+            raise InputError(f"{str(card_path)!r} names a mean picture; {path.name} must lie beside it")
+        found = load(path).get("mean")
+        if found is None:
+            raise InputError(f"{str(path)!r} holds no mean picture")
+        picture = MeanPicture(found.float().numpy())
+    return Preprocessing.from_json(content, picture)
 
 
 def write_card(path: Path | str, card: dict[str, Any]) -> None:

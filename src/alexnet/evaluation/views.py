@@ -1,0 +1,45 @@
+"""Several views of each picture, whose probabilities are averaged (Krizhevsky et al. 2012, section 4.1)."""
+
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from alexnet.data.augment import Augmenter
+from alexnet.errors import InputError
+
+VIEWS = (1, 2, 10)
+"""The centre; the centre and its mirror image; four corners and the centre, and their mirror images."""
+
+
+def log_probabilities(module: Callable[[Tensor], Tensor], augmenter: Augmenter, images: Tensor, views: int) -> Tensor:
+    """Logarithms of a batch's probabilities, float32 N×K, averaged over `views` of VIEWS; `images` uint8 N×H×W×C.
+
+    The probabilities are averaged, as the paper has it, not the scores: a view that is sure counts for more among
+    scores. `module` may give scores or log-probabilities.
+
+    Corners are those of the pictures as they are stored. Pictures stored at the network's own size have none: theirs
+    are the furthest shifts that training made (`augmenter.shift`, its border filled in the same way), so that a network
+    that was trained without shifts gets the centre five times over, which changes nothing.
+    """
+    found = [module(view).float().log_softmax(1) for view in _inputs(augmenter, images, views)]
+    return found[0] if views == 1 else torch.logsumexp(torch.stack(found), 0) - math.log(views)
+
+
+def _inputs(augmenter: Augmenter, images: Tensor, views: int) -> Iterator[Tensor]:
+    if views not in VIEWS:
+        raise InputError(f"views is {views}; choose one of: {', '.join(map(str, VIEWS))}")
+    yield augmenter.evaluate(images)
+    if views == 1:
+        return
+    spare = [stored - side for stored, side in zip(images.shape[1:3], augmenter.preprocessing.size, strict=True)]
+    margin = [0 if most else round(augmenter.shift * side)
+              for most, side in zip(spare, augmenter.preprocessing.size, strict=True)]  # fmt: skip
+    top, left = (most // 2 for most in spare)
+    yield augmenter.view(images, top, left, mirrored=True)
+    if views == 10:
+        for row in (-margin[0], spare[0] + margin[0]):
+            for column in (-margin[1], spare[1] + margin[1]):
+                for mirrored in (False, True):
+                    yield augmenter.view(images, row, column, mirrored)
