@@ -46,7 +46,7 @@ class PlainReporter(Reporter):
             self.say("as published, validation is the test split: it chooses nothing, the last epoch's weights count")
         if facts["skipped"]:
             self.say(
-                f"{facts['skipped']} unreadable pictures are left out; they are listed in {run.path / 'skipped.txt'}"
+                f"{facts['skipped']} files could not be read or used and are left out; see {run.path / 'skipped.txt'}"
             )
 
     def step(self, epoch: int, step: int, steps: int, figures: dict[str, float]) -> None:

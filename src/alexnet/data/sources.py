@@ -130,6 +130,19 @@ def open_splits(
     return splits
 
 
+def list_pictures(name: str, path: Path) -> Listing:
+    """The picture files of the set `name` ('auto': recognised) at `path`, none of them decoded."""
+    if not path.exists():
+        raise InputError(f"no file or folder {path}")
+    name = recognise(path) if name == "auto" else name
+    if name not in LISTED:
+        raise unknown("set of picture files", name, LISTED)
+    try:
+        return LISTED[name][1](path, None)
+    except OSError as error:
+        raise InputError(f"{error.filename or path}: cannot be read ({error.strerror or error})") from error
+
+
 def recognise(path: Path | None) -> str:
     """Which of SETS lies at `path`: known by its files, not by its name."""
     if path is None:

@@ -26,6 +26,8 @@ def pictures_for(model: Opened, data: Path | None = None, split: str | None = No
     if name == "synthetic":
         held = 0 if trained["validation_is_test"] else trained["validation"]
         options |= {"count": trained["train"] + held, "seed": model.card["seed"]}
+    if data is None:
+        options |= trained.get("protocol", {})
     record = (model.path if model.path.is_dir() else model.path.parent) / "split.json"
     if data is None and record.is_file() and not trained.get("validation_is_test"):
         # A set of its own validation pictures ignores the record, one that was cut is cut again exactly.

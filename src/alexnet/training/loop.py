@@ -11,10 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from alexnet.data.augment import Augmenter
-from alexnet.data.mixing import cross_entropy
-from alexnet.data.sources import ANY_SIZE, recognise
+from alexnet.data.mixing import cross_entropy, masses
 from alexnet.device import autocast, derive_seed
-from alexnet.errors import InputError
 from alexnet.evaluation import evaluate
 from alexnet.files import sweep
 from alexnet.insight.dead import dead_fractions
@@ -25,10 +23,11 @@ from alexnet.training.finetune import Freezing, anchored
 from alexnet.training.interrupts import Interrupted, Interrupts
 from alexnet.training.log import Log
 from alexnet.training.reporter import Reporter
-from alexnet.training.run import Run, begin, check_free, resume, write_recipe
+from alexnet.training.run import Run, begin, check_free, recipe_for, resume, write_recipe
 from alexnet.training.setup import Setup, prepare
 from alexnet.training.watch import Finding, Watch
 from alexnet.weights import store
+from alexnet.world import ALONE, Parallel, World, joined
 
 _SAMPLE_STEPS = 20  # the watch looks, and a GPU is waited for, once in so many steps
 
@@ -59,50 +58,49 @@ def train(
     settings, overrides: recipe keys as {'optimizer.lr': 0.01}, or with `__` for the dot as optimizer__lr=0.01.
     Raises InputError for what the user can mend, Interrupted after Ctrl-C or SIGTERM (state saved), Diverged.
     """
-    reporter = reporter or Reporter()
     changes = dict(settings or {}) | {name.replace("__", "."): value for name, value in overrides.items()}
     if epochs is not None:
         changes |= {"train.epochs": epochs, "train.steps": 0}
     if steps is not None:
         changes["train.steps"] = steps
-    # The recipe, the pictures and the network are checked before a folder is made.
-    if resume_run:
-        run, recipe = resume(recipe, out, changes)
-        state = checkpoint.load(run.state)
-        trainer = Trainer(prepare(recipe, data or state["data"], device, reporter.scanning), run, reporter)
-        trainer.load(state)
-        sweep(run.path)
-        write_recipe(run, recipe)
-    else:
-        recipe = anchored(recipes.load(recipe or _recipe_for(data, changes), changes))
-        check_free(out)
-        setup = prepare(recipe, data, device, reporter.scanning)
-        trainer = Trainer(setup, begin(recipe, out), reporter)
-    with Interrupts() as interrupts:
-        trainer.fit(lambda: interrupts.asked, stop_after)
-    return trainer.run
+    with joined(device) as world:
+        reporter = reporter if reporter and world.is_writer else Reporter()
 
+        # The recipe, the pictures and the network are checked before a folder is made.
+        def anew() -> Setup:
+            wanted = anchored(recipes.load(recipe or recipe_for(data, changes), changes))
+            check_free(out)
+            return prepare(wanted, data, device, reporter.scanning)
 
-def _recipe_for(data: Path | str | None, changes: dict[str, Any]) -> str:
-    """The recipe for pictures that come without one: by what they are; `changes` names those that come as files."""
-    if data is None:
-        return "digits"
-    if not Path(data).exists():
-        raise InputError(f"no file or folder {str(data)!r}")
-    found = recognise(Path(data))
-    if found in ANY_SIZE:
-        changes.setdefault("data.set", found)
-    return {"idx": "mnist", "cifar10": "cifar10", "cifar100": "cifar100-seed"}.get(found, "folder")
+        def again() -> Trainer:
+            run, wanted = resume(recipe, out, changes)
+            state = checkpoint.load(run.state)
+            setup = prepare(wanted, data or state["data"], device, reporter.scanning)
+            trainer = Trainer(setup, run, reporter, world)
+            trainer.load(state)
+            return trainer
+
+        if resume_run:
+            trainer = world.each(again)
+            world.first(trainer.tidy)
+        else:
+            setup = world.each(anew)
+            run = world.first(lambda: begin(setup.recipe, out))
+            trainer = world.each(lambda: Trainer(setup, run, reporter, world))
+        with Interrupts() as interrupts:
+            trainer.fit(lambda: interrupts.asked, stop_after)
+        return trainer.run
 
 
 class Trainer:
-    """One run: its network, its optimiser, and where it stands."""
+    """One run: its network, its optimiser, and where it stands; the same in every process of its world."""
 
-    def __init__(self, setup: Setup, run: Run, reporter: Reporter):
-        self.setup, self.run, self.reporter = setup, run, reporter
+    def __init__(self, setup: Setup, run: Run, reporter: Reporter, world: World = ALONE):
+        self.setup, self.run, self.reporter, self.world = setup, run, reporter, world
         self.recipe, self.device = setup.recipe, setup.device
         self.model = setup.model
         self.forward = setup.forward()
+        self.parallel = Parallel(world, self.forward)
         self.optimizer = optim.build(self.recipe.optimizer, self.model)
         self.l2 = optim.L2(self.recipe.optimizer, self.model)
         self.freezing = Freezing(self.recipe, self.model)
@@ -120,7 +118,7 @@ class Trainer:
         self.seconds = self.epoch_seconds = 0.0
         self._reset_sums()
         self.best: dict[str, float] = {"val_accuracy": -1.0, "val_loss": float("inf"), "epoch": 0}
-        self.log = Log(run)
+        self.log = Log(run, world.is_writer)
         self._clock = self._saved = time.monotonic()
 
     def fit(self, asked: Callable[[], bool], stop_after: int | None = None) -> None:
@@ -130,51 +128,58 @@ class Trainer:
         self.log.open(self.epoch)
         try:
             if self.epoch == self.position == 0:
-                self.setup.write_samples(self.run)
+                self.world.first(lambda: self.setup.write_samples(self.run))
                 self._tell(self.watch.labels())
                 self.save()
             last = math.ceil(self.setup.length)
             while self.epoch < last and not self._out_of_patience():
                 self.train_epoch(asked)
                 self.end_epoch()
-                if self.epoch < last and (asked() or (stop_after and self.epoch >= stop_after)):
+                if self.epoch < last and (self.world.any(asked()) or (stop_after and self.epoch >= stop_after)):
                     self._stop()
         finally:
             self.log.close()
-        self.reporter.end(self.run, finish.finish(self.setup, self.run, self.log, self.best))
+        if self.world.is_writer:
+            self.reporter.end(self.run, finish.finish(self.setup, self.run, self.log, self.best))
 
     def train_epoch(self, asked: Callable[[], bool]) -> None:
         """The rest of this epoch's steps. Every picture once, in an order that the seed and the epoch decide."""
         self.freezing.train(self.epoch)
+        self.forward = self.parallel()
         order = torch.randperm(len(self.setup.train.pictures), generator=self._generator("order", self.epoch))
         size = self.recipe.train.batch_size
-        for images, labels in self.setup.train.batches(order[: self.steps * size], size, first=self.position):
+        order = order[: self.steps * size]
+        for images, labels in self.setup.train.batches(order, size, self.position, self.world.part):
             self.step(images, labels)
-            if asked():
+            if self.world.any(asked()):
                 self._stop()
             if time.monotonic() - self._saved > self.recipe.train.checkpoint_seconds:
                 self.save()
 
     def step(self, images: Tensor, labels: Tensor) -> None:
-        """One step: images uint8 N×H×W×C, labels int64 N, both on the device."""
-        settings = self.recipe.train
+        """One step: images uint8 N×H×W×C, labels int64 N, both on the device: this process's part of the batch."""
+        settings, world = self.recipe.train, self.world
+        count = min(settings.batch_size, len(self.setup.train.pictures) - self.position * settings.batch_size)
         rate = self.learning_rate()
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["scale"]
         # Dropout draws from torch's global generator, augmentation from its own; both start anew at each step.
-        torch.manual_seed(derive_seed(settings.seed, "dropout", self.epoch, self.position))
+        torch.manual_seed(derive_seed(settings.seed, world.use("dropout"), self.epoch, self.position))
         at = (self.epoch, self.position)
-        inputs = self.augmenter.train(images, self._generator("augment", *at), self.epoch)
+        inputs = self.augmenter.train(images, self._generator("augment", *at), self.epoch, world.part_of(count))
         if self.epoch == self.position == 0:
             self._tell(self.watch.first_batch(inputs))
-        inputs, mix = self.setup.mixing(inputs, labels, derive_seed(settings.seed, "mixing", *at))
+        inputs, mix = self.setup.mixing(inputs, labels, derive_seed(settings.seed, world.use("mixing"), *at))
         with autocast(self.device, self.setup.precision):
             scores = self.forward(inputs)
         scores = scores.float()
         loss = cross_entropy(scores, labels, mix, self.setup.class_weights, settings.label_smoothing)
+        if world.size > 1 and self.setup.class_weights is not None:
+            loss = world.weighted(loss, count, masses(labels, mix, self.setup.class_weights))
         self.optimizer.zero_grad(set_to_none=True)
         aim = self.setup.teacher(loss, inputs, scores) if self.setup.teacher else loss
-        (aim + self.l2()).backward()
+        world.backward(aim, self.l2(), count)
+        loss, right = world.figures(loss.detach(), scores.detach().argmax(1) == labels, count)
         sampled = self.position % _SAMPLE_STEPS == 0
         if settings.clip_norm or sampled:
             norm = nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm or float("inf"))
@@ -183,9 +188,9 @@ class Trainer:
         self.optimizer.step()
         if self.ema:
             self.ema.update(self.model)
-        self.loss_sum += loss.detach() * len(labels)
-        self.correct += (scores.detach().argmax(1) == labels).sum()
-        self.seen += len(labels)
+        self.loss_sum += loss * count
+        self.correct += right
+        self.seen += count
         self.position += 1
         self._report_step()
 
@@ -208,7 +213,10 @@ class Trainer:
         self._tick()
         validation = self.setup.validation
         with self.ema.in_place(self.model) if self.ema else contextlib.nullcontext():
-            seen = evaluate.run(self.model, validation, self.augmenter, precision=self.setup.precision)
+            self.world.copy_buffers(self.model)
+            seen = evaluate.run(
+                self.model, validation, self.augmenter, precision=self.setup.precision, world=self.world
+            )
             images, _ = next(validation.batches(torch.arange(len(validation.pictures)), 64))
             dead = dead_fractions(self.model, self.augmenter.evaluate(images))
             self.seconds += time.monotonic() - self._clock
@@ -230,7 +238,8 @@ class Trainer:
         self._clock = time.monotonic()
         self.reporter.epoch(row)
         self._tell(self.watch.activations(dead) + self.watch.epoch(row, seen.confusion))
-        finish.write_card(self.setup, self.run, self.log, self.best)
+        if self.world.is_writer:
+            finish.write_card(self.setup, self.run, self.log, self.best)
         self.save()
 
     # Where the run stands, on disk
@@ -238,62 +247,36 @@ class Trainer:
     def save(self) -> None:
         """Writes state.pt: everything that the next step depends on, in one file."""
         self._tick()
-        state = {
-            "data": self.setup.data,
-            "fingerprint": self.setup.fingerprint,
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "ema": self.ema.state_dict() if self.ema else None,
-            "epoch": self.epoch,
-            "position": self.position,
-            "seconds": self.seconds,
-            "epoch_seconds": self.epoch_seconds,
-            "loss_sum": self.loss_sum,
-            "correct": self.correct,
-            "seen": self.seen,
-            "best": self.best,
-            "watch": self.watch.state_dict(),
-            "rows": self.log.rows,
-            "findings": self.log.findings,
-        }
-        checkpoint.save(self.run.state, state)
+        if self.world.is_writer:
+            checkpoint.save(self.run.state, checkpoint.of(self))
         self._saved = time.monotonic()
+
+    def tidy(self) -> None:
+        """When a run is resumed: what a kill left in its folder goes, the recipe there is the one to go on with."""
+        sweep(self.run.path)
+        write_recipe(self.run, self.recipe)
 
     def load(self, state: dict[str, Any]) -> None:
         """Goes to where `state`, as `save` wrote it, stands. Raises InputError when it is of other pictures."""
-        if state["fingerprint"] != self.setup.fingerprint:
-            raise InputError(
-                f"{str(self.run.path)!r} was begun with other pictures; resume it with --data where they are"
-            )
-        try:
-            self.model.load_state_dict(state["model"])
-            self.optimizer.load_state_dict(state["optimizer"])
-        except (RuntimeError, ValueError) as error:
-            raise InputError(f"{str(self.run.path)!r} holds another network: {str(error).splitlines()[0]}") from None
-        if self.ema:
-            self.ema.load_state_dict(state["ema"])
-        for name in ("epoch", "position", "seconds", "epoch_seconds", "seen", "best"):
-            setattr(self, name, state[name])
-        self.loss_sum.copy_(state["loss_sum"])
-        self.correct.copy_(state["correct"])
-        self.watch.load_state_dict(state["watch"])
-        self.log.rows, self.log.findings = state["rows"], state["findings"]
+        checkpoint.restore(self, state)
 
     def _keep_weights(self, row: dict[str, Any]) -> None:
         """Writes last.safetensors, and best.safetensors when `row` is the best so far."""
-        weights = self.model.state_dict()
-        store.save(self.run.path / "last.safetensors", weights)
+        names = ["last"]
         # A published experiment may validate on the test split; then that split must not choose: the last epoch counts.
         better = (row["val_accuracy"], -row["val_loss"]) > (self.best["val_accuracy"], -self.best["val_loss"])
         if better or self.setup.validation_is_test:
-            store.save(self.run.path / "best.safetensors", weights)
+            names.append("best")
             self.best = {name: row[name] for name in ("epoch", "val_accuracy", "val_loss")}
+        for name in names if self.world.is_writer else ():
+            store.save(self.run.path / f"{name}.safetensors", self.model.state_dict())
 
     def _out_of_patience(self) -> bool:
         return 0 < self.recipe.train.patience <= self.epoch - self.best["epoch"]
 
     def _stop(self) -> NoReturn:
         self.save()
+        self.world.wait()  # no process ends before everything is saved
         raise Interrupted(self.run.path)
 
     # Small things
