@@ -50,6 +50,10 @@ class World:
         start = self.rank * (count // self.size) + min(self.rank, count % self.size)
         return slice(start, start + self.own(count)) if self.own(count) else slice(0, 1)
 
+    def part_of(self, count: int) -> tuple[int, slice]:
+        """What Augmenter.train must know to draw the same for a picture whichever process has it."""
+        return count, self.span(count)
+
     def part(self, batch: Tensor) -> Tensor:
         """This process's span of a batch."""
         return batch if self.size == 1 else batch[self.span(len(batch))]
@@ -145,6 +149,9 @@ class World:
         self.any(False)
 
 
+ALONE = World()
+
+
 class Parallel:
     """A network's forward pass, whose backward pass leaves in every process the mean of all gradients.
 
@@ -195,6 +202,8 @@ def joined(device: str) -> Iterator[World]:
 
 
 def _backend(device: str, local: int) -> str:
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise InputError("torch finds no GPU here; --processes N trains with N processes on the CPU")
     chosen = choose_device(device)
     if chosen.type == "cpu":
         return "gloo"
@@ -203,8 +212,7 @@ def _backend(device: str, local: int) -> str:
         raise InputError(f"several processes cannot share --device {device}; choose one of: auto, cpu, cuda")
     if local >= count:
         raise InputError(
-            f"one process per GPU: this machine has {count} for {os.environ.get('LOCAL_WORLD_SIZE', 'more')} processes; "
-            "start fewer, or add --device cpu"
+            f"each process needs a GPU of its own, and this machine has {count}; start fewer, or add --device cpu"
         )
     torch.cuda.set_device(local)
     return "cpu:gloo,cuda:nccl"

@@ -70,7 +70,9 @@ def train(
         raise typer.Exit(1) from None
     except Lost:
         reporter.close()
-        typer.echo("alexnet: another process of this run is gone; go on from what was saved last with --resume", err=True)
+        typer.echo(
+            "alexnet: another process of this run is gone; go on from what was saved last with --resume", err=True
+        )
         raise typer.Exit(LOST) from None
     finally:
         reporter.close()

@@ -28,3 +28,6 @@ class Reporter:
 
     def end(self, run: Run, card: dict[str, Any]) -> None:
         """The report is written."""
+
+    def close(self) -> None:
+        """The run is over, well or not."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from alexnet.data.sources import ANY_SIZE, recognise
 from alexnet.errors import InputError
 from alexnet.files import read_json, read_lines, write_text
 from alexnet.recipes import recipe as recipes
@@ -42,6 +43,18 @@ class Run:
 
     def plot(self, name: str) -> Path:
         return self.path / "plots" / f"{name}.png"
+
+
+def recipe_for(data: Path | str | None, changes: dict[str, Any]) -> str:
+    """The recipe for pictures that come without one: by what they are; `changes` names those that come as files."""
+    if data is None:
+        return "digits"
+    if not Path(data).exists():
+        raise InputError(f"no file or folder {str(data)!r}")
+    found = recognise(Path(data))
+    if found in ANY_SIZE:
+        changes.setdefault("data.set", found)
+    return {"idx": "mnist", "cifar10": "cifar10", "cifar100": "cifar100-seed"}.get(found, "folder")
 
 
 def check_free(out: Path | str | None) -> None:
