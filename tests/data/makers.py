@@ -31,6 +31,23 @@ def bomb(side: int = 50_000) -> bytes:
     )
 
 
+def jpeg(array: np.ndarray, mode: str | None = None) -> bytes:
+    content = io.BytesIO()
+    image = Image.fromarray(array)
+    (image.convert(mode) if mode else image).save(content, "JPEG", quality=95)
+    return content.getvalue()
+
+
+def tar(path: Path, files: dict[str, bytes]) -> Path:
+    """An archive that is not packed."""
+    with tarfile.open(path, "w") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return path
+
+
 def tar_gz(path: Path, files: dict[str, bytes], *more: tarfile.TarInfo) -> Path:
     with tarfile.open(path, "w:gz") as tar:
         for name, content in files.items():
