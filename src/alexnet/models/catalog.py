@@ -3,6 +3,7 @@
 import dataclasses
 
 import torch
+from torch import nn
 
 from alexnet.errors import InputError, unknown
 from alexnet.models import init as initialisations
@@ -52,10 +53,20 @@ def create(
     device = torch.get_default_device()
     with torch.device("meta"):  # no memory and no random numbers for weights that are drawn anew below
         model = built.build((channels, height, width), classes)
-    model = model.to_empty(device=device)
+    if device.type != "meta":
+        _materialise(model, device)
     model.spec, model.initialisation = spec, init or spec.init
     initialisations.initialise(model, model.initialisation)
     return model
+
+
+def _materialise(model: Network, device: torch.device) -> None:
+    """Gives a model on the meta device memory, uninitialised; `to_empty` imports sympy first, which takes a second."""
+    for part in model.modules():
+        for name, parameter in part.named_parameters(recurse=False):
+            setattr(part, name, nn.Parameter(torch.empty(parameter.shape, device=device)))
+        for name, buffer in part.named_buffers(recurse=False):
+            setattr(part, name, torch.empty(buffer.shape, dtype=buffer.dtype, device=device))
 
 
 def _with_dropout(spec: Spec, p: float) -> Spec:

@@ -60,7 +60,8 @@ def open(model: Any, device: torch.device | str = "cpu") -> Opened:
     card = _read_card(card_path)
     try:
         channels, height, width = card["input"]
-        module = catalog.create(card["name"], classes=len(card["classes"]), channels=channels, size=(height, width))
+        with torch.device("meta"):  # the weights of the file take the place of its own
+            module = catalog.create(card["name"], classes=len(card["classes"]), channels=channels, size=(height, width))
         preprocessing = read_preprocessing(card, card_path)
     except (TypeError, KeyError, ValueError) as error:
         raise InputError(f"{str(card_path)!r} is not a card of this version: {error}") from None
@@ -83,7 +84,9 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:
     if wrong:
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise InputError(f"{origin} does not fit the network: {'; '.join(wrong[:3])}{more}")
-    module.load_state_dict(dict(state))
+    # A module without memory takes the tensors themselves; copied, because they are a view of the file.
+    taken = {name: value.to(own[name].dtype, copy=True) if own[name].is_meta else value for name, value in state.items()}
+    module.load_state_dict(taken, assign=any(value.is_meta for value in own.values()))
 
 
 def lrn_constants(module: nn.Module) -> list[dict[str, Any]]:
