@@ -99,7 +99,7 @@ def network() -> Tiny:
     return Tiny()
 
 
-@pytest.mark.parametrize("name", ["sgd", "velocity", "adam", "adamw", "adadelta"])
+@pytest.mark.parametrize("name", ["sgd", "velocity", "adam", "adamw", "adadelta", "muon"])
 def test_weight_decay_leaves_out_biases_and_norms(name: str) -> None:
     """With gradients of zero only decay moves a weight."""
     model = network()
@@ -159,7 +159,7 @@ def test_the_moving_average_follows_with_a_growing_decay_and_copies_statistics()
 
 def test_steps_shrink_with_the_rate() -> None:
     """A plain check that `param_groups[…]['lr']`, which the loop sets, is what counts."""
-    for name in ("sgd", "velocity", "adam", "adamw", "adadelta"):
+    for name in ("sgd", "velocity", "adam", "adamw", "adadelta", "muon"):
         moved = []
         for rate in (0.1, 0.01, 0.001):
             model = network()

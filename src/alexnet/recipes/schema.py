@@ -43,6 +43,7 @@ class Data:
         above=0,
         high=0.9,
     )
+    fold: str = key("", "k-fold: the part that validates, as '2/5'; empty: `validation` says")
     fit: str = key("crop", "how pictures of other shapes are fitted", choices=("crop", "squash"))
     resize: int | None = key(None, "short side before the crop; none given: the network's size", low=8, high=4096)
     normalise: str = key(
@@ -93,15 +94,17 @@ class Augment:
 class Optimizer:
     name: str = key(
         "adamw",
-        "'sgd' is torch's; 'velocity' keeps the learning rate inside the velocity (2012 code, Caffe, Keras)",
-        choices=("sgd", "velocity", "adam", "adamw", "adadelta"),
+        "'sgd' is torch's; 'velocity' keeps the learning rate inside the velocity (2012 code, Caffe, Keras); "
+        "'muon' is SGD with orthogonalised steps for convolutions",
+        choices=("sgd", "velocity", "adam", "adamw", "adadelta", "muon"),
     )
     lr: float = key(1e-3, "learning rate", above=0)
     lr_batch: int = key(
         0, "batch size for which `lr` is meant: another train.batch_size scales it; 0: `lr` as it is", low=0
     )
     bias_lr: float = key(1.0, "factor on the rate of biases (2012 code and Caffe: 2)", low=0)
-    momentum: float = key(0.9, "sgd and velocity", low=0, high=0.9999)
+    filter_lr: float = key(0.4, "muon: factor on `lr` for the convolutions' orthogonalised steps", above=0)
+    momentum: float = key(0.9, "sgd, velocity and muon", low=0, high=0.9999)
     nesterov: bool = key(False, "sgd and velocity")
     beta1: float = key(0.9, "adam and adamw", low=0, high=0.9999)
     beta2: float = key(0.999, "adam and adamw", low=0, high=0.99999)
@@ -195,6 +198,12 @@ def check(recipe: Recipe) -> None:
         raise InputError(f"data.validation is {recipe.data.validation!r}; give a fraction such as 0.1, or 'test'")
     if recipe.data.per_class is not None and recipe.data.train_pictures is not None:
         raise InputError("data.per_class and data.train_pictures exclude each other: both say what trains")
+    if recipe.data.fold:
+        number, slash, of = recipe.data.fold.partition("/")
+        if not (slash and number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of) >= 2):
+            raise InputError(f"data.fold is {recipe.data.fold!r}; say which part of how many validates, as '2/5'")
+        if recipe.data.validation == "test":
+            raise InputError("data.fold cuts validation from training; leave data.validation = 'test' out")
     if recipe.optimizer.nesterov and not recipe.optimizer.momentum:
         raise InputError("optimizer.nesterov needs optimizer.momentum above 0")
     for name in ("milestones", "unfreeze"):

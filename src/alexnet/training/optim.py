@@ -11,6 +11,7 @@ from torch.optim.sgd import sgd
 from alexnet.errors import unknown
 from alexnet.recipes.schema import Optimizer
 from alexnet.training.finetune import factors
+from alexnet.training.muon import Muon
 
 
 class VelocitySGD(torch.optim.Optimizer):
@@ -102,6 +103,8 @@ def build(settings: Optimizer, model: nn.Module) -> torch.optim.Optimizer:
             )
         case "velocity":
             return VelocitySGD(groups, settings.lr, settings.momentum, settings.nesterov)
+        case "muon":
+            return Muon(groups, settings.lr, settings.momentum, settings.weight_decay, settings.filter_lr)
         case "adadelta":
             return torch.optim.Adadelta(groups, settings.lr, rho=settings.rho, eps=settings.eps)
         case name:

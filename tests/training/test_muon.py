@@ -1,0 +1,45 @@
+"""Muon's steps: orthogonal for filters, torch's SGD for everything else."""
+
+import copy
+
+import pytest
+import torch
+
+from alexnet.models import catalog
+from alexnet.training.muon import Muon, orthogonalised
+
+
+@pytest.mark.parametrize("shape", [(8, 30), (30, 8), (16, 16)])
+def test_every_singular_value_becomes_about_one_and_the_directions_stay(shape: tuple[int, int]) -> None:
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    u, _, vt = torch.linalg.svd(matrix, full_matrices=False)
+    found = u.t() @ orthogonalised(matrix) @ vt.t()
+    assert found.diagonal().min() > 0.6
+    assert found.diagonal().max() < 1.3
+    assert (found - found.diagonal().diag()).abs().max() < 0.05
+
+
+def test_fully_connected_layers_and_biases_learn_as_with_torchs_sgd() -> None:
+    torch.manual_seed(0)
+    ours = catalog.create("alexnet-digits")
+    theirs = copy.deepcopy(ours)
+    muon = Muon(ours.parameters(), lr=0.1, momentum=0.8, weight_decay=1e-3)
+    sgd = torch.optim.SGD(theirs.parameters(), lr=0.1, momentum=0.8, weight_decay=1e-3, nesterov=True)
+    for step in range(3):
+        for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+            mine.grad = torch.randn(mine.shape, generator=torch.Generator().manual_seed(step))
+            other.grad = mine.grad.clone()
+        muon.step()
+        sgd.step()
+    for (name, mine), other in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+        assert torch.allclose(mine, other, rtol=1e-5, atol=1e-6) == (mine.ndim != 4), name
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_a_filters_step_is_orthogonal_whatever_its_memory_format(memory_format: torch.memory_format) -> None:
+    weight = torch.nn.Parameter(torch.zeros(4, 3, 3, 3).contiguous(memory_format=memory_format))
+    weight.grad = torch.randn(4, 3, 3, 3, generator=torch.Generator().manual_seed(0))
+    Muon([weight], lr=0.5, filters=0.2).step()
+    values = torch.linalg.svdvals(weight.detach().flatten(1)) / (0.5 * 0.2)
+    assert values.min() > 0.6
+    assert values.max() < 1.3
