@@ -75,7 +75,7 @@ def pack(
         "fit": form["fit"],
         "quality": QUALITY,
         "splits": splits,
-        "left_out": listing.left_out + skipped,
+        "left_out": [list(one) for one in listing.left_out + skipped],
     }
     write_json(out / INDEX, index)
     return index

@@ -63,7 +63,7 @@ def read_shards(
         form: Form = {"channels": channels or int(index["channels"]), "size": size or packed, "fit": fit}
         for name in SPLITS:
             if name in index["splits"]:
-                split, digests = _split(folder, index["splits"][name], len(classes))
+                split, digests = _split(folder, index["splits"][name], len(index["classes"]), len(classes))
                 splits[name] = StoredPictures(split, classes, form, digests)
     except (KeyError, TypeError, ValueError, IndexError, OSError) as error:
         raise InputError(f"the index of {folder} is damaged ({type(error).__name__}: {error})") from error
@@ -74,8 +74,8 @@ def read_shards(
     return {name: sets.held(own) for name, own in splits.items()}
 
 
-def _split(folder: Path, shards: list[dict[str, Any]], classes: int) -> tuple[Split, np.ndarray]:
-    """The pictures of one split whose class is among the first `classes`."""
+def _split(folder: Path, shards: list[dict[str, Any]], classes: int, wanted: int) -> tuple[Split, np.ndarray]:
+    """The pictures of one split whose class is among the first `wanted`."""
     names: list[str] = []
     places, labels, digests, archives = [], [], [], []
     for number, shard in enumerate(shards):
@@ -88,9 +88,11 @@ def _split(folder: Path, shards: list[dict[str, Any]], classes: int) -> tuple[Sp
         of = np.array(told["labels"], np.int64)
         if not len(told["names"]) == len(offsets) == len(lengths) == len(own) == len(of) == shard["count"]:
             raise InputError(f"{archive.with_suffix('.json')} does not tell of {shard['count']:,} pictures")
-        if min(of.min(initial=0), offsets.min(initial=0)) < 0 or (offsets + lengths).max(initial=0) > shard["bytes"]:
+        if not 0 <= of.min(initial=0) <= of.max(initial=0) < classes:
+            raise InputError(f"{archive.with_suffix('.json')} tells of classes that {INDEX} does not name")
+        if offsets.min(initial=0) < 0 or (offsets + lengths).max(initial=0) > shard["bytes"]:
             raise InputError(f"{archive.with_suffix('.json')} tells of pictures outside the shard")
-        kept = np.flatnonzero(of < classes)
+        kept = np.flatnonzero(of < wanted)
         names += [told["names"][row] for row in kept]
         places.append(np.stack([np.full(len(kept), number), offsets[kept], lengths[kept]], 1))
         labels.append(of[kept])

@@ -1,0 +1,170 @@
+"""Packed shards: what any reader of tar files sees, what a kill leaves, and pictures in whatever order is asked for."""
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from alexnet.data import pictures as sets
+from alexnet.data.decode import decode
+from alexnet.data.folder import list_folder
+from alexnet.data.pack import pack
+from alexnet.data.pictures import ArrayPictures
+from alexnet.data.shards import read_shards
+from alexnet.data.sources import open_splits, recognise
+from alexnet.data.stored import Form, StoredPictures
+from alexnet.errors import InputError
+
+FORM: Form = {"channels": 3, "size": (16, 16), "fit": "crop"}
+Maker = Callable[..., Path]
+
+
+@pytest.fixture
+def source(folder: Maker) -> Path:
+    return folder("train/cat", "train/dog", "val/cat", "val/dog", count=5)
+
+
+def packed(source: Path, out: Path, **more: Any) -> dict[str, Any]:
+    return pack(list_folder(source), FORM, out, pictures=4, **more)
+
+
+def content(out: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in out.iterdir()}
+
+
+def test_any_reader_of_tar_files_reads_them(source: Path, tmp_path: Path) -> None:
+    index = packed(source, tmp_path / "out")
+    assert [shard["count"] for shard in index["splits"]["train"]] == [4, 4, 2]
+    assert json.loads((tmp_path / "out" / "index.json").read_text()) == index
+    originals = list_folder(source).splits["train"]
+    samples: list[dict[str, bytes]] = []
+    for shard in index["splits"]["train"]:
+        path = tmp_path / "out" / shard["file"]
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == shard["sha256"]
+        with tarfile.open(path) as tar:
+            for member in tar:  # WebDataset's rule: neighbours with the same name up to the dot are one sample
+                key, _, kind = member.name.partition(".")
+                if not samples or samples[-1]["key"] != key.encode():
+                    samples.append({"key": key.encode()})
+                file = tar.extractfile(member)
+                assert file is not None
+                samples[-1][kind] = file.read()
+    assert [int(one["cls"]) for one in samples] == originals.labels.tolist()
+    for one, name in zip(samples, originals.names, strict=True):
+        picture = Image.open(io.BytesIO(one["jpg"]))
+        assert (picture.format, picture.size, picture.mode) == ("JPEG", (16, 16), "RGB")
+        wanted = decode(source / name, 3, (16, 16)).astype(int)
+        assert np.abs(np.asarray(picture) - wanted).mean() < 40  # noise, which JPEG keeps worst of all
+
+
+def test_what_was_packed_is_read_back_in_any_order(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed(source, tmp_path / "out")
+    for place in (tmp_path / "out", tmp_path / "out" / "index.json"):
+        assert recognise(place) == "shards"
+    held = read_shards(tmp_path / "out")
+    monkeypatch.setattr(sets, "MEMORY_LIMIT", 0)
+    splits = open_splits("auto", tmp_path / "out", size=(12, 12), resize=16)
+    train = splits.train
+    assert isinstance(held["train"], ArrayPictures)
+    assert isinstance(train, StoredPictures)
+    assert splits.validation is not None
+    assert (len(train), len(splits.validation), train.classes) == (10, 10, ("cat", "dog"))
+    assert train.names[5] == "train/dog/000.png"
+    assert train.fingerprint == held["train"].fingerprint
+    order = np.array([9, 0, 3, 9])
+    assert np.array_equal(train.batch(order), held["train"].images[order])
+    assert np.array_equal(train.subset(order).batch(np.array([2])), train.batch(order[2:3]))
+    assert read_shards(tmp_path / "out", channels=1, size=(8, 10))["train"].batch(order).shape == (4, 8, 10, 1)
+    only = read_shards(tmp_path / "out", first_classes=1)["validation"]
+    assert (only.classes, len(only)) == (("cat",), 5)
+
+
+def test_a_kill_loses_at_most_a_shard_and_changes_nothing(source: Path, tmp_path: Path) -> None:
+    packed(source, tmp_path / "whole")
+    out = tmp_path / "out"
+
+    def kill(done: int, total: int) -> None:
+        if done > 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        packed(source, out, progress=kill)
+    left = content(out)
+    assert left.keys() == {"train-000000.tar", "train-000000.json"}
+    (out / ".train-000001.tar.x.tmp").write_bytes(b"half")  # what SIGKILL leaves
+    (out / "train-000001.tar").write_bytes(b"a shard whose list was not written")
+    times = (out / "train-000000.tar").stat().st_mtime_ns
+    packed(source, out)
+    assert content(out) == content(tmp_path / "whole")
+    assert (out / "train-000000.tar").stat().st_mtime_ns == times
+    packed(source, out)
+    assert content(out) == content(tmp_path / "whole")
+
+
+def test_unreadable_pictures_are_left_out_and_named(source: Path, tmp_path: Path) -> None:
+    (source / "train" / "cat" / "001.png").write_text("text")
+    index = packed(source, tmp_path / "out")
+    assert index["left_out"] == [["train/cat/001.png", "not a picture (PNG, JPEG, WebP, BMP or GIF)"]]
+    train = read_shards(tmp_path / "out")["train"]
+    assert (len(train), train.names[1]) == (9, "train/cat/002.png")
+    for index in range(5):
+        (source / "train" / "cat" / f"{index:03}.png").write_text("text")
+    with pytest.raises(InputError, match=r"of 20 pictures in .* cannot be read, too many"):
+        packed(source, tmp_path / "other")
+
+
+def test_other_pictures_and_other_files_in_the_folder_are_refused(source: Path, tmp_path: Path) -> None:
+    packed(source, tmp_path / "out")
+    with pytest.raises(InputError, match="holds a pack of other pictures or of another size"):
+        pack(list_folder(source), {**FORM, "size": (8, 8)}, tmp_path / "out", pictures=4)
+    (source / "train" / "cat" / "000.png").write_bytes((source / "train" / "cat" / "000.png").read_bytes() + b"x")
+    with pytest.raises(InputError, match="holds a pack of other pictures"):
+        packed(source, tmp_path / "out")
+    with pytest.raises(InputError, match=r"holds something else \(train\)"):
+        packed(source, source)
+
+
+def test_shards_that_were_changed_are_told(source: Path, tmp_path: Path) -> None:
+    def said() -> str:
+        with pytest.raises(InputError) as caught:
+            read_shards(out)
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+    out = tmp_path / "out"
+    packed(source, out)
+    whole = content(out)
+    told = json.loads(whole["train-000000.json"])
+    changes = {
+        "tells of pictures outside the shard": {"offsets": [2**40, 0, 0, 0]},
+        "does not tell of 4 pictures": {"labels": [0]},
+        "is damaged": {"digests": "???"},
+        "tells of classes that": {"labels": [0, 0, 0, 2]},
+    }
+    for message, change in changes.items():
+        (out / "train-000000.json").write_text(json.dumps(told | change))
+        assert message in said()
+    (out / "train-000000.json").write_bytes(whole["train-000000.json"])
+    (out / "train-000001.tar").write_bytes(b"short")
+    assert "train-000001.tar is missing or was changed" in said()
+    (out / "index.json").write_text('{"kind": "alexnet-shards", "version": 99}')
+    assert "another version" in said()
+    (out / "index.json").write_text('{"kind": "alexnet-shards", "version": 1}')
+    assert "is damaged (KeyError: 'classes')" in said()
+    (out / "index.json").write_text("{")
+    assert "no packed pictures" in said()
+
+
+def test_gray_pictures_are_packed_gray(source: Path, tmp_path: Path) -> None:
+    pack(list_folder(source), {"channels": 1, "size": (16, 16), "fit": "squash"}, tmp_path / "out")
+    train = read_shards(tmp_path / "out")["train"]
+    assert (train.channels, train[0][0].shape) == (1, (16, 16, 1))
