@@ -11,13 +11,14 @@ from torch import Tensor
 import alexnet
 from alexnet.data.augment import Augmenter
 from alexnet.errors import InputError
-from alexnet.preprocessing import Preprocessing
+from alexnet.preprocessing import MeanPicture, Preprocessing
 from alexnet.training.distil import Teacher, translated
 from alexnet.training.interrupts import Interrupted
 from alexnet.training.run import Run
 from alexnet.weights import store
 
 CPU = torch.device("cpu")
+MEAN = MeanPicture(np.random.default_rng(0).uniform(0, 255, (8, 8, 3)).astype(np.float32))
 PLAIN = Preprocessing((8, 8), mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.25))
 
 
@@ -59,6 +60,7 @@ def test_classes_are_joined_by_name(trained: Run) -> None:
         Preprocessing((8, 8)),
         Preprocessing((8, 8), colours="BGR", scale=1.0, mean=(104.0, 117.0, 123.0)),
         Preprocessing((8, 8), colours="L", mean=(0.1,), std=(0.3,)),
+        Preprocessing((8, 8), colours="BGR", scale=1.0, mean_picture=MEAN),
     ],
     ids=lambda wants: wants.colours,
 )
@@ -68,7 +70,10 @@ def test_the_teacher_sees_the_same_pictures_in_its_own_way(wants: Preprocessing)
     own = Augmenter(wants).evaluate(gray[..., None] if wants.colours == "L" else images)
     # Gray is not rounded to whole numbers here, as the decoder rounds it.
     tolerance = 0.5 / 255 / 0.3 + 1e-6 if wants.colours == "L" else 1e-4
-    torch.testing.assert_close(translated(Augmenter(PLAIN).evaluate(images), PLAIN, wants), own, rtol=0, atol=tolerance)
+    inputs = Augmenter(PLAIN).evaluate(images)
+    torch.testing.assert_close(translated(inputs, PLAIN, wants), own, rtol=0, atol=tolerance)
+    if wants.colours != "L":
+        torch.testing.assert_close(translated(own, wants, PLAIN), inputs, rtol=0, atol=1e-4)
 
 
 def test_size_and_channels_are_refitted() -> None:

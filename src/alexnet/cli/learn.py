@@ -1,13 +1,18 @@
 """Verbs that train a network and put it to use. One verb is one function; heavy imports stand inside it."""
 
 import shlex
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from alexnet.cli.app import DataOption, Device, Json, ModelOrRun, SetOption, app, print_json
 from alexnet.cli.launch import LOST, count_of, is_first, launch, launched, leashed
+from alexnet.errors import InputError
+
+if TYPE_CHECKING:
+    from alexnet.recipes.schema import Recipe
 
 
 @app.command()
@@ -25,41 +30,50 @@ def train(
     device: Device = "auto",
     gpus: Annotated[int | None, typer.Option(min=1, help="Train on so many GPUs, one process each.")] = None,
     processes: Annotated[int | None, typer.Option(min=1, help="Train in so many processes on the CPU.")] = None,
+    folds: Annotated[int | None, typer.Option(min=2, help="Cross-validate: so many runs in folders of --out.")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=2, help="So many runs with other seeds, in folders of --out.")
+    ] = None,
+    lr_range: Annotated[
+        bool, typer.Option("--lr-range", help="Only look for a learning rate; trains nothing.")
+    ] = False,
     stop_after: Annotated[int | None, typer.Option(min=1, help="Stop after so many epochs, as Ctrl-C would.")] = None,
 ) -> None:
     """Train a network, measure it, and write a report."""
     count, device = count_of(gpus, processes, device)
+    if count > 1 and (folds or seeds or lr_range):
+        raise InputError("--folds, --seeds and --lr-range run in one process; leave out --gpus and --processes")
     if count > 1 and not launched():
         raise typer.Exit(launch(count))
     leashed()
     from alexnet.cli.progress import terminal
-    from alexnet.recipes.recipe import parse_override
+    from alexnet.recipes.recipe import lasting, load, parse_override
     from alexnet.training.interrupts import Interrupted
     from alexnet.training.loop import Diverged
     from alexnet.training.loop import train as run_training
     from alexnet.training.reporter import Reporter
+    from alexnet.training.run import recipe_for
     from alexnet.world import Lost
 
     changes = dict(parse_override(text) for text in set_ or [])
     given = {"weights": str(weights.absolute()) if weights else None, "skip": skip, "freeze": freeze}
     changes |= {f"model.{name}": value for name, value in given.items() if value}
+    changes |= lasting(None if lr_range else epochs, None if lr_range else steps)
+    if lr_range:
+        return _lr_range(load(recipe or recipe_for(data, changes), changes), data, out, steps, device)
     reporter = terminal() if is_first() else Reporter()
+    options: dict[str, Any] = {"data": data, "device": device, "stop_after": stop_after, "reporter": reporter}
     try:
-        run_training(
-            recipe,
-            out=out,
-            data=data,
-            epochs=epochs,
-            steps=steps,
-            resume_run=resume,
-            device=device,
-            stop_after=stop_after,
-            reporter=reporter,
-            settings=changes,
-        )
+        if folds or seeds:
+            chosen = load(recipe or recipe_for(data, changes), changes)
+            _repeat(chosen, out or Path("runs") / chosen.name, folds or 0, seeds or 0, resume, options)
+        else:
+            run_training(recipe, out=out, resume_run=resume, settings=changes, **options)
     except Interrupted as stopped:
         reporter.close()
         again = shlex.join(["alexnet", "train", "--resume", "--out", str(stopped.path)])
+        if folds or seeds:  # the same command goes on with all of them
+            again = shlex.join(["alexnet", *sys.argv[1:], *([] if resume else ["--resume"])])
         if is_first():
             print(f"stopped; everything is saved. Go on with: {again}")
         raise typer.Exit(130) from None
@@ -76,6 +90,37 @@ def train(
         raise typer.Exit(LOST) from None
     finally:
         reporter.close()
+
+
+def _repeat(recipe: "Recipe", out: Path, folds: int, seeds: int, resume_runs: bool, options: dict[str, Any]) -> None:
+    from alexnet.cli import tables
+    from alexnet.insight import compare
+    from alexnet.training.repeat import repeat
+
+    summary = repeat(recipe, out, folds=folds, seeds=seeds, resume_runs=resume_runs, **options)
+    options["reporter"].close()
+    tables.comparison(compare.HEAD, [compare.line(row) for row in summary["runs"]])
+    tables.spreads(summary)
+    print(f"page: {out / 'compare.html'}")
+
+
+def _lr_range(recipe: "Recipe", data: Path | None, out: Path | None, steps: int | None, device: str) -> None:
+    from alexnet.cli.progress import bar
+    from alexnet.training import lr_range
+    from alexnet.training.finetune import anchored
+    from alexnet.training.setup import prepare
+
+    setup = prepare(anchored(recipe), data, device)
+    with bar("rising rates") as progress:
+        found = lr_range.lr_range(setup, steps or lr_range.STEPS, progress)
+    folder = out or Path("runs") / f"{recipe.name}-lr-range"
+    lr_range.write(found, folder)
+    if found.suggestion is None:
+        print("the loss hardly fell at any rate: give it more --steps")
+    else:
+        print(f"the loss falls fastest at {found.suggestion:.1e} and is lowest at {found.lowest:.1e}; try:")
+        print(f"  --set optimizer.lr={found.suggestion:.1e}")
+    print(f"plot: {folder / 'lr_range.png'}")
 
 
 @app.command()

@@ -113,6 +113,21 @@ def reproduction(lines: Sequence[Sequence[str]], machines: Sequence[str], left_o
         print(f"not run: {line}")
 
 
+def spreads(summary: dict[str, Any]) -> None:
+    """The accuracies of several runs: mean ± standard deviation, and the interval."""
+    names = {
+        "last_accuracy": "validation, last epoch",
+        "val_accuracy": "validation, best epoch",
+        "test_accuracy": "test",
+    }
+    for key, name in names.items():
+        if found := summary[key]:
+            print(
+                f"{name:<22}  {found['mean']:.2%} ± {found['std']:.2%}   95 % interval {found['low']:.2%} to "
+                f"{found['high']:.2%}   n = {found['n']}"
+            )
+
+
 def check_line(failures: bool) -> "Callable[[Check], None]":
     """Prints checks as lines of a table, as they come: what, expected, got, source; `failures`: only what is off.
 

@@ -55,6 +55,13 @@ def parse_override(text: str) -> tuple[str, Any]:
         return path.strip(), value.strip()
 
 
+def lasting(epochs: int | None, steps: int | None) -> dict[str, Any]:
+    """The overrides that make a run last so many epochs or steps; None: as the recipe says."""
+    if steps is not None:
+        return {"train.steps": steps}
+    return {"train.epochs": epochs, "train.steps": 0} if epochs is not None else {}
+
+
 def to_toml(recipe: Recipe) -> str:
     """The recipe as TOML with every key, so that a reader sees what was in force. `load` reads it back equal."""
     lines: list[str] = []

@@ -80,7 +80,7 @@ def translated(inputs: Tensor, seen: Preprocessing, wants: Preprocessing) -> Ten
     """Inputs of one network (float32 N×C×H×W) as another wants them: range, colours and, of the same shape, size."""
     if seen == wants:
         return inputs
-    pixels = (inputs * _column(inputs, seen.std) + _column(inputs, seen.mean)) / seen.scale
+    pixels = (inputs * _column(inputs, seen.std) + _mean(inputs, seen)) / seen.scale
     if seen.colours == "BGR":
         pixels = pixels.flip(1)
     if seen.channels > wants.channels:
@@ -91,7 +91,13 @@ def translated(inputs: Tensor, seen: Preprocessing, wants: Preprocessing) -> Ten
         pixels = pixels.flip(1)
     if pixels.shape[2:] != wants.size:
         pixels = functional.interpolate(pixels, wants.size, mode="bilinear", antialias=True)
-    return (pixels * wants.scale - _column(inputs, wants.mean)) / _column(inputs, wants.std)
+    return (pixels * wants.scale - _mean(inputs, wants)) / _column(inputs, wants.std)
+
+
+def _mean(like: Tensor, preprocessing: Preprocessing) -> Tensor:
+    if preprocessing.mean_picture is None:
+        return _column(like, preprocessing.mean)
+    return torch.from_numpy(preprocessing.mean_picture.pixels).to(like.device).permute(2, 0, 1)
 
 
 def _column(like: Tensor, values: Sequence[float]) -> Tensor:

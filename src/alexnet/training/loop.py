@@ -59,10 +59,7 @@ def train(
     Raises InputError for what the user can mend, Interrupted after Ctrl-C or SIGTERM (state saved), Diverged.
     """
     changes = dict(settings or {}) | {name.replace("__", "."): value for name, value in overrides.items()}
-    if epochs is not None:
-        changes |= {"train.epochs": epochs, "train.steps": 0}
-    if steps is not None:
-        changes["train.steps"] = steps
+    changes |= recipes.lasting(epochs, steps)
     with joined(device) as world:
         reporter = reporter if reporter and world.is_writer else Reporter()
 

@@ -110,6 +110,15 @@ def resume(recipe: str | Path | Recipe | None, out: Path | str | None, changes: 
     return run, wanted
 
 
+def finished(run: Run, recipe: Recipe) -> bool:
+    """Whether `run` was trained to the end that `recipe`, its own but for the epochs, sets, and reported."""
+    settings, done = recipe.train, len(run.metrics)
+    if not done or not run.report.is_file():
+        return False
+    patient = 0 < settings.patience <= done - run.card["figures"]["best_epoch"]
+    return settings.steps > 0 or done >= settings.epochs or patient
+
+
 def write_recipe(run: Run, recipe: Recipe) -> None:
     write_text(run.path / "recipe.toml", recipes.to_toml(recipe))
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from alexnet.data.augment import Augmenter
 from alexnet.data.colour import Lighting
+from alexnet.data.folds import folded
 from alexnet.data.loader import Loader
 from alexnet.data.mixing import Mixing
 from alexnet.data.pictures import PictureSet
@@ -161,21 +162,7 @@ def prepare(
     # Folders hold pictures of any size; sets of one size are resized only when the recipe asks for it.
     resizes = recipe.data.set in ANY_SIZE or recipe.data.resize is not None
     resize = recipe.data.resize or spec.preprocessing.resize
-    splits = splits or open_splits(
-        recipe.data.set,
-        data,
-        size=(height, width) if resizes else None,
-        channels=channels,
-        fit=recipe.data.fit,
-        resize=resize,
-        validation=recipe.data.validation,
-        seed=seed,
-        progress=scanning,
-        first_classes=recipe.data.first_classes,
-        per_class=recipe.data.per_class,
-        train_pictures=recipe.data.train_pictures,
-        count=recipe.data.synthetic_pictures,
-    )
+    splits = splits or _opened(recipe, data, channels, (height, width) if resizes else None, resize, scanning)
     pictures = splits.train
     if not resizes and pictures.size != (height, width):
         raise InputError(
@@ -229,6 +216,33 @@ def prepare(
         loaded=loaded,
         teacher=teacher,
     )
+
+
+def _opened(
+    recipe: Recipe,
+    data: Path | str | None,
+    channels: int,
+    size: tuple[int, int] | None,
+    resize: int | None,
+    scanning: Callable[[int, int], None] | None,
+) -> Splits:
+    wanted, seed = recipe.data, recipe.train.seed
+    splits = open_splits(
+        wanted.set,
+        data,
+        size=size,
+        channels=channels,
+        fit=wanted.fit,
+        resize=resize,
+        validation=None if wanted.fold else wanted.validation,
+        seed=seed,
+        progress=scanning,
+        first_classes=wanted.first_classes,
+        per_class=wanted.per_class,
+        train_pictures=wanted.train_pictures,
+        count=wanted.synthetic_pictures,
+    )
+    return folded(splits, wanted.fold, seed) if wanted.fold else splits
 
 
 def _fingerprint(splits: Splits) -> str:
