@@ -162,3 +162,70 @@ def test_what_does_not_fit_is_refused(images: Tensor) -> None:
     ):
         with pytest.raises(InputError, match=said):
             Augmenter(PLAIN, **wrong)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("fill", ["random", "mean"])
+def test_erasing_lays_a_rectangle_over_some_pictures(images: Tensor, fill: str) -> None:
+    plain = expected(images, NORMALISED)
+    result = Augmenter(NORMALISED, erase=0.5, erase_fill=fill).train(images, generator())
+    erased = ~torch.isclose(result, plain, atol=1e-4).all(1)
+    some = erased.flatten(1).any(1)
+    assert 16 < some.sum() < 48
+    colours = []
+    for mask, after in zip(erased[some], result[some], strict=True):
+        assert mask.sum() <= 0.45 * 120  # 33 %, and sides that are rounded
+        inside = after[:, mask]
+        colours.append(inside[:, 0])
+        torch.testing.assert_close(inside, inside[:, :1].expand_as(inside))
+    spread = torch.stack(colours).std(0)
+    assert (spread == 0).all() if fill == "mean" else (spread > 0.5).all()
+    assert torch.equal(Augmenter(NORMALISED, erase=0.5).evaluate(images), Augmenter(NORMALISED).evaluate(images))
+
+
+def test_what_is_new_does_not_change_what_was_drawn_before(images: Tensor) -> None:
+    """Crop, shift and flip are the same with and without the rest: the rest has streams of its own."""
+    plain = Augmenter(PLAIN, flip=0.5, shift=0.2).train(images, generator())
+    erased = Augmenter(PLAIN, flip=0.5, shift=0.2, erase=1).train(images, generator())
+    same = (plain == erased).all(1).flatten(1).float().mean(1)
+    assert (same > 0.5).all()
+    both = Augmenter(PLAIN, flip=0.5, shift=0.2, erase=1, rand_ops=1, rand_strength=0.0).train(images, generator())
+    where = (erased != both).any(1).float().mean()
+    assert where < 0.2  # strength 0 leaves all but autocontrast's tenth as it was
+
+
+@pytest.mark.parametrize(("fill", "colour"), [("mean", (0.0, 0.0, 0.0)), ("black", None), ("edge", None)])
+def test_operations_and_shifts_fill_alike(images: Tensor, fill: str, colour: tuple[float, ...] | None) -> None:
+    augmenter = Augmenter(NORMALISED, shift=0.5, fill=fill, rand_ops=2, rand_strength=0.0)
+    result = augmenter.train(images, generator())
+    moved = Augmenter(NORMALISED, shift=0.5, fill=fill).train(images, generator())
+    unchanged = torch.isclose(result, moved, atol=1e-3).all(1).flatten(1).all(1)
+    assert unchanged.sum() > 40  # of 64: the rest drew autocontrast at least once
+    if colour is not None:
+        border = torch.isclose(result[unchanged], torch.tensor(colour)[None, :, None, None], atol=1e-3).all(1)
+        assert border.float().mean() > 0.2
+
+
+def test_resized_crops_in_training_centre_in_evaluation(images: Tensor) -> None:
+    augmenter = Augmenter(PLAIN, flip=1, resized_crop=(1, 1), crop_ratio=(10 / 12, 10 / 12))
+    torch.testing.assert_close(augmenter.train(images, generator()), expected(images).flip(3), rtol=0, atol=1e-3)
+    part = Augmenter(NORMALISED, resized_crop=(0.3, 0.8)).train(images, generator())
+    assert part.shape == (64, 3, 12, 10)
+    assert part.is_contiguous(memory_format=torch.channels_last)
+    assert not torch.isclose(part, expected(images, NORMALISED), atol=1e-2).flatten(1).all(1).any()
+
+
+def test_folders_at_256_are_cropped_at_224_and_227() -> None:
+    stored = torch.arange(256 * 256).reshape(1, 256, 256, 1)
+    images = (stored % 251).to(torch.uint8).expand(12, -1, -1, -1)
+    for side in (224, 227):
+        augmenter = Augmenter(Preprocessing((side, side), resize=256, colours="L", scale=1.0))
+        crops = augmenter.train(images, generator())
+        places = {
+            (top, left)
+            for crop in crops[:, 0]
+            for top in range(257 - side)
+            for left in range(257 - side)
+            if crop[0, 0] == images[0, top, left, 0]
+            and torch.equal(crop, images[0, top : top + side, left : left + side, 0])
+        }
+        assert len(places) > 9  # 12 draws of 1,089 or 900 places

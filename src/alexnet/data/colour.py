@@ -140,7 +140,8 @@ def _solarise(x: Tensor, amount: Tensor, fill: Tensor | None) -> Tensor:
 def _autocontrast(x: Tensor, amount: Tensor, fill: Tensor | None) -> Tensor:
     """Stretches each channel to 0–255; a channel of one value stays."""
     low, high = x.amin((1, 2), keepdim=True), x.amax((1, 2), keepdim=True)
-    return torch.where(high > low, (x - low) * (255 / (high - low).clamp(min=1e-6)), x)
+    stretched = (x - low) * (255 / (high - low).clamp(min=1e-6))
+    return torch.where(high > low, stretched.clamp(0, 255), x)
 
 
 def _moved(entries: Callable[[Tensor, float], Sequence[Sequence[Tensor | float]]]) -> "Operation":

@@ -1,0 +1,112 @@
+"""The mean picture travels with the weights, and is missed when it does not."""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import alexnet
+from alexnet.data.augment import Augmenter
+from alexnet.errors import InputError
+from alexnet.evaluation.pictures import pictures_for
+from alexnet.export.formats import export
+from alexnet.preprocessing import MeanPicture, Preprocessing
+from alexnet.training.run import Run
+from alexnet.weights import store
+from alexnet.weights.imports import import_weights
+from alexnet.weights.load import load_into
+
+SETTINGS = {
+    "data.set": "synthetic", "data.synthetic_pictures": 60, "data.normalise": "pixel", "data.resize": 12,
+    "train.batch_size": 16, "train.epochs": 1, "train.test_views": 10,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return alexnet.train("digits", out=tmp_path_factory.mktemp("mean") / "run", settings=SETTINGS)
+
+
+def test_the_run_is_opened_with_it(run: Run) -> None:
+    model = alexnet.open(run)
+    picture = model.preprocessing.mean_picture
+    assert picture is not None
+    assert picture.pixels.shape == (*model.preprocessing.size, 1)
+    assert run.card["preprocessing"]["mean_picture"] == picture.sha256
+    assert (run.path / "card.mean.safetensors").is_file()
+    assert (
+        alexnet.evaluate(model, pictures_for(model, split="validation")).figures.top1
+        == (run.card["figures"]["val_accuracy"])
+    )
+    assert run.card["figures"]["test"]["views"] == 10
+    image = np.full((12, 12, 1), 200, np.uint8)
+    inputs = torch.from_numpy(200 - picture.pixels).permute(2, 0, 1)[None]
+    expected = model.module(inputs).softmax(1).max().item()
+    assert alexnet.predict(model, [image], top=1)[0].predictions[0].probability == pytest.approx(expected, rel=1e-4)
+
+
+def test_each_pixel_has_its_own_mean() -> None:
+    pixels = np.arange(24, dtype=np.float32).reshape(2, 4, 3)
+    augmenter = Augmenter(Preprocessing((2, 4), scale=1.0, mean_picture=MeanPicture(pixels)), flip=1)
+    image = torch.randint(0, 256, (1, 2, 4, 3), dtype=torch.uint8)
+    np.testing.assert_array_equal(augmenter.evaluate(image)[0].permute(1, 2, 0), image[0].numpy() - pixels)
+    mirrored = augmenter.train(image, torch.Generator().manual_seed(0))[0].permute(1, 2, 0)
+    np.testing.assert_array_equal(mirrored, image[0].numpy()[:, ::-1] - pixels)
+
+
+def test_without_it_or_with_another_nothing_is_opened(run: Run, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run.path, copy)
+    file = copy / "card.mean.safetensors"
+    own = store.load(file)["mean"]
+    wrong = {
+        "is not the one that the card names": {"mean": own + 1},
+        "holds no mean picture": {"other": own},
+        "of finite float32 numbers": {"mean": own * torch.nan},
+        "the network takes": {"mean": own[:-1]},
+    }
+    for said, content in wrong.items():
+        store.save(file, content)
+        with pytest.raises(InputError, match=said if "takes" not in said else "not the one"):
+            alexnet.open(copy)
+    file.write_bytes(b"nonsense")
+    with pytest.raises(InputError, match="not a readable safetensors file"):
+        alexnet.open(copy)
+    file.unlink()
+    with pytest.raises(InputError, match=r"names a mean picture; card\.mean\.safetensors must lie beside it"):
+        alexnet.open(copy)
+
+
+def test_it_goes_where_the_weights_go(run: Run, tmp_path: Path) -> None:
+    model = alexnet.open(run)
+    export(model, "safetensors", tmp_path / "out.safetensors")
+    assert (tmp_path / "out.mean.safetensors").is_file()
+    assert alexnet.open(tmp_path / "out.safetensors").preprocessing == model.preprocessing
+    import_weights(tmp_path / "out.safetensors", tmp_path / "again.safetensors")
+    assert alexnet.open(tmp_path / "again.safetensors").preprocessing == model.preprocessing
+    network = alexnet.create(model.card["name"], classes=len(model.classes))
+    assert load_into(network, run.path).preprocessing == model.preprocessing
+    exported = export(model, "torch", tmp_path / "out.pt2")  # compared with the network on pictures
+    assert exported.agreement is not None
+    export(model, "card", tmp_path / "card.md")
+    assert "card.mean.safetensors" in (tmp_path / "card.md").read_text()
+
+
+def test_it_survives_json_only_with_the_picture() -> None:
+    picture = MeanPicture(np.ones((4, 4, 3), np.float32))
+    own = Preprocessing((4, 4), mean_picture=picture)
+    content = json.loads(json.dumps(own.to_json()))
+    assert Preprocessing.from_json(content, picture) == own
+    assert hash(own) == hash(dataclasses.replace(own))
+    assert own != Preprocessing((4, 4), mean_picture=MeanPicture(np.zeros((4, 4, 3), np.float32)))
+    with pytest.raises(InputError, match="not the one that the card names"):
+        Preprocessing.from_json(content)
+    with pytest.raises(InputError, match=r"the mean picture is \(4, 4, 3\), the network takes \(5, 4, 3\)"):
+        Preprocessing((5, 4), mean_picture=picture)
+    for wrong in (np.ones((4, 4), np.float32), np.ones((4, 4, 3)), np.full((4, 4, 3), np.inf, np.float32)):
+        with pytest.raises(InputError, match="finite float32"):
+            MeanPicture(wrong)
