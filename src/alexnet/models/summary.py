@@ -1,12 +1,27 @@
 """A network in numbers: what each layer puts out, what it holds, and what it costs."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 from alexnet.models import catalog
+from alexnet.models.layers import (
+    AveragePool,
+    Conv2d,
+    LocalResponseNorm,
+    MaxPool,
+    Padding,
+    ScaledDropout,
+    SpatialResponseNorm,
+    output_size,
+)
 from alexnet.models.network import Network
+from alexnet.models.resnet import ZeroPadded
 
 
 @dataclass(frozen=True)
@@ -36,7 +51,7 @@ class Summary:
 
 
 def summarise(model: Network) -> Summary:
-    """The table of a network from the catalog. Shapes are traced on the meta device: nothing is computed or copied."""
+    """The table of a network from the catalog. Only shapes are traced: no weight is read, nothing is computed."""
     leaves = {name: part for name, part in model.named_modules() if not list(part.children())}
     rows: list[Layer] = []
 
@@ -51,20 +66,17 @@ def summarise(model: Network) -> Summary:
         part.register_forward_hook(lambda part, _, output, name=name: record(name, part, output))
         for name, part in leaves.items()
     ]
-    # BatchNorm keeps its input's shape, and on the meta device it is slow enough to dominate the whole trace.
-    norms = [part for part in leaves.values() if isinstance(part, nn.BatchNorm2d)]
-    for norm in norms:
-        vars(norm)["forward"] = lambda x: x
-    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    bare = {part: shape for part in leaves.values() if (shape := _shape_only(part))}
+    for part, shape in bare.items():
+        vars(part)["forward"] = shape
     try:
-        shadows = {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors.items()}
-        with torch.no_grad():
-            torch.func.functional_call(model, shadows, torch.empty(1, *model.input, device="meta"))
+        with torch.no_grad(), _Quick():
+            model(torch.empty(1, *model.input, device="meta"))
     finally:
         for hook in hooks:
             hook.remove()
-        for norm in norms:
-            del vars(norm)["forward"]
+        for part in bare:
+            del vars(part)["forward"]
     parameters = list(model.parameters())
     statistics = _statistics(model)
     return Summary(
@@ -81,10 +93,51 @@ def summarise(model: Network) -> Summary:
 def outline(name: str, classes: int | None = None) -> Summary:
     """The table of a network by its name, without making its weights."""
     spec = catalog.get(name)
-    with torch.device("meta"):
+    with torch.device("meta"), _Quick():
         model = spec.build(spec.input, spec.classes if classes is None else classes)
     model.spec = spec
     return summarise(model)
+
+
+class _Quick(TorchFunctionMode):
+    """Leaves out what keeps a shape: the meta device's ReLU and sum are Python that imports sympy; and initial draws."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func in (functional.relu, torch.Tensor.add) or getattr(func, "__module__", "") == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
+def _shape_only(part: nn.Module) -> Callable[[Tensor], Tensor] | None:
+    """What gives `part`'s output in shape alone; None for parts that the meta device is quick with."""
+
+    def windows(more: int, size: int, stride: int, padding: Padding) -> Callable[[Tensor], Tensor]:
+        def shaped(x: Tensor) -> Tensor:
+            sides = (output_size(side, size, stride, padding) for side in x.shape[2:])
+            return x.new_empty(len(x), x.shape[1] + more, *sides)
+
+        return shaped
+
+    match part:
+        case nn.Conv2d():
+            padding = part.pad if isinstance(part, Conv2d) else part.padding[0]
+            return windows(part.out_channels - part.in_channels, part.kernel_size[0], part.stride[0], padding)
+        case MaxPool():
+            return windows(0, part.size, part.stride, part.padding)
+        case nn.AvgPool2d():  # cuda-convnet's, see network.MeanPool
+            return windows(0, part.kernel_size, part.stride, "ceil")
+        case ZeroPadded():
+            return windows(part.missing, 1, part.stride, 0)
+        case AveragePool():
+            return lambda x: x.new_empty(*x.shape[:2], part.size, part.size)
+        case nn.Linear():
+            return lambda x: x.new_empty(len(x), part.out_features)
+        case nn.BatchNorm2d() | nn.Tanh() | nn.LogSoftmax() | LocalResponseNorm() | SpatialResponseNorm():
+            return lambda x: x
+        case nn.Dropout() | ScaledDropout():
+            return lambda x: x
+    return None
 
 
 def _statistics(part: nn.Module) -> int:
