@@ -32,8 +32,8 @@ def roofline(measured: Bench, path: Path) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.3g}"))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 1e9:,.3g}"))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 1e9:,g}"))
     axes.set_xlabel("FLOPs per byte that must move", size=9.5, color=INK)
     axes.set_ylabel("GFLOP/s", size=9.5, color=INK)
     axes.set_title(

@@ -100,7 +100,7 @@ def outline(name: str, classes: int | None = None) -> Summary:
 
 
 class _Quick(TorchFunctionMode):
-    """Leaves out what keeps a shape: the meta device's ReLU and sum are Python that imports sympy; and initial draws."""
+    """Leaves out what keeps a shape: the meta device's ReLU and sum are Python that imports sympy. And draws."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}

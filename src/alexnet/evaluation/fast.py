@@ -1,0 +1,82 @@
+"""A trained network made quick for inference: bfloat16 weights, laid out once as the processor's kernels want them."""
+
+import copy
+import dataclasses
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from alexnet.device import choose_precision
+from alexnet.errors import unknown
+from alexnet.weights.store import Opened
+
+PRECISIONS = ("auto", "fp32", "bf16")
+
+
+def at_precision(model: Opened, precision: str = "auto") -> Opened:
+    """`model` itself for 'fp32'; for 'bf16' a copy whose layers compute in bfloat16, all but the one that scores.
+
+    'auto' is bf16 where the device multiplies bf16 matrices natively (device.choose_precision), else fp32: it follows
+    from the machine and never from a timing, so that a picture gets the same answer every time, in any batch size.
+    The copy is for inference only, and does not follow when `model` is trained on. InputError for another name.
+    """
+    if precision not in PRECISIONS:
+        raise unknown("precision", precision, PRECISIONS)
+    device = next(model.module.parameters()).device
+    if choose_precision(precision, device) == "fp32":
+        return model
+    return dataclasses.replace(model, module=_Quick(model.module))
+
+
+class _Quick(nn.Module):
+    """float32 pictures in, float32 scores out; bfloat16, channels last, in between."""
+
+    def __init__(self, module: nn.Module):
+        super().__init__()
+        linear = [part for part in module.modules() if isinstance(part, nn.Linear)]
+        # What deepcopy finds here it takes in place of a copy: nothing is copied that is not converted.
+        taken: dict[int, object] = {id(value): value for value in (*module.parameters(), *module.buffers())}
+        for part in module.modules():
+            if isinstance(part, nn.Conv2d):
+                taken |= {id(p): _converted(p) for p in part.parameters()}
+            elif isinstance(part, nn.Linear):
+                taken[id(part)] = _Scores(part) if part is linear[-1] else _PackedLinear(part)
+        self.network = copy.deepcopy(module, taken).eval()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network(x.to(torch.bfloat16, memory_format=torch.channels_last))
+
+
+class _Scores(nn.Module):
+    """The last layer, in float32: three digits of a score of 20 would be a probability off by 6 %."""
+
+    def __init__(self, of: nn.Linear):
+        super().__init__()
+        self.of = of
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.of(x.float())
+
+
+class _PackedLinear(nn.Module):
+    """A fully-connected layer whose bfloat16 weights are laid out for oneDNN here, and not anew in every call.
+
+    With one picture that re-ordering costs more than the product. On other devices it is the plain layer.
+    """
+
+    def __init__(self, of: nn.Linear):
+        super().__init__()
+        weight, self.bias = _converted(of.weight), _converted(of.bias)
+        self.packed = weight.device.type == "cpu" and torch.backends.mkldnn.is_available()
+        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight.data, 1) if self.packed else weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.packed:
+            return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
+        return functional.linear(x, self.weight, self.bias)
+
+
+def _converted(parameter: nn.Parameter) -> nn.Parameter:
+    layout = torch.channels_last if parameter.ndim == 4 else torch.preserve_format
+    return nn.Parameter(parameter.detach().to(torch.bfloat16, memory_format=layout), requires_grad=False)
