@@ -26,12 +26,18 @@ EVERYTHING = {
     "optimizer.name": "velocity", "optimizer.nesterov": True, "optimizer.lr": 0.01, "optimizer.l2": 1e-4,
     "schedule.name": "step", "schedule.milestones": [1, 3],
     "augment.flip": 0.5, "augment.shift": 0.2, "augment.interpolate": True, "augment.cutout": 3,
+    "augment.lighting": 0.1, "augment.lighting_form": "code", "augment.lighting_until": 2, "augment.rand_ops": 1,
+    "augment.erase": 0.3, "augment.mixup": 0.2, "augment.cutmix": 1.0,
     "train.ema": 0.9, "train.label_smoothing": 0.1, "train.clip_norm": 1.0, "train.class_weights": True,
 }  # fmt: skip
 VARIANTS = {
     "as shipped": {},
     "everything on": EVERYTHING,
     "BatchNorm": {"model.name": "resnet-20", "optimizer.name": "sgd", "optimizer.nesterov": True, "train.ema": 0.9},
+    "a plateau and a step limit": {
+        "schedule.name": "plateau", "schedule.patience": 1, "schedule.freeze": ["conv1=2"], "train.steps": 15,
+        "optimizer.name": "velocity", "optimizer.bias_lr": 2.0, "optimizer.lr_batch": 32,
+    },
     "bf16": {"train.precision": "bf16", "optimizer.name": "adadelta", "optimizer.lr": 1.0},
 }
 
