@@ -80,9 +80,9 @@ def test_seeds_go_on_where_they_stopped_and_what_is_finished_is_reused(tmp_path:
 
 def test_what_cannot_be_repeated_is_refused(tmp_path: Path) -> None:
     recipe = recipes.load("digits", TINY)
-    for wrong in ({}, {"folds": 3, "seeds": 3}, {"seeds": 1}):
+    for folds, seeds in ((0, 0), (3, 3), (0, 1)):
         with pytest.raises(InputError, match="either a number of folds or a number of seeds"):
-            repeat(recipe, tmp_path / "no", **wrong)
+            repeat(recipe, tmp_path / "no", folds=folds, seeds=seeds)
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "recipe.toml").touch()
     with pytest.raises(InputError, match="already holds a run"):

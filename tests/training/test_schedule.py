@@ -97,6 +97,11 @@ def test_a_step_limit_ends_in_mid_epoch_with_the_schedule_laid_over_it(tmp_path:
     assert same(whole, alexnet.train(out=tmp_path / "parts", resume_run=True))
 
 
+def test_a_run_lasts_epochs_or_steps() -> None:
+    with pytest.raises(InputError, match="give one of the two"):
+        alexnet.train("digits", epochs=2, steps=9)
+
+
 @pytest.mark.usefixtures("bare")
 def test_whole_epochs_as_steps_are_the_same_run(tmp_path: Path) -> None:
     epochs, steps = train(tmp_path / "epochs", {}, epochs=2), train(tmp_path / "steps", {}, steps=8)

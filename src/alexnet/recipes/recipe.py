@@ -56,7 +56,9 @@ def parse_override(text: str) -> tuple[str, Any]:
 
 
 def lasting(epochs: int | None, steps: int | None) -> dict[str, Any]:
-    """The overrides that make a run last so many epochs or steps; None: as the recipe says."""
+    """The overrides that make a run last so many epochs, or steps; None: as the recipe says."""
+    if steps is not None and epochs is not None:
+        raise InputError("a run lasts so many epochs or so many steps; give one of the two")
     if steps is not None:
         return {"train.steps": steps}
     return {"train.epochs": epochs, "train.steps": 0} if epochs is not None else {}

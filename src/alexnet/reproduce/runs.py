@@ -17,7 +17,7 @@ from alexnet.recipes.schema import Recipe
 from alexnet.training import checkpoint
 from alexnet.training.loop import Trainer, train
 from alexnet.training.reporter import Reporter
-from alexnet.training.run import Run, free
+from alexnet.training.run import Run, finished, free
 from alexnet.training.setup import Setup
 
 _STEPS = 3  # that are timed, after one that allocates memory
@@ -38,7 +38,7 @@ def find(out: Path, setup: Setup) -> Found | None:
         run = Run(path.parent)
         with contextlib.suppress(InputError):  # of another version, or damaged: not an equal one
             if recipes.flat(run.recipe) == recipes.flat(setup.recipe) and _fingerprint(run) == setup.fingerprint:
-                found.append(Found(run, _finished(run, setup)))
+                found.append(Found(run, finished(run, setup.recipe)))
     return max(found, key=lambda each: each.finished, default=None)
 
 
@@ -47,14 +47,6 @@ def _fingerprint(run: Run) -> str:
     if (run.path / "card.json").is_file():
         return run.card["data"]["fingerprint"]
     return checkpoint.load(run.state)["fingerprint"]
-
-
-def _finished(run: Run, setup: Setup) -> bool:
-    """Whether it was trained to its end, and reported."""
-    done, patience = len(run.metrics), setup.recipe.train.patience
-    if not done or not run.report.is_file():
-        return False
-    return done >= setup.length or 0 < patience <= done - run.card["figures"]["best_epoch"]
 
 
 def expected_seconds(setup: Setup, found: Found | None, others: Sequence[Run]) -> float:
