@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -62,7 +63,7 @@ class World:
         """Which of `count` pictures it evaluates: whole batches, those that a single process would make, so that each
         picture meets the same company and gets the same figures to the last bit."""
         batches = -(-count // batch_size)
-        first, last = (rank * batches // self.size * batch_size for rank in (self.rank, self.rank + 1))
+        first, last = (-(-rank * batches // self.size) * batch_size for rank in (self.rank, self.rank + 1))
         return range(min(first, count), min(last, count))
 
     def use(self, name: str) -> str:
@@ -168,11 +169,10 @@ class Parallel:
             assert isinstance(self.plain, nn.Module)
             learning = [parameter.requires_grad for parameter in self.plain.parameters()]
             if learning != self._learning:
+                # For a filter of one channel, two layouts are one: torch takes them for different and warns.
+                warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
                 self.forward = self.plain  # the last one's hooks go with it
-                # BatchNorm's statistics are local; the writer's are copied when they are used (World.copy_buffers).
-                self.forward = DistributedDataParallel(
-                    self.plain, broadcast_buffers=False, gradient_as_bucket_view=True
-                )
+                self.forward = DistributedDataParallel(self.plain, gradient_as_bucket_view=True)
                 self._learning = learning
         return self.forward
 
@@ -189,6 +189,9 @@ def joined(device: str) -> Iterator[World]:
         yield World()
         return
     rank = int(os.environ["RANK"])
+    if distributed.is_initialized():  # by a program that trains more than once
+        yield World(rank, size)
+        return
     backend = _backend(device, int(os.environ.get("LOCAL_RANK", rank)))
     meeting = os.environ.get(RENDEZVOUS, "env://")
     distributed.init_process_group(backend, meeting, timeout=_TIMEOUT, world_size=size, rank=rank)

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from alexnet.errors import InputError
@@ -32,13 +32,14 @@ def is_first() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def launch(count: int) -> int:
-    """Runs this process's command line `count` times, side by side; returns the exit code of the first that failed.
+def launch(count: int, command: Sequence[str] | None = None) -> int:
+    """Runs a command (this process's own) `count` times, side by side; returns the exit code of the one that failed.
 
     Ctrl-C and SIGTERM are handed on. When this process is killed, the others end as if they were asked to.
     """
+    command = command or [sys.executable, "-m", "alexnet", *sys.argv[1:]]
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        processes = [stack.enter_context(_started(rank, count, Path(folder))) for rank in range(count)]
+        processes = [stack.enter_context(_started(command, rank, count, Path(folder))) for rank in range(count)]
         asked = stack.enter_context(_handed_on(processes))
         with concurrent.futures.ThreadPoolExecutor(count) as pool:
             ends = [pool.submit(process.wait) for process in processes]
@@ -72,14 +73,13 @@ def _culprit(codes: list[int], killed: list[int]) -> int:
 
 
 @contextlib.contextmanager
-def _started(rank: int, count: int, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """This command as process `rank` of `count`; what it says on stderr goes to a file of that name in `folder`."""
+def _started(command: Sequence[str], rank: int, count: int, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The command as process `rank` of `count`; what it says on stderr goes to a file of that name in `folder`."""
     threads = max(1, (os.cpu_count() or 1) // count)
     environment = {"OMP_NUM_THREADS": str(threads)} | os.environ | {
         "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count),
         RENDEZVOUS: f"file://{folder / 'rendezvous'}",
     }  # fmt: skip
-    command = [sys.executable, "-m", "alexnet", *sys.argv[1:]]
     with (folder / str(rank)).open("wb") as said:
         # A session of its own: Ctrl-C on a terminal comes once, through here. stdin: see `leashed`.
         process = subprocess.Popen(

@@ -35,7 +35,7 @@ class Loader:
 
         `part` takes from each slice what this process is to have of it.
         """
-        slices = [part(each) for each in order.split(batch_size)[first:]]
+        slices = [part(each) for each in order.split(batch_size)[first:] if len(each)]
         if self._images is not None:
             for indices in slices:
                 indices = indices.to(self.device, non_blocking=True)
