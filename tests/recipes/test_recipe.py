@@ -36,7 +36,8 @@ def test_a_shipped_recipe_is_written_back_equal(name: str, tmp_path: Path) -> No
 def test_a_shipped_recipe_takes_steps(name: str, tmp_path: Path) -> None:
     """On made-up pictures and in memory: the largest network has 87 million parameters, and takes one step."""
     changes = {"data.set": "synthetic", "data.synthetic_pictures": 20, "train.batch_size": 2, "train.epochs": 1}
-    setup = prepare(load(name, changes), None, "cpu")
+    elsewhere = {"data.first_classes": None, "data.train_pictures": None, "model.weights": None}
+    setup = prepare(load(name, changes | elsewhere | {"model.skip": [], "model.freeze": []}), None, "cpu")
     trainer = Trainer(setup, Run(tmp_path), Reporter())
     images, labels = next(setup.train.batches(torch.arange(2), 2))
     before = setup.model.state_dict()["conv1.weight"].clone()

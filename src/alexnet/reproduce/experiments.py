@@ -47,8 +47,13 @@ EXPERIMENTS = (
     Experiment("cifar10-thinner-2", "cifar10-thinner-2", None, "overfits a little"),
     Experiment("cifar10-thinner-2-as-run", "cifar10-thinner-2-as-run", None, "overfits a little"),
     Experiment("cifar10-thinner-4", "cifar10-thinner-4", "cifar10-thinner", "does not overfit"),
+    Experiment("caltech256", "caltech256-seed", "caltech256"),
     Experiment("mnist-alexnet", "mnist-seed", "mnist", _MORE),
     Experiment("mnist-resnet20", None, "mnist-resnet20", f"{_MORE}; above AlexNet at equal epochs"),
+    Experiment("transfer", None, "transfer", "ready weights, fixed, under layers that train from scratch"),
+    Experiment("imagenet-2012", "imagenet-2012", "imagenet"),
+    Experiment("imagenet-caffe", "imagenet-caffe", None),
+    Experiment("imagenet-torchvision", "imagenet-torchvision", None),
 )
 
 
