@@ -12,7 +12,7 @@ import torch
 from alexnet.benchmark import cost
 from alexnet.benchmark.machine import Peaks, synchronise
 from alexnet.benchmark.workload import Session
-from alexnet.device import autocast
+from alexnet.evaluation.fast import quick
 
 PHASES = ("data", "augmentation", "forward", "backward", "optimizer", "rest")
 """Backward begins with the loss; rest is the moving average, the sums and the report of a step."""
@@ -92,15 +92,15 @@ def _measured(seconds: float, batch: int, costs: cost.Cost, peaks: Peaks, precis
 
 
 def _inference(session: Session) -> Callable[[], float]:
-    """Times the network on one batch that is ready on the device."""
+    """Times the network, made quick as `alexnet predict` makes it, on one batch that is ready on the device."""
     setup, trainer = session.setup, session.trainer
     inputs = trainer.augmenter.evaluate(session.batch()[0])
-    model = setup.model.eval()
+    model = quick(setup.model.eval(), setup.precision)
 
     def run() -> float:
         synchronise(setup.device)
         start = time.perf_counter()
-        with torch.inference_mode(), autocast(setup.device, setup.precision):
+        with torch.inference_mode():
             model(inputs)
         synchronise(setup.device)
         return time.perf_counter() - start

@@ -32,9 +32,10 @@ PUBLISHED = {
     "alexnet-thinner-2-as-run": "cifar10-thinner-2-as-run",
     "alexnet-thinner-4": "cifar10-thinner-4",
     "alexnet-mnist": "mnist-seed",
+    "alexnet-caltech": "caltech256-seed",
+    "alexnet-caltech-lrn": "caltech256-seed",
 }
 """The recipe that has a network's published optimiser."""
-_KERAS_ADAM = Optimizer("adam", lr=1e-3, eps=1e-7)
 _REFERENCE = Optimizer("sgd", lr=0.01, momentum=0.9, weight_decay=1e-4)  # torchvision's references/classification
 _BATCHES = 2  # as many batches of pictures are made
 
@@ -45,10 +46,7 @@ def of_network(network: str, batch: int, precision: str = "auto", settings: Mapp
     `settings`: recipe keys put over it. InputError for an unknown network or key.
     """
     spec = catalog.get(network)
-    if network in PUBLISHED:
-        optimizer = recipes.load(PUBLISHED[network]).optimizer
-    else:
-        optimizer = _KERAS_ADAM if network.startswith("alexnet-caltech") else _REFERENCE
+    optimizer = recipes.load(PUBLISHED[network]).optimizer if network in PUBLISHED else _REFERENCE
     own = Recipe(spec.name, optimizer=optimizer)
     fixed = {
         "model.name": network,

@@ -14,7 +14,9 @@ PeerPython = Annotated[
 
 @app.command()
 def bench(
-    what: Annotated[list[str] | None, typer.Argument(metavar="[NETWORK|RECIPE]...", help="What is timed.")] = None,
+    what: Annotated[
+        list[str] | None, typer.Argument(metavar="[NETWORK|RECIPE]...", help="What is timed; with --latency also runs.")
+    ] = None,
     batch: Annotated[str | None, typer.Option(help="Batch sizes, as 64,128; none: the recipe's, or 64.")] = None,
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16, or several as fp32,bf16.")] = "auto",
     data: DataOption = None,
@@ -22,7 +24,10 @@ def bench(
     steps: Annotated[int, typer.Option(min=1, help="Steps to time.")] = 10,
     peer: Annotated[str | None, typer.Option(help="keras or torchvision: training side by side, in turn.")] = None,
     peer_python: PeerPython = None,
-    rounds: Annotated[int, typer.Option(min=1, help="With --peer: turns of each side.")] = 5,
+    latency: Annotated[
+        bool, typer.Option("--latency", help="Inference as `predict` does it against plain fp32 PyTorch, in turn.")
+    ] = False,
+    rounds: Annotated[int, typer.Option(min=1, help="With --peer and --latency: turns of each side.")] = 5,
     seconds: Annotated[float, typer.Option(min=0.0, help="With --peer: length of a turn.")] = 4.0,
     out: Annotated[Path | None, typer.Option(help="A folder for the plot and bench.json.")] = None,
     device: Device = "auto",
@@ -40,6 +45,19 @@ def bench(
         batches = [int(size) for size in batch.split(",")] if batch else []
     except ValueError:
         raise InputError(f"--batch takes numbers such as 64 or 64,128, not {batch!r}") from None
+    if latency:
+        from alexnet.benchmark.latency import compare
+
+        with bar("timing", quiet=as_json) as progress:
+            told = [
+                compare(name, batches or (1, 64), precision, data=data, device=device, rounds=rounds, progress=progress)
+                for name in what or ["alexnet-owt"]
+            ]
+        if as_json:
+            print_json([each.to_json() for each in told])
+        else:
+            tables.latencies(told)
+        return
     if peer is not None:
         from alexnet.benchmark import peers
 

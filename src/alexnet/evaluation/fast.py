@@ -15,18 +15,21 @@ PRECISIONS = ("auto", "fp32", "bf16")
 
 
 def at_precision(model: Opened, precision: str = "auto") -> Opened:
-    """`model` itself for 'fp32'; for 'bf16' a copy whose layers compute in bfloat16, all but the one that scores.
+    """`model` with its module `quick`."""
+    return dataclasses.replace(model, module=quick(model.module, precision))
+
+
+def quick(module: nn.Module, precision: str = "auto") -> nn.Module:
+    """`module` itself for 'fp32'; for 'bf16' a copy whose layers compute in bfloat16, all but the one that scores.
 
     'auto' is bf16 where the device multiplies bf16 matrices natively (device.choose_precision), else fp32: it follows
     from the machine and never from a timing, so that a picture gets the same answer every time, in any batch size.
-    The copy is for inference only, and does not follow when `model` is trained on. InputError for another name.
+    The copy is for inference only, and does not follow when `module` is trained on. InputError for another name.
     """
     if precision not in PRECISIONS:
         raise unknown("precision", precision, PRECISIONS)
-    device = next(model.module.parameters()).device
-    if choose_precision(precision, device) == "fp32":
-        return model
-    return dataclasses.replace(model, module=_Quick(model.module))
+    device = next(module.parameters()).device
+    return module if choose_precision(precision, device) == "fp32" else _Quick(module)
 
 
 class _Quick(nn.Module):

@@ -1,0 +1,129 @@
+"""How long a batch of inference takes as `alexnet predict` does it, against plain fp32 PyTorch, and what it costs."""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from alexnet.benchmark.machine import synchronise
+from alexnet.data.augment import Augmenter
+from alexnet.data.decode import stored_size
+from alexnet.data.pictures import refitted
+from alexnet.device import choose_device, choose_precision, environment
+from alexnet.evaluation.fast import quick
+from alexnet.evaluation.pictures import pictures_for
+from alexnet.models import catalog
+from alexnet.weights.store import Opened
+from alexnet.weights.store import open as open_model
+
+_PICTURES = 2000  # that the answers are compared on, at most
+
+
+@dataclass(frozen=True)
+class Timed:
+    """One batch size; medians over the turns."""
+
+    batch: int
+    plain: float
+    """Seconds of a batch in fp32 as PyTorch runs it without further ado."""
+    quick: float
+    ratios: list[float]
+    """Of each turn, plain over quick."""
+
+    @property
+    def ratio(self) -> float:
+        return statistics.median(self.ratios)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What the quick network says against the plain one, on the model's own test (or validation) pictures."""
+
+    pictures: int
+    same_top1: float
+    largest_difference: float
+    """Of any class's probability on any picture."""
+    mean_difference: float
+
+
+@dataclass(frozen=True)
+class Latency:
+    name: str
+    precision: str
+    environment: dict[str, Any]
+    rows: list[Timed]
+    agreement: Agreement | None
+    """None for a network without trained weights."""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def compare(
+    name: str,
+    batches: Sequence[int] = (1, 64),
+    precision: str = "auto",
+    *,
+    data: Path | None = None,
+    device: str = "auto",
+    rounds: int = 5,
+    progress: Callable[[int, int], None] | None = None,
+) -> Latency:
+    """Times `name`, a network of the catalog (at its initial weights) or a trained model's path, plain and quick in
+    turn, on noise that lies on the device; a trained model's answers are compared on its pictures (or those of `data`).
+
+    Raises InputError for what does not exist.
+    """
+    where = choose_device(device)
+    opened = None if name in catalog.CATALOG else open_model(name, where)
+    plain = opened.module if opened else catalog.create(name).eval().to(where)
+    both = (plain, quick(plain, precision))
+    rows = []
+    for batch in batches:
+        inputs = torch.randn(batch, *plain.input, device=where)  # pyright: ignore
+        for module in both:
+            _seconds(module, inputs)
+        times = []
+        for _ in range(rounds):
+            times.append([_seconds(module, inputs) for module in both])
+            if progress:
+                progress(len(rows) * rounds + len(times), len(batches) * rounds)
+        columns = [statistics.median(column) for column in zip(*times, strict=True)]
+        rows.append(Timed(batch, *columns, [a / b for a, b in times]))
+    chosen = choose_precision(precision, where)
+    agreement = _agreement(opened, both, data, where) if opened else None
+    return Latency(name, chosen, environment(where, chosen), rows, agreement)
+
+
+@torch.inference_mode()
+def _seconds(module: nn.Module, inputs: Tensor) -> float:
+    """Of one batch: the median of three."""
+    times = []
+    for _ in range(3):
+        synchronise(inputs.device)
+        start = time.perf_counter()
+        module(inputs)
+        synchronise(inputs.device)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+@torch.inference_mode()
+def _agreement(model: Opened, both: tuple[nn.Module, nn.Module], data: Path | None, device: torch.device) -> Agreement:
+    wants = model.preprocessing
+    pictures = refitted(pictures_for(model, data), wants.channels, stored_size(wants.size, wants.resize), wants.fit)
+    chosen = np.linspace(0, len(pictures) - 1, min(len(pictures), _PICTURES)).astype(np.int64)
+    augmenter, parts = Augmenter(wants), []
+    for start in range(0, len(chosen), 64):
+        images = augmenter.evaluate(torch.from_numpy(pictures.batch(chosen[start : start + 64])).to(device))
+        parts.append(torch.stack([module(images).float().softmax(1) for module in both]))
+    exact, fast = torch.cat(parts, 1).cpu()
+    difference = (exact - fast).abs()
+    same = (exact.argmax(1) == fast.argmax(1)).double().mean().item()
+    return Agreement(len(chosen), same, difference.max().item(), difference.mean().item())
