@@ -61,7 +61,7 @@ def test_seeds_go_on_where_they_stopped_and_what_is_finished_is_reused(tmp_path:
     out = tmp_path / "parts"
     with pytest.raises(Interrupted):
         repeat(recipe, out, seeds=2, stop_after=1)
-    with pytest.raises(InputError, match="holds something else"):
+    with pytest.raises(InputError, match="already holds runs; add --resume"):
         repeat(recipe, out, seeds=2)
     assert not finished(Run(out / "seed-0"), recipe)
     parts = repeat(recipe, out, seeds=2, resume_runs=True)

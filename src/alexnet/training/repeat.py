@@ -60,6 +60,8 @@ def repeat(
     """
     if (folds > 0) == (seeds > 0) or max(folds, seeds) < 2:
         raise InputError("give either a number of folds or a number of seeds, 2 or more")
+    if not resume_runs and any(out.glob("*-*/recipe.toml")):
+        raise InputError(f"{str(out)!r} already holds runs; add --resume to go on with them, or choose another folder")
     if not resume_runs or (out / "recipe.toml").is_file():
         check_free(out)
     recipe = anchored(recipe)
