@@ -119,7 +119,8 @@ def _lr_range(recipe: "Recipe", data: Path | None, out: Path | None, steps: int 
         print("the loss hardly fell at any rate: give it more --steps")
     else:
         print(f"the loss falls fastest at {found.suggestion:.1e} and is lowest at {found.lowest:.1e}; try:")
-        print(f"  --set optimizer.lr={found.suggestion:.1e}")
+        per_lr = recipe.learning_rate / recipe.optimizer.lr  # other than 1 where the rate is scaled by the batch
+        print(f"  --set optimizer.lr={found.suggestion / per_lr:.1e}")
     print(f"plot: {folder / 'lr_range.png'}")
 
 
