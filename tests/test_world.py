@@ -77,12 +77,12 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def close(one: Run, other: Run) -> None:
     """The same but for the order of summation."""
     for ours, theirs in zip(one.metrics, other.metrics, strict=True):
-        assert ours["train_loss"] == pytest.approx(theirs["train_loss"], rel=1e-4)
-        assert ours["val_loss"] == pytest.approx(theirs["val_loss"], rel=1e-3)
-        assert ours["train_accuracy"] == pytest.approx(theirs["train_accuracy"], abs=0.02)
+        assert ours["train_loss"] == pytest.approx(theirs["train_loss"], rel=1e-5)
+        assert ours["val_loss"] == pytest.approx(theirs["val_loss"], rel=1e-5)
+        assert ours["train_accuracy"] == pytest.approx(theirs["train_accuracy"])
     weights, others = (store.load(run.path / "last.safetensors") for run in (one, other))
     for name, value in weights.items():
-        torch.testing.assert_close(value, others[name], rtol=1e-3, atol=1e-4, msg=name)
+        torch.testing.assert_close(value, others[name], rtol=1e-5, atol=1e-6, msg=name)
 
 
 @pytest.fixture(scope="module")

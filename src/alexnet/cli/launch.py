@@ -140,6 +140,6 @@ def count_of(gpus: int | None, processes: int | None, device: str) -> tuple[int,
         raise InputError(f"--device {device} does not go with {'--gpus' if gpus else '--processes'}; leave it out")
     count = gpus or processes or 1
     world = int(os.environ["WORLD_SIZE"]) if launched() else count
-    if (gpus or processes) and world != count:
+    if count not in (1, world):
         raise InputError(f"torchrun started {world} processes, not {count}: leave out --gpus and --processes")
-    return count, kind
+    return world, kind
