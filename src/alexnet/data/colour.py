@@ -1,7 +1,7 @@
 """Random changes of colour and shape, in batches: PCA lighting, and a set in the manner of RandAugment."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,21 +104,28 @@ def rand_augment(
     whole, rows = part or (len(pixels), slice(None))
     for _ in range(count):
         chosen = torch.randint(len(OPERATIONS), (whole,), generator=generator)[rows]
-        signs = torch.randint(2, (whole,), generator=generator)[rows].float() * 2 - 1
+        amounts = (torch.randint(2, (whole,), generator=generator)[rows] * 2 - 1) * strength
         changed = pixels.clone()
-        for number, operation in enumerate(OPERATIONS.values()):
+        for number, change in enumerate(COLOURS.values()):
             index = (chosen == number).nonzero()[:, 0]  # on the CPU: no waiting for a GPU
+            there, amount = (each.to(pixels.device, non_blocking=True) for each in (index, amounts[index]))
             if len(index):
-                amount = (signs[index] * strength).to(pixels.device, non_blocking=True)
-                index = index.to(pixels.device, non_blocking=True)
-                changed.index_copy_(0, index, operation(pixels[index], amount, fill))
+                changed.index_copy_(0, there, change(pixels[there], amount[:, None, None, None]))
+        index = (chosen >= len(COLOURS)).nonzero()[:, 0]
+        if len(index):
+            theta = torch.zeros(len(index), 2, 3)
+            for number, matrix in enumerate(MOVES.values(), len(COLOURS)):
+                these = chosen[index] == number
+                theta[these] = matrix(amounts[index][these], pixels.shape[2] / pixels.shape[1])
+            there, theta = (each.to(pixels.device, non_blocking=True) for each in (index, theta))
+            changed.index_copy_(0, there, warp(pixels[there], theta, (pixels.shape[1], pixels.shape[2]), fill))
         pixels = changed
     return pixels
 
 
-def _blend(plain: Callable[[Tensor], Tensor]) -> "Operation":
+def _blend(plain: Callable[[Tensor], Tensor]) -> "Change":
     """Away from or towards a picture without what is changed, by a factor from 0.1 to 1.9."""
-    return lambda x, amount, _: torch.lerp(plain(x), x, (1 + 0.9 * amount)[:, None, None, None]).clamp(0, 255)
+    return lambda x, amount: torch.lerp(plain(x), x, 1 + 0.9 * amount).clamp(0, 255)
 
 
 def _luma(x: Tensor) -> Tensor:
@@ -126,57 +133,60 @@ def _luma(x: Tensor) -> Tensor:
     return (x * x.new_tensor((0.299, 0.587, 0.114))).sum(3, keepdim=True) if x.shape[3] == 3 else x
 
 
-def _posterise(x: Tensor, amount: Tensor, fill: Tensor | None) -> Tensor:
+def _posterise(x: Tensor, amount: Tensor) -> Tensor:
     """Keeps 8 to 4 bits."""
-    step = 2 ** (4 * amount.abs()).round()[:, None, None, None]
+    step = 2 ** (4 * amount.abs()).round()
     return (x / step).floor() * step
 
 
-def _solarise(x: Tensor, amount: Tensor, fill: Tensor | None) -> Tensor:
+def _solarise(x: Tensor, amount: Tensor) -> Tensor:
     """Inverts what is brighter than a threshold from 256 down to 0."""
-    return torch.where(x >= 256 * (1 - amount.abs())[:, None, None, None], 255 - x, x)
+    return torch.where(x >= 256 * (1 - amount.abs()), 255 - x, x)
 
 
-def _autocontrast(x: Tensor, amount: Tensor, fill: Tensor | None) -> Tensor:
+def _autocontrast(x: Tensor, amount: Tensor) -> Tensor:
     """Stretches each channel to 0–255; a channel of one value stays."""
     low, high = x.amin((1, 2), keepdim=True), x.amax((1, 2), keepdim=True)
     stretched = (x - low) * (255 / (high - low).clamp(min=1e-6))
     return torch.where(high > low, stretched.clamp(0, 255), x)
 
 
-def _moved(entries: Callable[[Tensor, float], Sequence[Sequence[Tensor | float]]]) -> "Operation":
-    """An affine map from its 2×3 matrix by amount and width/height."""
-
-    def operation(x: Tensor, amount: Tensor, fill: Tensor | None) -> Tensor:
-        height, width = x.shape[1:3]
-        rows = [[torch.as_tensor(each, device=x.device).expand_as(amount) for each in row]
-                for row in entries(amount, width / height)]  # fmt: skip
-        theta = torch.stack([torch.stack(row, 1) for row in rows], 1).float()
-        moved, inside = warp(x, theta, (height, width))
-        return moved if fill is None else torch.where(inside[..., None], moved, fill)
-
-    return operation
-
-
-def _rotation(amount: Tensor, aspect: float) -> list[list[Tensor | float]]:
+def _rotation(amount: Tensor, aspect: float) -> Tensor:
     angle = amount * math.radians(30)
-    return [[angle.cos(), -angle.sin() / aspect, 0.0], [angle.sin() * aspect, angle.cos(), 0.0]]
+    return _matrix(xx=angle.cos(), xy=-angle.sin() / aspect, yx=angle.sin() * aspect, yy=angle.cos())
 
 
-Operation = Callable[[Tensor, Tensor, Tensor | None], Tensor]
-"""(pixels float N×h×w×C on 0–255, amount float N from -1 to 1, fill) → pixels."""
+def _matrix(
+    xx: Tensor | float = 1.0,
+    xy: Tensor | float = 0.0,
+    x: Tensor | float = 0.0,
+    yx: Tensor | float = 0.0,
+    yy: Tensor | float = 1.0,
+    y: Tensor | float = 0.0,
+) -> Tensor:
+    """Affine maps N×2×3 for `warp` from what their six entries are; at least one is a tensor N."""
+    entries = torch.broadcast_tensors(*(torch.as_tensor(entry) for entry in (xx, xy, x, yx, yy, y)))
+    return torch.stack(entries, 1).view(-1, 2, 3)
 
-OPERATIONS: dict[str, Operation] = {
+
+Change = Callable[[Tensor, Tensor], Tensor]
+"""(pixels float N×h×w×C on 0–255, amount from -1 to 1, N×1×1×1) → pixels."""
+
+COLOURS: dict[str, Change] = {
     "brightness": _blend(torch.zeros_like),
     "contrast": _blend(lambda x: _luma(x).mean((1, 2, 3), keepdim=True).expand_as(x)),
     "saturation": _blend(lambda x: _luma(x).expand_as(x)),
     "autocontrast": _autocontrast,
     "posterise": _posterise,
     "solarise": _solarise,
-    "rotate": _moved(_rotation),
-    "shear-x": _moved(lambda a, aspect: [[1.0, 0.3 * a / aspect, 0.0], [0.0, 1.0, 0.0]]),
-    "shear-y": _moved(lambda a, aspect: [[1.0, 0.0, 0.0], [0.3 * a * aspect, 1.0, 0.0]]),
-    "translate-x": _moved(lambda a, _: [[1.0, 0.0, 0.9 * a], [0.0, 1.0, 0.0]]),
-    "translate-y": _moved(lambda a, _: [[1.0, 0.0, 0.0], [0.0, 1.0, 0.9 * a]]),
 }
-"""At amount 1: factors of 1.9, 4 bits, all inverted, 30°, shears by 0.3, moves by 0.45 of the side."""
+"""At amount 1: factors of 1.9, 4 bits, all inverted."""
+MOVES: dict[str, Callable[[Tensor, float], Tensor]] = {
+    "rotate": _rotation,
+    "shear-x": lambda amount, aspect: _matrix(xy=0.3 * amount / aspect),
+    "shear-y": lambda amount, aspect: _matrix(yx=0.3 * amount * aspect),
+    "translate-x": lambda amount, _: _matrix(x=0.9 * amount),
+    "translate-y": lambda amount, _: _matrix(y=0.9 * amount),
+}
+"""(amount float N, width over height) → `warp`'s N×2×3. At amount 1: 30°, shears by 0.3, moves by 0.45 of the side."""
+OPERATIONS = (*COLOURS, *MOVES)

@@ -40,15 +40,18 @@ def window(
     return pixels, inside_rows[:, :, None] & inside_columns[:, None, :]
 
 
-def warp(pixels: Tensor, theta: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Affine maps, bilinear: float N×h×w×C, and which pixels come from inside, bool N×h×w; outside, the edge repeats.
+def warp(pixels: Tensor, theta: Tensor, size: tuple[int, int], fill: Tensor | None = None) -> Tensor:
+    """Affine maps, bilinear: float N×h×w×C. Outside lies the colour `fill` [C]; None: the edge is repeated.
 
     `theta` is float N×2×3 as torch's affine_grid takes it: from output to source, both from -1 to 1 over their sides.
     """
     count, _, _, channels = pixels.shape
     grid = functional.affine_grid(theta, [count, channels, *size], align_corners=False)
-    moved = functional.grid_sample(pixels.permute(0, 3, 1, 2).float(), grid, padding_mode="border", align_corners=False)
-    return moved.permute(0, 2, 3, 1), (grid.abs() <= 1).all(3)
+    pixels = pixels.float() if fill is None else pixels - fill  # outside is 0
+    moved = functional.grid_sample(
+        pixels.permute(0, 3, 1, 2), grid, padding_mode="border" if fill is None else "zeros", align_corners=False
+    ).permute(0, 2, 3, 1)
+    return moved if fill is None else moved + fill
 
 
 def resized_crop(
@@ -72,7 +75,7 @@ def resized_crop(
     theta[:, 0, 2] = (2 * left + wide) / width - 1
     theta[:, 1, 1] = high / height
     theta[:, 1, 2] = (2 * top + high) / height - 1
-    return warp(images, theta, size)[0]
+    return warp(images, theta, size)
 
 
 def rectangle(draws: Tensor, area: Sequence[float], ratio: Sequence[float], size: tuple[int, int]) -> Tensor:
