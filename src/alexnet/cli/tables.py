@@ -81,7 +81,7 @@ def recipe_keys(rows: Sequence[tuple[str, Any, str]]) -> None:
 def figures(measured: "Figures") -> None:
     print(
         f"top-1 {measured.top1:.2%}   top-5 {measured.top5:.2%}   loss {measured.loss:.4f}   "
-        f"{measured.count:,} pictures"
+        f"{measured.count:,} pictures" + (f", {measured.views} views each" if measured.views > 1 else "")
     )
 
 
