@@ -150,7 +150,7 @@ class Train:
     label_smoothing: float = key(0.0, "share of each target that is spread over all classes", low=0, high=0.9)
     distil_weight: float = key(0.5, "share of model.teacher's answers in the loss, beside the labels", low=0, high=1)
     distil_temperature: float = key(4.0, "softens the answers of model.teacher and of the network", above=0)
-    test_views: int = key(1, "views of each test picture when the run ends: 1, 2 or 10 (`alexnet evaluate --views`)")
+    test_views: int = key(1, "views of each test picture (where there is none, validation) when the run ends: 1, 2, 10")
     clip_norm: float = key(0.0, "largest norm of the gradient; 0: no clipping", low=0)
     class_weights: bool = key(False, "weigh each class by the inverse of its frequency")
     ema: float = key(

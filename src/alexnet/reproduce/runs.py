@@ -2,11 +2,10 @@
 
 import contextlib
 import math
-import statistics
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -20,7 +19,8 @@ from alexnet.training.reporter import Reporter
 from alexnet.training.run import Run, finished, free
 from alexnet.training.setup import Setup
 
-_STEPS = 3  # that are timed, after one that allocates memory
+_STEPS = 2  # that are timed, after one that allocates memory
+_PICTURES = 64  # of a larger batch: a step takes as long as its pictures do
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,13 @@ def expected_seconds(setup: Setup, found: Found | None, others: Sequence[Run]) -
         return others[-1].metrics[-1]["seconds"]
     # Forward alone is about a third of a step.
     evaluated = math.ceil(setup.length) * len(setup.validation.pictures) + len(setup.test or ())
-    return _timed_step(setup) * (setup.length * setup.steps + evaluated / setup.recipe.train.batch_size / 3)
+    trained = setup.length * len(setup.train.pictures)
+    return _seconds_a_picture(setup) * (trained + evaluated / 3)
 
 
-def _timed_step(setup: Setup) -> float:
-    size = min(setup.recipe.train.batch_size, len(setup.train.pictures))
+def _seconds_a_picture(setup: Setup) -> float:
+    size = min(setup.recipe.train.batch_size, _PICTURES, len(setup.train.pictures))
+    setup = replace(setup, recipe=recipes.load(setup.recipe, {"train.batch_size": size}))
     order = torch.arange(size * (1 + _STEPS)) % len(setup.train.pictures)
     seconds = []
     with tempfile.TemporaryDirectory() as folder:
@@ -76,7 +78,7 @@ def _timed_step(setup: Setup) -> float:
             trainer.step(images, labels)
             trainer.loss_sum.item()  # a GPU is waited for
             seconds.append(time.perf_counter() - begun)
-    return statistics.median(seconds[1:])
+    return min(seconds[1:]) / size
 
 
 def run(out: Path, recipe: Recipe, found: Found | None, device: str, reporter: Reporter) -> Run:

@@ -10,6 +10,7 @@ from alexnet.files import write_json, write_text
 from alexnet.insight.compare import compare
 from alexnet.insight.page import duration
 from alexnet.reproduce.experiments import Experiment
+from alexnet.training.repeat import spread
 from alexnet.training.run import Run
 
 HEAD = (
@@ -26,20 +27,24 @@ class Arm:
     left_out: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """recipe, n, seeds, values (test accuracies, fractions), mean, std, epochs, seconds (of one run, the mean) …
+        """recipe, n, seeds, values (accuracies, fractions), mean, std, low, high, epochs, seconds (mean of a run) …
 
-        std is the sample's, None for a single seed; `hardware` is a card's environment, one for each that differs.
+        std is the sample's, low and high bound the mean with 95 % (None for a single seed); `hardware` is a line for
+        each machine. Accuracy is on the test pictures; where a set has none, as ImageNet, on those for validation.
         """
         rows = compare([run.path for run in self.runs])
         cards = [run.card for run in self.runs]
-        values = [row["test_accuracy"] for row in rows]
+        values = [row["val_accuracy"] if row["test_accuracy"] is None else row["test_accuracy"] for row in rows]
+        several = spread(values) if len(values) > 1 else None
         return {
             "recipe": self.recipe,
             "n": len(rows),
             "seeds": [card["seed"] for card in cards],
             "values": values,
             "mean": statistics.fmean(values) if values else None,
-            "std": statistics.stdev(values) if len(values) > 1 else None,
+            "std": several.std if several else None,
+            "low": several.low if several else None,
+            "high": several.high if several else None,
             "epochs": max((row["epochs"] for row in rows), default=None),
             "seconds": statistics.fmean(row["seconds"] for row in rows) if rows else None,
             "hardware": _distinct(_hardware(card["environment"]) for card in cards),
@@ -84,9 +89,13 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
     parts = ["# The published experiments, re-run", ""]
     parts += [_line(HEAD), _line(["---"] * 2 + ["---:"] * (len(HEAD) - 3) + ["---"])]
     parts += [_line(line) for line in lines]
-    parts += ["", "Test accuracy, mean ± standard deviation over n seeds; time is that of one run, the mean.", ""]
-    parts += [f"Hardware {number}: {machine}." for number, machine in enumerate(machines, 1)]
-    parts += ["", "As published:", ""]
+    parts += [
+        "",
+        "Accuracy on test pictures (ImageNet: validation), mean ± standard deviation over n seeds; mean time of a run.",
+        "",
+    ]
+    parts += [f"Hardware {number}: {machine}.\n" for number, machine in enumerate(machines, 1)]
+    parts += ["As published:", ""]
     parts += [f"- {row['name']}: {row['conditions']} ({row['source']})" for row in rows if row["conditions"]]
     if left := left_out(rows):
         parts += ["", "Not run:", "", *(f"- {line}" for line in left)]

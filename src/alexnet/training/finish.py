@@ -19,11 +19,11 @@ def finish(setup: Setup, run: Run, log: Log, best: dict[str, Any]) -> dict[str, 
     """Evaluates the best weights in full precision, draws the plots, writes card and report; returns the card."""
     store.fill(setup.model, store.load(run.path / "best.safetensors"), "best.safetensors")
     augmenter = Augmenter(setup.preprocessing, shift=setup.recipe.augment.shift, fill=setup.recipe.augment.fill)
-    validated = evaluate.run(setup.model, setup.validation, augmenter)
+    views, apart = setup.recipe.train.test_views, None if setup.validation_is_test else setup.test
+    validated = evaluate.run(setup.model, setup.validation, augmenter, views=views if apart is None else 1)
     test = None
-    if setup.test is not None and not setup.validation_is_test:
-        views = setup.recipe.train.test_views
-        test = evaluate.run(setup.model, Loader(setup.test, setup.device), augmenter, views=views).figures
+    if apart is not None:
+        test = evaluate.run(setup.model, Loader(apart, setup.device), augmenter, views=views).figures
     pictures = setup.validation.pictures
     wrong = validated.worst(24, pictures.labels)
     plots.worst(
