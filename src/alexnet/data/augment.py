@@ -194,10 +194,12 @@ class Augmenter:
         colours = torch.rand(count, channels, generator=generator)[rows] * (255 * self.preprocessing.scale)
         mean, std = (torch.tensor(each) for each in (self.preprocessing.mean, self.preprocessing.std))
         colours = (colours - mean) / std if self.erase_fill == "random" else torch.zeros_like(colours)
-        erased, where, colours = (each.to(result.device, non_blocking=True) for each in (
-            chance < self.erase, where, colours))  # fmt: skip
-        inside = rectangle(where, _ERASED_AREA, _ERASED_RATIO, self.preprocessing.size) & erased[:, None, None]
-        result.copy_(torch.where(inside[:, None], colours[:, :, None, None], result))
+        index = (chance < self.erase).nonzero()[:, 0]  # on the CPU: no waiting for a GPU
+        there, where, colours = (
+            each.to(result.device, non_blocking=True) for each in (index, where[index], colours[index])
+        )
+        inside = rectangle(where, _ERASED_AREA, _ERASED_RATIO, self.preprocessing.size)
+        result.index_copy_(0, there, torch.where(inside[:, None], colours[:, :, None, None], result[there]))
 
     def _normalise(self, pixels: Tensor, shifts: Tensor | None = None) -> Tensor:
         """N×h×w×C, uint8 or float, to the network's channels and range, float32 N×C×h×w in channels_last memory.
