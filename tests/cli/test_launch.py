@@ -23,7 +23,8 @@ SETUP = f"import os, sys, time; first = os.environ['RANK'] == '0'; LOST = {LOST}
 def run(capfd: pytest.CaptureFixture[str], code: str) -> tuple[int, str, str]:
     """Exit code and output of two processes of Python."""
     ended = launch(2, [sys.executable, "-c", SETUP + code])
-    return ended, *capfd.readouterr()
+    said = capfd.readouterr()
+    return ended, said.out, said.err
 
 
 def test_all_is_well_when_both_are_and_only_the_first_prints(capfd: pytest.CaptureFixture[str]) -> None:
