@@ -92,7 +92,7 @@ def test_an_interrupted_run_goes_on_and_another_recipe_is_not_taken_for_it(
     rows = reproduce(["tiny-net"], out=out, reporter=count, experiments=experiments)
     assert sorted(count.epochs) == [1, 2]  # ours anew, as published its second epoch
     assert rows[0]["as_published"]["runs"] == ["begun"]
-    assert rows[0]["ours"]["runs"] == ["ours-seed0"]
+    assert rows[0]["ours"]["runs"] == ["ours-0"]
 
 
 def test_what_does_not_fit_the_budget_is_left_out_with_its_time(experiments: list[Experiment], tmp_path: Path) -> None:

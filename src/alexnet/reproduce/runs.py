@@ -88,5 +88,5 @@ def run(out: Path, recipe: Recipe, found: Found | None, device: str, reporter: R
     """
     if found:
         return train(out=found.run.path, resume_run=True, device=device, reporter=reporter)
-    path = free(out / f"{recipe.name}-seed{recipe.train.seed}")
+    path = free(out / f"{recipe.name}-{recipe.train.seed}")
     return train(recipe, out=path, device=device, reporter=reporter)
