@@ -4,7 +4,6 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -38,13 +37,13 @@ BATCHNORM = {key: value for key, value in TINY.items() if key != "model.dropout"
 
 
 class StopAt(Reporter):
-    """Asks this process to stop after so many epochs."""
+    """Asks this process, and so both, to stop after a step of an epoch."""
 
-    def __init__(self, epoch: int) -> None:
-        self.at = epoch
+    def __init__(self, epoch: int, step: int) -> None:
+        self.at = (epoch, step)
 
-    def epoch(self, row: dict[str, Any]) -> None:
-        if row["epoch"] == self.at:
+    def step(self, epoch: int, step: int, steps: int, figures: dict[str, float]) -> None:
+        if (epoch, step) == self.at:
             signal.raise_signal(signal.SIGTERM)
 
 
@@ -61,7 +60,7 @@ def main(folder: Path) -> None:
     alexnet.train("digits", out=folder / "everything", settings=EVERYTHING)
     alexnet.train("digits", out=folder / "batchnorm", settings=BATCHNORM)
     try:
-        alexnet.train("digits", out=folder / "stopped", settings=EVERYTHING, reporter=StopAt(1))
+        alexnet.train("digits", out=folder / "stopped", settings=EVERYTHING, reporter=StopAt(2, 3))
     except Interrupted:
         (folder / f"interrupted-{world.rank}").touch()
     if not world.is_writer:

@@ -81,6 +81,7 @@ def environment(device: torch.device, precision: str) -> dict[str, Any]:
         "cpu": _cpu_name(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "processes": torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1,
         "device": device.type,
         "precision": precision,
     }

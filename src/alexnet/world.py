@@ -1,4 +1,11 @@
-"""The processes that train one run together. Mostly there is one; then nothing here costs anything."""
+"""The processes that train one run together. Mostly there is one; then nothing here costs anything.
+
+Several make the steps that one makes, up to the order of summation: a batch is cut into slices, the gradients are
+weighed by the number of pictures, augmentation is drawn for the whole batch, and each picture is evaluated once. What
+differs, and only while training: dropout masks and the partners of mixup and cutmix (each process draws its own, these
+from its own slice), and BatchNorm normalises by a slice's own statistics; the first process's running statistics are
+those that are evaluated and kept. All processes read the same files: a run's folder must be visible to each.
+"""
 
 import contextlib
 import os

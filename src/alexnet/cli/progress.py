@@ -33,12 +33,13 @@ class PlainReporter(Reporter):
 
     def begin(self, run: Run, facts: dict[str, Any]) -> None:
         self.epochs = facts["epochs"]
+        several = f" in {facts['processes']} processes" if facts["processes"] > 1 else ""
         duration = f"{facts['steps']:,} steps" if facts["steps"] else f"{self.epochs} epochs"
         self.say(
             f"{facts['network']}: {facts['parameters']:,} parameters, {facts['flops'] / 1e6:,.1f} MFLOPs a picture\n"
             f"{facts['set']}: {facts['train']:,} pictures to train, {facts['validation']:,} to validate, "
             f"{facts['test']:,} to test, {facts['classes']} classes\n"
-            f"{duration} on {facts['device']} in {facts['precision']}; everything goes to {run.path}"
+            f"{duration} on {facts['device']}{several} in {facts['precision']}; everything goes to {run.path}"
         )
         if facts["start"]:
             self.say(facts["start"])

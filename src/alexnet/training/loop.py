@@ -120,7 +120,7 @@ class Trainer:
 
     def fit(self, asked: Callable[[], bool], stop_after: int | None = None) -> None:
         """Trains from where the run stands to its last epoch, then writes the figures and the report."""
-        self.reporter.begin(self.run, self.setup.facts())
+        self.reporter.begin(self.run, self.setup.facts() | {"processes": self.world.size})
         self._clock = self._saved = time.monotonic()
         self.log.open(self.epoch)
         try:
