@@ -185,3 +185,25 @@ def test_corrupt_exif_does_not_make_a_picture_unreadable_nor_warn_in_any_thread(
         shapes = {picture.shape for picture in pool.map(decode, [content] * 40)}
     assert shapes == {smooth.shape}
     assert not warned
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("options", [{}, {"quality": 30, "progressive": True}, {"subsampling": 0}, {"subsampling": 1}])
+def test_the_short_way_gives_pillows_pixels(
+    random: np.random.Generator, monkeypatch: pytest.MonkeyPatch, mode: str, options: dict[str, object]
+) -> None:
+    pytest.importorskip("simplejpeg")
+    blobs = Image.fromarray(random.integers(0, 256, (8, 9, 3), np.uint8)).resize((67, 51)).convert(mode)
+    content = encoded(blobs, "JPEG", **options)
+    short = [decode(content, 3), decode(content, 1, (40, 40)), decode(content[:-40] + content[-2:])]
+    monkeypatch.setattr("alexnet.data.decode.jpeg", None)
+    long = [decode(content, 3), decode(content, 1, (40, 40)), decode(content[:-40] + content[-2:])]
+    assert all(map(np.array_equal, short, long))
+    assert np.array_equal(long[0], np.array(Image.open(io.BytesIO(content)).convert("RGB")))
+
+
+@pytest.mark.parametrize("size", [(40, 40), (51, 30), (90, 120)])
+def test_resizing_is_pillows_to_a_rounding(random: np.random.Generator, size: tuple[int, int]) -> None:
+    picture = random.integers(0, 256, (51, 67, 3), np.uint8)
+    wanted = np.array(Image.fromarray(picture).resize(size[::-1], Image.Resampling.BILINEAR)).astype(int)
+    assert np.abs(refit(picture, 3, size, "squash") - wanted).max() <= 1

@@ -44,7 +44,7 @@ class Loader:
         yield from self._decoded(slices)
 
     def _decoded(self, slices: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-        with ThreadPoolExecutor(1) as pool:
+        with ThreadPoolExecutor(2) as pool:  # two batches at a time: the second fills the gaps that the first leaves
             pending = [pool.submit(self.pictures.batch, s.numpy()) for s in slices[:_AHEAD]]
             for number, indices in enumerate(slices):
                 images = torch.from_numpy(pending.pop(0).result())

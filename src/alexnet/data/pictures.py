@@ -198,4 +198,9 @@ def _some(names: Sequence[str]) -> str:
 @functools.cache
 def pool() -> ThreadPoolExecutor:
     """The threads that decode: Pillow frees Python's lock while it works."""
-    return ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+    return ThreadPoolExecutor(threads())
+
+
+def threads() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
