@@ -125,6 +125,7 @@ OWT: Layers = (
     *(Dropout(0.5), Linear(4096), ReLU(), Dropout(0.5), Linear(4096), ReLU(), Linear(None)),
 )
 TWO_CLASS: Layers = (*OWT, LogSoftmax())
+OWT_PROBE: Layers = (*OWT[:13], Linear(None))  # conv1 to pool5
 BEARPAW: Layers = (
     *(Conv(64, 11, stride=4, padding=5), ReLU(), Pool(2, 2)),
     *(Conv(192, 5), ReLU(), Pool(2, 2)),
