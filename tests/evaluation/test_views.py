@@ -18,7 +18,7 @@ from alexnet.data.pictures import ArrayPictures
 from alexnet.errors import InputError
 from alexnet.evaluation import evaluate
 from alexnet.evaluation.pictures import pictures_for
-from alexnet.evaluation.views import log_probabilities
+from alexnet.evaluation.views import corners, log_probabilities
 from alexnet.preprocessing import MeanPicture, Preprocessing
 from alexnet.training.run import Run
 
@@ -111,7 +111,16 @@ def test_views_of_a_run(trained: Run, command: Callable, refused: Callable, tmp_
     assert said == figures.to_json()
     assert (said["views"], said["count"]) == (10, len(pictures))
     assert "views" not in alexnet.evaluate(model, pictures).figures.to_json()
+    told = command("evaluate", trained.path, "--views", 10).out
+    assert "10 views each" in told
+    assert "stored at the input's 8 × 8: the corners are the centre, as training shifted none" in told
+    shifted = replace(model, card=model.card | {"augment": {"shift": 0.25}})
+    assert corners(shifted).endswith("the corners are shifts by 2 × 2, training's furthest")
+    assert alexnet.evaluate(shifted, pictures, views=10).figures != figures
+    with pytest.raises(InputError, match="not of this version"):
+        alexnet.evaluate(replace(model, card=model.card | {"augment": []}), pictures, views=10)
     assert "views is 3; choose one of: 1, 2, 10" in refused("evaluate", trained.path, "--views", 3)
     # Stored larger than the input: corners of what is there.
     larger = replace(model, preprocessing=replace(model.preprocessing, resize=10))
     assert alexnet.evaluate(larger, pictures, views=10).figures.count == len(pictures)
+    assert corners(larger) == ""

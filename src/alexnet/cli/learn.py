@@ -141,6 +141,7 @@ def evaluate(
     from alexnet.evaluation.evaluate import evaluate as measure
     from alexnet.evaluation.fast import at_precision
     from alexnet.evaluation.pictures import pictures_for
+    from alexnet.evaluation.views import corners
     from alexnet.weights.store import open as open_model
 
     opened = at_precision(open_model(model, choose_device(device)), precision)
@@ -151,6 +152,8 @@ def evaluate(
         print_json(evaluation.figures.to_json())
     else:
         tables.figures(evaluation.figures)
+        if views == 10 and (told := corners(opened)):
+            print(told)
 
 
 @app.command()

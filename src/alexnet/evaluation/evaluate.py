@@ -14,7 +14,7 @@ from alexnet.data.loader import Loader
 from alexnet.data.pictures import PictureSet, refitted
 from alexnet.device import autocast
 from alexnet.errors import InputError
-from alexnet.evaluation.views import log_probabilities
+from alexnet.evaluation.views import log_probabilities, views_of
 from alexnet.weights.store import Opened
 from alexnet.world import ALONE, World
 
@@ -74,9 +74,7 @@ def evaluate(
     wants = model.preprocessing
     size = stored_size(wants.size, wants.resize)
     fitted = refitted(pictures.relabelled(model.classes, "model"), wants.channels, size, wants.fit)
-    trained = model.card.get("augment", {})
-    augmenter = Augmenter(wants, shift=trained.get("shift", 0.0), fill=trained.get("fill", "mean"))
-    return run(model.module, Loader(fitted, device), augmenter, batch_size, precision, progress, views=views)
+    return run(model.module, Loader(fitted, device), views_of(model), batch_size, precision, progress, views=views)
 
 
 @torch.inference_mode()

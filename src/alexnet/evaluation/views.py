@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 
 from alexnet.data.augment import Augmenter
+from alexnet.data.decode import stored_size
 from alexnet.errors import InputError
+from alexnet.weights.store import Opened
 
 VIEWS = (1, 2, 10)
 """The centre; the centre and its mirror image; four corners and the centre, and their mirror images."""
@@ -25,6 +27,29 @@ def log_probabilities(module: Callable[[Tensor], Tensor], augmenter: Augmenter, 
     """
     found = [module(view).float().log_softmax(1) for view in _inputs(augmenter, images, views)]
     return found[0] if views == 1 else torch.logsumexp(torch.stack(found), 0) - math.log(views)
+
+
+def views_of(model: Opened) -> Augmenter:
+    """The augmenter that cuts a model's views: its preprocessing, and training's shifts as its card has them."""
+    try:
+        trained = model.card.get("augment", {})
+        return Augmenter(model.preprocessing, shift=trained.get("shift", 0.0), fill=trained.get("fill", "mean"))
+    except (AttributeError, TypeError):
+        raise InputError(f"the card of {str(model.path)!r} is not of this version: its 'augment'") from None
+
+
+def corners(model: Opened) -> str:
+    """How the corners of ten views are made where pictures are stored at the network's own size; '' where larger."""
+    wants, augmenter = model.preprocessing, views_of(model)
+    if stored_size(wants.size, wants.resize) != tuple(wants.size):
+        return ""
+    height, width = (round(augmenter.shift * side) for side in wants.size)
+    how = (
+        f"shifts by {height} × {width}, training's furthest"
+        if height + width
+        else "the centre, as training shifted none"
+    )
+    return f"pictures are stored at the input's {wants.size[0]} × {wants.size[1]}: the corners are {how}"
 
 
 def _inputs(augmenter: Augmenter, images: Tensor, views: int) -> Iterator[Tensor]:
