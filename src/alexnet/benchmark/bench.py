@@ -16,7 +16,6 @@ from alexnet.recipes.schema import Recipe
 DEFAULT = ("alexnet-cifar10", "alexnet-thinner-4", "alexnet-owt")
 """Bound by the optimiser's bytes, by small convolutions, and by large ones."""
 PRECISIONS = ("auto", "fp32", "bf16")
-_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def run(
     """Times every one of `what` at every batch size and precision.
 
     what: networks (on synthetic pictures, without augmentation) and recipes (as they are); none: DEFAULT. batches:
-    none: the recipe's own, 64 for a network. Raises InputError for unknown names.
+    none: the recipe's own, of a network as published or 64. Raises InputError for unknown names.
     """
     where = choose_device(device)
     if wrong := [name for name in precisions if name not in PRECISIONS]:
@@ -72,7 +71,7 @@ def run(
 def _recipe(name: str, batch: int | None, precision: str, settings: Mapping[str, Any]) -> Recipe:
     """The recipe of a network, or a shipped one or a TOML file, at this batch size and precision."""
     if name in CATALOG:
-        return of_network(name, batch or _BATCH, precision, settings)
+        return of_network(name, batch, precision, settings)
     if name not in recipes.names() and not name.endswith(".toml"):
         raise unknown("network or recipe", name, [*CATALOG, *recipes.names()])
     own = {"train.precision": precision} | ({"train.batch_size": batch} if batch else {})

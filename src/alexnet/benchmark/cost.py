@@ -65,7 +65,7 @@ def inference(network: Summary, batch: int, precision: str) -> Cost:
 
 def states(optimizer: Optimizer) -> int:
     """Numbers that the optimiser keeps for each weight."""
-    if optimizer.name in ("sgd", "velocity"):
+    if optimizer.name in ("sgd", "velocity", "muon"):
         return int(optimizer.momentum > 0)
     return 2
 

@@ -1,5 +1,8 @@
 """The same networks in Keras, made from our rows of layers and trained as their write-ups train them: `model.fit`."""
 
+# The peer lives in an environment of its own.
+# pyright: reportMissingImports=false, reportMissingModuleSource=false
+
 import time
 from collections.abc import Callable, Iterator
 from typing import Any

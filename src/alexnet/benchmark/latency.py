@@ -54,33 +54,61 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Latency:
+    """One network or trained model."""
+
     name: str
-    precision: str
-    environment: dict[str, Any]
     rows: list[Timed]
     agreement: Agreement | None
     """None for a network without trained weights."""
+
+
+@dataclass(frozen=True)
+class Latencies:
+    """What `alexnet bench --latency` measures."""
+
+    environment: dict[str, Any]
+    models: list[Latency]
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def compare(
-    name: str,
-    batches: Sequence[int] = (1, 64),
+def run(
+    what: Sequence[str] = (),
+    batches: Sequence[int] = (),
     precision: str = "auto",
     *,
     data: Path | None = None,
     device: str = "auto",
     rounds: int = 5,
     progress: Callable[[int, int], None] | None = None,
-) -> Latency:
-    """Times `name`, a network of the catalog (at its initial weights) or a trained model's path, plain and quick in
-    turn, on noise that lies on the device; a trained model's answers are compared on its pictures (or those of `data`).
+) -> Latencies:
+    """Times each of `what`, networks (at their initial weights) and trained models' paths, plain and quick in turn.
 
-    Raises InputError for what does not exist.
+    what: none: alexnet-owt. batches: none: 1 and 64 pictures, noise that lies on the device. A trained model's answers
+    are compared on its own pictures, or on `data`. Raises InputError for what does not exist.
     """
     where = choose_device(device)
+    names, sizes, measured = list(what or ["alexnet-owt"]), list(batches or (1, 64)), list[Latency]()
+    for name in names:
+
+        def follow(done: int) -> None:
+            if progress:
+                progress(len(measured) * rounds * len(sizes) + done, len(names) * rounds * len(sizes))
+
+        measured.append(_latency(name, sizes, precision, data, where, rounds, follow))
+    return Latencies(environment(where, choose_precision(precision, where)), measured)
+
+
+def _latency(
+    name: str,
+    batches: Sequence[int],
+    precision: str,
+    data: Path | None,
+    where: torch.device,
+    rounds: int,
+    follow: Callable[[int], None],
+) -> Latency:
     opened = None if name in catalog.CATALOG else open_model(name, where)
     plain = opened.module if opened else catalog.create(name).eval().to(where)
     both = (plain, quick(plain, precision))
@@ -92,13 +120,10 @@ def compare(
         times = []
         for _ in range(rounds):
             times.append([_seconds(module, inputs) for module in both])
-            if progress:
-                progress(len(rows) * rounds + len(times), len(batches) * rounds)
-        columns = [statistics.median(column) for column in zip(*times, strict=True)]
-        rows.append(Timed(batch, *columns, [a / b for a, b in times]))
-    chosen = choose_precision(precision, where)
-    agreement = _agreement(opened, both, data, where) if opened else None
-    return Latency(name, chosen, environment(where, chosen), rows, agreement)
+            follow(len(rows) * rounds + len(times))
+        exact, fast = (statistics.median(column) for column in zip(*times, strict=True))
+        rows.append(Timed(batch, exact, fast, [a / b for a, b in times]))
+    return Latency(name, rows, _agreement(opened, both, data, where) if opened else None)
 
 
 @torch.inference_mode()

@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -24,16 +24,10 @@ from alexnet.models.summary import outline
 from alexnet.recipes.schema import Recipe
 
 ROWS = {
-    "keras": (
-        ("alexnet-cifar100-seed", 64),
-        ("alexnet-cifar10", 64),
-        ("alexnet-thinner-4", 64),
-        ("alexnet-slim", 64),
-        ("alexnet-caltech", 128),
-    ),
-    "torchvision": (("alexnet-owt", 128),),
+    "keras": ("alexnet-cifar100-seed", "alexnet-cifar10", "alexnet-thinner-4", "alexnet-slim", "alexnet-caltech"),
+    "torchvision": ("alexnet-owt",),
 }
-"""(network, batch) of each peer's comparison when none is named: the published systems, at their batch."""
+"""What is compared with each peer when nothing is named: the published systems."""
 _WARM_UP = 2  # first steps trace, allocate and choose kernels
 
 
@@ -142,35 +136,38 @@ def _worker(python: Path | str, side: str, recipe: Recipe, threads: int, device:
             process.kill()
 
 
-def compare(
+def run(
     peer: str,
-    networks: Sequence[tuple[str, int]] = (),
+    networks: Sequence[str] = (),
+    batches: Sequence[int] = (),
+    precision: str = "auto",
     *,
     python: Path | str | None = None,
-    precision: str = "auto",
+    settings: Mapping[str, Any] | None = None,
     device: str = "auto",
     rounds: int = 5,
     seconds: float = 4.0,
-    settings: dict[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> SideBySide:
     """Times our training step and the peer's on the same networks, batches and optimisers: synthetic pictures in
     memory, no augmentation, each side with all of torch's threads.
 
-    peer: one of worker.INSTALL. networks: (name, batch); none: ROWS of the peer. python: the interpreter of an
-    environment with the peer; None: this one. Each of `rounds` gives each side about `seconds`, in turn, and measures
-    the matrix peak. settings: recipe keys put over ours. InputError for what does not exist or is not installed.
+    peer: one of worker.INSTALL. networks: none: ROWS of the peer. batches: none: as published, or 64. python: the
+    interpreter of an environment with the peer; None: this one. settings: recipe keys put over ours. Each of `rounds`
+    gives each side about `seconds`, in turn, and measures the matrix peak. InputError for what does not exist or is
+    not installed.
     """
     if peer not in INSTALL:
         raise unknown("peer", peer, INSTALL)
     if python is not None and not Path(python).is_file():
         raise InputError(f"no Python at {str(python)!r}")
     where, threads = choose_device(device), torch.get_num_threads()
-    chosen, found = list(networks or ROWS[peer]), list[Comparison]()
-    wanted = choose_precision(precision, where)
-    for network, batch in chosen:
-        recipe = of_network(network, batch, wanted, settings)
-        published = of_network(network, batch, "fp32")
+    chosen = [(network, size) for network in networks or ROWS[peer] for size in batches or [None]]
+    wanted, found = choose_precision(precision, where), list[Comparison]()
+    for network, size in chosen:
+        recipe = of_network(network, size, wanted, settings)
+        published = of_network(network, size, "fp32")
+        batch = published.train.batch_size
         with (
             _worker(python or sys.executable, peer, published, threads, device) as theirs,
             _worker(sys.executable, "alexnet", recipe, threads, device) as ours,

@@ -14,7 +14,7 @@ from alexnet.benchmark.machine import Peaks, synchronise
 from alexnet.benchmark.workload import Session
 from alexnet.evaluation.fast import quick
 
-PHASES = ("data", "augmentation", "forward", "backward", "optimizer", "rest")
+PHASES: tuple[str, ...] = ("data", "augmentation", "forward", "backward", "optimizer", "rest")
 """Backward begins with the loss; rest is the moving average, the sums and the report of a step."""
 _WARM_UP = 3  # first steps allocate memory and choose kernels
 
@@ -130,7 +130,7 @@ class _Phases:
         self.laps, self._last = dict.fromkeys(PHASES, 0.0), time.perf_counter()
         batch = self.session.batch()
         self._lap("data")
-        self.session.trainer.step(*batch)
+        self.session.train_on(*batch)
         self._lap("rest")
         return self.laps
 

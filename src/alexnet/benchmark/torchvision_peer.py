@@ -1,5 +1,8 @@
 """torchvision's own alexnet, trained as its references do: plain eager PyTorch, SGD, automatic mixed precision."""
 
+# The peer lives in an environment of its own.
+# pyright: reportMissingImports=false
+
 import time
 from collections.abc import Callable
 from typing import Any

@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -35,24 +35,26 @@ PUBLISHED = {
     "alexnet-caltech": "caltech256-seed",
     "alexnet-caltech-lrn": "caltech256-seed",
 }
-"""The recipe that has a network's published optimiser."""
-_REFERENCE = Optimizer("sgd", lr=0.01, momentum=0.9, weight_decay=1e-4)  # torchvision's references/classification
+"""The recipe that has a network's published optimiser and batch."""
+_REFERENCE = Recipe(optimizer=Optimizer("sgd", lr=0.01, momentum=0.9, weight_decay=1e-4))  # torchvision's references
 _BATCHES = 2  # as many batches of pictures are made
 
 
-def of_network(network: str, batch: int, precision: str = "auto", settings: Mapping[str, Any] | None = None) -> Recipe:
+def of_network(
+    network: str, batch: int | None = None, precision: str = "auto", settings: Mapping[str, Any] | None = None
+) -> Recipe:
     """`network` with its published optimiser, on synthetic pictures and without augmentation.
 
-    `settings`: recipe keys put over it. InputError for an unknown network or key.
+    batch: None is as published, 64 where nothing is. settings: recipe keys put over it. InputError for an unknown
+    network or key.
     """
-    spec = catalog.get(network)
-    optimizer = recipes.load(PUBLISHED[network]).optimizer if network in PUBLISHED else _REFERENCE
-    own = Recipe(spec.name, optimizer=optimizer)
+    spec, published = catalog.get(network), recipes.load(PUBLISHED[network]) if network in PUBLISHED else _REFERENCE
+    own = Recipe(spec.name, optimizer=published.optimizer)
     fixed = {
         "model.name": network,
         "data.set": "synthetic",
         "schedule.name": "constant",
-        "train.batch_size": batch,
+        "train.batch_size": published.train.batch_size if batch is None else batch,
         "train.precision": precision,
     }
     return recipes.load(own, fixed | dict(settings or {}))
@@ -82,7 +84,8 @@ class Session(AbstractContextManager["Session"]):
         self.setup = prepare(recipe, data, device, splits=splits)
         self._folder = tempfile.TemporaryDirectory(prefix="alexnet-bench-")
         self.trainer = Trainer(self.setup, Run(Path(self._folder.name)), Reporter())
-        self.trainer.freezing.train(0)
+        self.trainer.epoch, self._steps = 1, 0
+        self.trainer.freezing.train(self.trainer.epoch)
         self._batches = self._endless()
 
     def __enter__(self) -> Self:
@@ -98,8 +101,15 @@ class Session(AbstractContextManager["Session"]):
 
     def step(self) -> None:
         """One step of training, data included; a GPU is waited for."""
-        self.trainer.step(*self.batch())
+        self.train_on(*self.batch())
         synchronise(self.setup.device)
+
+    def train_on(self, images: Tensor, labels: Tensor) -> None:
+        """The training loop's own step, somewhere within an epoch whose batches are all full."""
+        full = len(self.setup.train.pictures) // len(labels)
+        self.trainer.position = 1 + self._steps % (full - 1) if full > 1 else 0
+        self._steps += 1
+        self.trainer.step(images, labels)
 
     def seconds(self, steps: int) -> list[float]:
         """Of each of so many steps."""
@@ -110,7 +120,7 @@ class Session(AbstractContextManager["Session"]):
             times.append(time.perf_counter() - start)
         return times
 
-    def _endless(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def _endless(self) -> Generator[tuple[Tensor, Tensor]]:
         size, count = self.setup.recipe.train.batch_size, len(self.setup.train.pictures)
         generator = torch.Generator().manual_seed(0)
         while True:

@@ -1,7 +1,9 @@
 """The verb that measures this machine: how quick training and inference are, and against what. Heavy imports inside."""
 
+import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,7 +19,7 @@ def bench(
     what: Annotated[
         list[str] | None, typer.Argument(metavar="[NETWORK|RECIPE]...", help="What is timed; with --latency also runs.")
     ] = None,
-    batch: Annotated[str | None, typer.Option(help="Batch sizes, as 64,128; none: the recipe's, or 64.")] = None,
+    batch: Annotated[str | None, typer.Option(help="Batch sizes, as 64,128; none: as published, or 64.")] = None,
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16, or several as fp32,bf16.")] = "auto",
     data: DataOption = None,
     set_: SetOption = None,
@@ -29,7 +31,9 @@ def bench(
     ] = False,
     rounds: Annotated[int, typer.Option(min=1, help="With --peer and --latency: turns of each side.")] = 5,
     seconds: Annotated[float, typer.Option(min=0.0, help="With --peer: length of a turn.")] = 4.0,
-    out: Annotated[Path | None, typer.Option(help="A folder for the plot and bench.json.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="A folder for bench.json and, of networks and recipes, a plot.")
+    ] = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
@@ -41,54 +45,45 @@ def bench(
     from alexnet.recipes.recipe import parse_override
 
     settings = dict(parse_override(text) for text in set_ or [])
-    try:
-        batches = [int(size) for size in batch.split(",")] if batch else []
-    except ValueError:
-        raise InputError(f"--batch takes numbers such as 64 or 64,128, not {batch!r}") from None
-    if latency:
-        from alexnet.benchmark.latency import compare
-
-        with bar("timing", quiet=as_json) as progress:
-            told = [
-                compare(name, batches or (1, 64), precision, data=data, device=device, rounds=rounds, progress=progress)
-                for name in what or ["alexnet-owt"]
-            ]
-        if as_json:
-            print_json([each.to_json() for each in told])
-        else:
-            tables.latencies(told)
-        return
-    if peer is not None:
-        from alexnet.benchmark import peers
-
-        pairs = [(network, size) for network in what or () for size in batches or [64]]
-        with bar(f"alexnet and {peer} in turn", quiet=as_json) as progress:
-            compared = peers.compare(
-                peer, pairs, python=peer_python, precision=precision, device=device,
-                rounds=rounds, seconds=seconds, settings=settings, progress=progress,
-            )  # fmt: skip
-        if as_json:
-            print_json(compared.to_json())
-        else:
-            tables.side_by_side(compared)
-        return
-    from alexnet.benchmark import bench as benchmark
-    from alexnet.benchmark import plot
-
+    if batch and not re.fullmatch(r"[1-9]\d{0,6}(,[1-9]\d{0,6})*", batch):
+        raise InputError(f"--batch takes numbers such as 64 or 64,128, not {batch!r}")
+    batches = [int(size) for size in batch.split(",")] if batch else []
     if out is not None:
         try:
             out.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError):
             raise InputError(f"{str(out)!r} cannot be a folder: a part of its path is a file") from None
+    show: Callable[[Any], None]
+    measured: Any
     with bar("timing", quiet=as_json) as progress:
-        measured = benchmark.run(
-            what or (), batches, precision.split(","), data=data, settings=settings,
-            steps=steps, device=device, progress=progress,
-        )  # fmt: skip
+        if latency:
+            from alexnet.benchmark import latency as latencies
+
+            show, measured = tables.latencies, latencies.run(
+                what or (), batches, precision, data=data, device=device,
+                rounds=rounds, progress=progress,
+            )  # fmt: skip
+        elif peer is not None:
+            from alexnet.benchmark import peers
+
+            show, measured = tables.side_by_side, peers.run(
+                peer, what or (), batches, precision, python=peer_python, settings=settings, device=device,
+                rounds=rounds, seconds=seconds, progress=progress,
+            )  # fmt: skip
+        else:
+            from alexnet.benchmark import bench as benchmark
+
+            show, measured = tables.bench, benchmark.run(
+                what or (), batches, precision.split(","), data=data, settings=settings, device=device,
+                steps=steps, progress=progress,
+            )  # fmt: skip
     if out is not None:
         write_json(out / "bench.json", measured.to_json())
-        plot.roofline(measured, out / "roofline.png")
+        if show is tables.bench:
+            from alexnet.benchmark.plot import roofline
+
+            roofline(measured, out / "roofline.png")
     if as_json:
         print_json(measured.to_json())
     else:
-        tables.bench(measured)
+        show(measured)

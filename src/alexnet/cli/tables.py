@@ -8,7 +8,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:  # the tables that need no torch should not wait for it
     from alexnet.benchmark.bench import Bench
-    from alexnet.benchmark.latency import Latency
+    from alexnet.benchmark.latency import Latencies
     from alexnet.benchmark.peers import SideBySide
     from alexnet.evaluation.doctor import Diagnosis, Trial
     from alexnet.evaluation.evaluate import Figures
@@ -203,18 +203,19 @@ def side_by_side(compared: "SideBySide") -> None:
     )
 
 
-def latencies(measured: "Sequence[Latency]") -> None:
+def latencies(measured: "Latencies") -> None:
     """Milliseconds of a batch, plain and quick, and what the quick one's answers are worth."""
-    print(_machine(measured[0].environment))
+    print(_machine(measured.environment))
     table = _table("what", "batch>", "plain fp32 ms>", "quick>", "ms>", "times as quick>", "least–most>", "turns>")
-    for each in measured:
+    precision = measured.environment["precision"]
+    for each in measured.models:
         for row in each.rows:
             table.add_row(
-                each.name, str(row.batch), f"{row.plain * 1e3:,.2f}", each.precision, f"{row.quick * 1e3:,.2f}",
+                each.name, str(row.batch), f"{row.plain * 1e3:,.2f}", precision, f"{row.quick * 1e3:,.2f}",
                 f"{row.ratio:.2f}", f"{min(row.ratios):.2f}–{max(row.ratios):.2f}", str(len(row.ratios)),
             )  # fmt: skip
     _print(table)
-    for each in measured:
+    for each in measured.models:
         if found := each.agreement:
             print(
                 f"{each.name}: {found.pictures:,} pictures, top-1 the same on {found.same_top1:.2%}; probabilities "

@@ -79,6 +79,6 @@ class _Linear(nn.Module):
         return functional.linear(x, self.weight, self.bias)
 
 
-def _converted(parameter: nn.Parameter) -> nn.Parameter:
+def _converted(parameter: Tensor) -> nn.Parameter:
     layout = torch.channels_last if parameter.ndim == 4 else torch.preserve_format
     return nn.Parameter(parameter.detach().to(torch.bfloat16, memory_format=layout), requires_grad=False)

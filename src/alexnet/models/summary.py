@@ -126,6 +126,8 @@ def _shape_only(part: nn.Module) -> Callable[[Tensor], Tensor] | None:
         case MaxPool():
             return windows(0, part.size, part.stride, part.padding)
         case nn.AvgPool2d():  # cuda-convnet's, see network.MeanPool
+            assert isinstance(part.kernel_size, int)
+            assert isinstance(part.stride, int)
             return windows(0, part.kernel_size, part.stride, "ceil")
         case ZeroPadded():
             return windows(part.missing, 1, part.stride, 0)
