@@ -1,6 +1,6 @@
 """Pictures a second from disk to 256-pixel training crops: alexnet's folder and packed shards against tf.data.
 
-    python benchmarks/input.py [--pictures 300] [--rounds 3] [--threads 2] [--json]
+    .venv-parity/bin/python benchmarks/input.py [--pictures 300] [--rounds 3] [--threads 2] [--json]
 
 Runs where both alexnet and TensorFlow are installed (`make parity` sets such an environment up). The pictures are made
 here: 500 × 375 JPEGs of the size that ImageNet's have, smooth shapes under noise. The contestants take turns, each
@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -83,7 +84,7 @@ def contestants(root: Path, threads: int) -> dict[str, Callable[[], int]]:
     }
 
 
-def measure(pictures: int, rounds: int, threads: int) -> dict[str, object]:
+def measure(pictures: int, rounds: int, threads: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         kilobytes = make_pictures(Path(name) / "pictures", pictures) / pictures / 1e3
         rates: dict[str, list[float]] = {}
@@ -111,7 +112,7 @@ def measure(pictures: int, rounds: int, threads: int) -> dict[str, object]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--pictures", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))

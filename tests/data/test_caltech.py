@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -101,7 +102,8 @@ def test_the_first_classes_and_so_many_pictures(place: Callable[[str], Path]) ->
         train_pictures=31,
         validation="test",
     )
-    assert splits.validation is splits.test is not None
+    assert splits.test is not None
+    assert splits.validation is splits.test
     assert (splits.train.classes, len(splits.train), len(splits.test)) == (CLASSES[:2], 31, 9)
     assert [name for name, _ in splits.skipped] == ["002.american-flag/.DS_Store", "002.american-flag/RENAME2"]
     assert splits.train.batch(np.array([0])).shape == (1, 6, 8, 3)
@@ -124,11 +126,12 @@ def test_draws_do_not_overlap_and_refuse_what_cannot_be() -> None:
 
 def test_what_is_wrong_is_said(place: Callable[[str], Path], files: dict[str, bytes], tmp_path: Path) -> None:
     path = place("folder")
-    for wrong, said in (
+    wrongs: tuple[tuple[dict[str, Any], str], ...] = (
         ({"first_classes": 4}, "the first 4 classes are wanted"),
         ({"per_class": 5, "train_pictures": 5}, "exclude each other"),
         ({"per_class": 20}, "has 20 in all"),
-    ):
+    )
+    for wrong, said in wrongs:
         with pytest.raises(InputError, match=said):
             open_splits("caltech256", path, size=(8, 8), **wrong)
     for index in range(1, 5):

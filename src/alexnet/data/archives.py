@@ -55,8 +55,9 @@ def members(archive: Path, inside: Member | None = None) -> Iterator[Member]:
                         raise InputError(f"{place}: cut short in member {member.name!r}")
                     last = repr(member.name)
                     yield Member(member.name, member.offset_data, member.size)
-                if tar.members:  # the last one may be a folder
-                    end = max(end, tar.members[-1].offset_data)
+                found = tar.getmembers()
+                if found:  # the last one may be a folder
+                    end = max(end, found[-1].offset_data)
         except (tarfile.TarError, EOFError) as error:
             raise InputError(f"{place}: cut short or damaged after {last} ({error})") from error
         file.seek(end)

@@ -135,6 +135,15 @@ class ArrayPictures(PictureSet):
         part.images = self.images[indices]
         return part
 
+    def closed_up(self, indices: np.ndarray) -> Self:
+        """As `subset` by ascending indices, in the same memory: this set's own pictures are lost."""
+        part = super().subset(indices)
+        for start in range(0, len(indices), BLOCK):  # index k of an ascending list is at least k: none is overwritten
+            rows = indices[start : start + BLOCK]
+            self.images[start : start + len(rows)] = self.images[rows]
+        part.images = self.images[: len(indices)]
+        return part
+
 
 class RefittedPictures(PictureSet):
     """Another set with other channels or size, by the decoder's rules, computed when asked for."""
@@ -164,12 +173,7 @@ def parted(pictures: PictureSet, kept: np.ndarray, taken: np.ndarray) -> tuple[P
     part = pictures.subset(taken)
     if not isinstance(pictures, ArrayPictures) or not pictures.images.flags.writeable:
         return pictures.subset(kept), part
-    images, rest = pictures.images, PictureSet.subset(pictures, kept)
-    for start in range(0, len(kept), BLOCK):  # index k of an ascending list is at least k: nothing unread is lost
-        rows = kept[start : start + BLOCK]
-        images[start : start + len(rows)] = images[rows]
-    rest.images = images[: len(kept)]
-    return rest, part
+    return pictures.closed_up(kept), part
 
 
 def refitted(pictures: PictureSet, channels: int, size: tuple[int, int], fit: str) -> PictureSet:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,7 @@ class Splits:
     skipped: list[tuple[str, str]]
     """Files that were left out, pictures that could not be read among them: (name, reason)."""
     validation_is_test: bool = False
-    protocol: dict[str, int | None] = field(default_factory=dict)
+    protocol: dict[str, Any] = field(default_factory=dict)
     """The options of `open_splits` that drew classes and test pictures, where some did."""
 
 

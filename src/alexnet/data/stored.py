@@ -131,7 +131,7 @@ class StoredPictures(PictureSet):
             for place in places:
                 index = indices[place]
                 try:
-                    out[place] = decode(self.store.read(self.rows[index]), **self.form)
+                    out[place] = decode(self.store.read(int(self.rows[index])), **self.form)
                 except DecodeError as error:
                     raise DecodeError(self.names[index], error.reason) from error
 
