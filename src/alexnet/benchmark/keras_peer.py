@@ -37,7 +37,7 @@ class _LRN(k.Layer):
 def build(name: str, optimizer: Optimizer) -> keras.Sequential:
     """One of our networks in Keras, channels last, softmax at its end, with Keras's L2 where the recipe has it.
 
-    InputError when the network is no row of layers, or has one that Keras lacks.
+    Its layers have our names. InputError when the network is no row of layers, or has one that is not translated.
     """
     spec = catalog.get(name)
     if not spec.layers:
@@ -64,17 +64,17 @@ def _layers(name: str, layer: network.Layer, shape: network.Shape, optimizer: Op
         case network.Pool():
             pads, padding = _padding(layer, shape)
             yield from (k.ZeroPadding2D(each) for each in pads)  # zeros never win after a ReLU
-            yield k.MaxPooling2D(layer.size, layer.stride, padding)
+            yield k.MaxPooling2D(layer.size, layer.stride, padding, name=name)
         case network.ReLU() | network.Tanh():
-            yield k.Activation(layer.kind)
+            yield k.Activation(layer.kind, name=name)
         case network.Flatten():
-            yield k.Flatten()
+            yield k.Flatten(name=name)
         case network.BatchNorm():
-            yield k.BatchNormalization(epsilon=layer.eps, momentum=1 - layer.momentum)
+            yield k.BatchNormalization(epsilon=layer.eps, momentum=1 - layer.momentum, name=name)
         case network.LRN():
             yield _LRN(layer)
         case network.Dropout():
-            yield k.Dropout(layer.p)
+            yield k.Dropout(layer.p, name=name)
             if layer.scaled:
                 yield k.Rescaling(1 - layer.p)
         case network.AveragePool() if shape[1:] == (layer.size, layer.size):
