@@ -10,9 +10,10 @@ import contextlib
 import gzip
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 import numpy as np
 
@@ -24,6 +25,8 @@ PIXELS = 3 * 32 * 32
 MAX_TEXT = 2**16
 """The largest file of class names, in bytes; the official ones have fewer than 1,000."""
 MAX_MEMBERS = 100
+RECORDS = 500
+"""Records that are read at a time."""
 MAX_OTHER = 2**20
 """Bytes that an archive may unpack to beside its pictures: headers, padding, class names, a page that explains."""
 
@@ -98,36 +101,57 @@ def read_cifar(path: Path, name: str) -> dict[str, PictureSet]:
         raise InputError(
             f"no {name} in {path}; expected {layout.archive} or the files {', '.join([*layout.records, layout.names])}"
         )
-    files = _from_archive(place, layout) if place.is_file() else _from_folder(place, layout)
-    lacking = [file for file in [*layout.records, layout.names] if file not in files]
+    read = _Reading(layout)
+    (_from_archive if place.is_file() else _from_folder)(place, layout, read.take)
+    lacking = [file for file in [*layout.records, layout.names] if file not in read.found]
     if lacking:
         raise InputError(f"{place} lacks {', '.join(lacking)}; expected the binary version, {layout.archive}")
-    classes = tuple(line.strip() for line in files[layout.names].decode(errors="replace").splitlines() if line.strip())
+    classes = tuple(line.strip() for line in read.text.decode(errors="replace").splitlines() if line.strip())
     if len(classes) != layout.classes or len(set(classes)) != layout.classes:
         raise InputError(f"{place}: {layout.names} must name {layout.classes} classes, it names {len(set(classes))}")
-    return {
-        split: _pictures(files, counts, layout, classes)
-        for split, counts in (("train", layout.train), ("test", layout.test))
-    }
+    return {split: read.pictures(split, classes) for split in read.images}
 
 
-def _pictures(
-    files: dict[str, bytes], counts: dict[str, int], layout: Layout, classes: tuple[str, ...]
-) -> ArrayPictures:
-    """The pictures of the files that `counts` names. They are taken out of `files`, so that none is held twice."""
-    total = sum(counts.values())
-    images, labels, names, done = np.empty((total, 32, 32, 3), np.uint8), np.empty(total, np.int64), [], 0
-    for file, count in counts.items():
-        records = np.frombuffer(files.pop(file), np.uint8).reshape(count, layout.label_bytes + PIXELS)
-        own = records[:, layout.column]
-        if own.max() >= len(classes):
-            where = int(own.argmax())
-            raise InputError(f"{file}: record {where} has label {own[where]}; labels go from 0 to {len(classes) - 1}")
-        images[done : done + count] = records[:, layout.label_bytes :].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-        labels[done : done + count] = own
-        names += [f"{file}#{index}" for index in range(count)]
-        done += count
-    return ArrayPictures(images, labels, classes, names)
+Take = Callable[[str, IO[bytes]], None]
+"""Called with the name of each file of the set, in the order in which they come, and the open file."""
+
+
+class _Reading:
+    """Takes the files' records into place a few at a time, so that nothing is ever held twice."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout, self.text, self.found = layout, b"", set[str]()
+        self.files = {"train": layout.train, "test": layout.test}
+        self.images = {
+            split: np.empty((sum(counts.values()), 32, 32, 3), np.uint8) for split, counts in self.files.items()
+        }
+        self.labels = {split: np.empty(len(images), np.int64) for split, images in self.images.items()}
+
+    def take(self, file: str, content: IO[bytes]) -> None:
+        self.found.add(file)
+        if file == self.layout.names:
+            self.text = content.read()
+            return
+        split = "train" if file in self.layout.train else "test"
+        counts, width = self.files[split], self.layout.label_bytes + PIXELS
+        place = sum(list(counts.values())[: list(counts).index(file)])
+        end = place + counts[file]
+        while place < end:
+            block = content.read(min(end - place, RECORDS) * width)
+            if not block or len(block) % width:
+                raise EOFError("a record is cut")
+            records = np.frombuffer(block, np.uint8).reshape(-1, width)
+            pixels = records[:, self.layout.label_bytes :].reshape(-1, 3, 32, 32)
+            self.images[split][place : place + len(records)] = pixels.transpose(0, 2, 3, 1)
+            self.labels[split][place : place + len(records)] = records[:, self.layout.column]
+            place += len(records)
+
+    def pictures(self, split: str, classes: tuple[str, ...]) -> ArrayPictures:
+        labels, places = self.labels[split], [(f, i) for f, count in self.files[split].items() for i in range(count)]
+        if labels.max() >= len(classes):
+            file, where = places[int(labels.argmax())]
+            raise InputError(f"{file}: record {where} has label {labels.max()}; labels go from 0 to {len(classes) - 1}")
+        return ArrayPictures(self.images[split], labels, classes, [f"{file}#{index}" for file, index in places])
 
 
 def _inside(path: Path, layout: Layout) -> Path | None:
@@ -139,25 +163,22 @@ def _inside(path: Path, layout: Layout) -> Path | None:
     return archive if archive.is_file() else None
 
 
-def _from_folder(folder: Path, layout: Layout) -> dict[str, bytes]:
-    files = {}
+def _from_folder(folder: Path, layout: Layout, take: Take) -> None:
     for file in [*layout.records, layout.names]:
         if (folder / file).is_file():
             _check_size(str(folder / file), file, (folder / file).stat().st_size, layout)
-            files[file] = (folder / file).read_bytes()
-    return files
+            with open(folder / file, "rb") as content:
+                take(file, content)
 
 
-def _from_archive(archive: Path, layout: Layout) -> dict[str, bytes]:
-    files = {}
+def _from_archive(archive: Path, layout: Layout, take: Take) -> None:
     with _opened(archive, sum(layout.sizes.values())) as tar:
         for member in checked(archive, tar, MAX_MEMBERS):
             file = PurePosixPath(member.name).name
             content = tar.extractfile(member)
             if content is not None and file in [*layout.records, layout.names]:
                 _check_size(f"{archive}: {file}", file, member.size, layout)
-                files[file] = content.read()
-    return files
+                take(file, content)
 
 
 def _check_size(place: str, file: str, size: int, layout: Layout) -> None:
