@@ -229,7 +229,10 @@ class Watch:
             fix = "compare pictures and labels in the sample grid, and check how they were paired"
         else:
             cause = f"overfitting: the network learns its {sum(self.train_counts):,} training pictures by heart"
-            fix = "more pictures, augment.flip, augment.shift, model.dropout or optimizer.weight_decay, or stop early"
+            fix = (
+                "more pictures, augment.flip, augment.shift, crops (data.resize above the network's size), "
+                "model.dropout or optimizer.weight_decay, or stop early"
+            )
         return self._report("overfitting", seen, cause, fix, size=train - val)
 
     def _shifted(self, confusion: np.ndarray) -> list[Finding]:
