@@ -9,6 +9,8 @@ from alexnet.data.pictures import PictureSet
 
 MOST = 10_000
 """Pictures, evenly spaced: enough for a mean to three digits; a streamed set need not be decoded whole for it."""
+FLOATS = 5_000_000
+"""Numbers in memory at a time: 40 MB, where 500 pictures of 256 pixels would take 800."""
 
 
 def statistics(pictures: PictureSet) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -58,5 +60,8 @@ def mean_picture(pictures: PictureSet, size: tuple[int, int]) -> np.ndarray:
 def _batches(pictures: PictureSet) -> Iterator[np.ndarray]:
     """float64 n×H×W×C on the scale 0 to 1."""
     chosen = np.linspace(0, len(pictures) - 1, min(len(pictures), MOST)).astype(np.int64)
+    part = max(1, FLOATS // (pictures.bytes // len(pictures)))
     for start in range(0, len(chosen), 500):
-        yield pictures.batch(chosen[start : start + 500]).astype(np.float64) / 255
+        batch = pictures.batch(chosen[start : start + 500])
+        for first in range(0, len(batch), part):
+            yield batch[first : first + part].astype(np.float64) / 255
