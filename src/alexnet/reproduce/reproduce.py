@@ -1,5 +1,6 @@
 """Re-runs the published experiments, as published and as we would, as far as data and time allow."""
 
+import gc
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -82,6 +83,7 @@ def reproduce(
             task.arm.left_out.append(f"seed {task.recipe.train.seed} {reason}")
             continue
         tell(f"{task.name}: {'goes on' if task.found else 'begins'}, about {duration(task.seconds)}")
+        gc.collect()
         try:
             task.arm.runs.append(runs.run(out, task.recipe, task.found, device, reporter or Reporter()))
         except (Diverged, InputError) as error:
@@ -100,6 +102,7 @@ def _plan(arm: table.Arm, out: Path, seeds: int, device: str, tell: Callable[[st
     """Puts the finished runs into `arm`; returns what is still to be run."""
     tasks: list[_Task] = []
     for seed in range(seeds):
+        gc.collect()  # the last network and its optimiser refer to each other: up to a gigabyte
         recipe = recipes.load(arm.recipe, {"train.seed": seed})
         try:
             recipe = anchored(recipe)
