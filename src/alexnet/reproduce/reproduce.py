@@ -105,18 +105,17 @@ def _plan(arm: table.Arm, out: Path, seeds: int, device: str, tell: Callable[[st
         gc.collect()  # the last network and its optimiser refer to each other: up to a gigabyte
         recipe = recipes.load(arm.recipe, {"train.seed": seed})
         try:
-            recipe = anchored(recipe)
-            setup = prepare(recipe, None, device)
+            setup = prepare(anchored(recipe), None, device)
+            found = runs.find(out, setup)
+            if found and found.finished:
+                tell(f"{arm.recipe}, seed {seed}: reuses {found.run.path}")
+                arm.runs.append(found.run)
+            else:
+                tasks.append(_Task(arm, setup.recipe, found, runs.expected_seconds(setup, found, arm.runs)))
         except InputError as error:
             tell(f"{arm.recipe}: {error}")
             arm.left_out.append(f"{error.what} not here" if isinstance(error, MissingData) else str(error))
             break
-        found = runs.find(out, setup)
-        if found and found.finished:
-            tell(f"{arm.recipe}, seed {seed}: reuses {found.run.path}")
-            arm.runs.append(found.run)
-        else:
-            tasks.append(_Task(arm, recipe, found, runs.expected_seconds(setup, found, arm.runs)))
     return tasks
 
 
