@@ -25,6 +25,7 @@ from alexnet.data.shards import INDEX, KIND, VERSION
 from alexnet.data.stored import AHEAD, Form, Listing, Progress, Split, check_skipped, printable
 from alexnet.errors import InputError
 from alexnet.files import atomic, read_json, sweep, write_json
+from alexnet.preprocessing import FITS
 
 QUALITY = 95
 """Of the JPEGs, on Pillow's scale."""
@@ -45,7 +46,12 @@ def pack(
         for name, split in listing.splits.items()
         for number, start in enumerate(range(0, len(split.names), pictures))
     }
-    out.mkdir(parents=True, exist_ok=True)
+    if form["fit"] not in FITS:
+        raise InputError(f"fit is {form['fit']!r}; choose one of: {', '.join(FITS)}")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(f"{out} cannot be a folder: it, or a part of its path, is a file") from None
     sweep(out)
     _check_foreign(out, parts)
     splits: dict[str, list[dict[str, Any]]] = {}
