@@ -138,3 +138,13 @@ def test_wrong_arguments_name_the_choices(tmp_path: Path, folder: Maker) -> None
     (tmp_path / "some.txt").write_text("text")
     with pytest.raises(InputError, match="no picture set; expected"):
         recognise(tmp_path / "some.txt")
+
+
+def test_of_a_set_with_test_pictures_of_its_own_fewer_train() -> None:
+    whole = open_splits("synthetic", validation=None, count=200)
+    fewer = open_splits("synthetic", validation=None, count=200, per_class=3)
+    assert len(fewer.train) == 3 * len(whole.train.classes)
+    assert whole.test is not None
+    assert fewer.test is not None
+    assert fewer.test.names == whole.test.names
+    assert set(fewer.train.names) < set(whole.train.names)

@@ -72,8 +72,8 @@ def open_splits(
       is cut.
     - `validation_names`: the names of a recorded validation split, which is cut again exactly where one is cut.
     - `first_classes`: only so many, in their order; of sets of files and of shards.
-    - `per_class`, `train_pictures`: of a set without test pictures, so many of each class, or so many in all, train and
-      the others test; drawn by `seed`.
+    - `per_class`, `train_pictures`: so many of each class, or so many in all, train, drawn by `seed`; the others test,
+      or stay out where the set has test or validation pictures of its own.
     - `progress(done, total)` is called while picture files are read.
     - `classes` and `count`: of the synthetic set.
 
@@ -179,17 +179,16 @@ def _looked_up(name: str, files: str) -> Path:
 
 
 def _draw_test(splits: Splits, per_class: int | None, train_pictures: int | None, seed: int) -> None:
-    """Draws the test pictures from those for training, where a protocol asks for it."""
+    """Draws what trains, where a protocol asks for it. The others test; where a set has its own split, they stay out."""
     if per_class is None and train_pictures is None:
         return
     if per_class is not None and train_pictures is not None:
         raise InputError("data.per_class and data.train_pictures exclude each other")
-    if splits.test is not None or splits.validation is not None:
-        raise InputError(
-            f"{splits.set} in {splits.path} is split already; leave out data.per_class and data.train_pictures"
-        )
-    train, test = drawn(splits.train.labels, splits.train.classes, per_class, train_pictures, seed)
-    splits.train, splits.test = parted(splits.train, train, test)
+    train, others = drawn(splits.train.labels, splits.train.classes, per_class, train_pictures, seed)
+    if splits.test is None and splits.validation is None:
+        splits.train, splits.test = parted(splits.train, train, others)
+    else:
+        splits.train = splits.train.subset(train)
 
 
 def _cut_validation(splits: Splits, validation: float | str | None, seed: int, recorded: Sequence[str] | None) -> None:

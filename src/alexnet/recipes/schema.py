@@ -56,8 +56,12 @@ class Data:
         None, "only the first so many classes by name (Caltech-256: 001 is the first, with label 0); none given: all",
         low=2,
     )  # fmt: skip
-    per_class: int | None = key(None, "so many pictures of each class train, the others test (Caltech-256: 60)", low=1)
-    train_pictures: int | None = key(None, "so many pictures in all train, the others test", low=1)
+    per_class: int | None = key(
+        None,
+        "so many pictures of each class train (Caltech-256: 60); the others test, or stay out where a set is split",
+        low=1,
+    )
+    train_pictures: int | None = key(None, "so many pictures in all train; the others as with `per_class`", low=1)
     synthetic_pictures: int = key(2048, "pictures of the set 'synthetic'", low=8)
 
 
