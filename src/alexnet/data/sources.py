@@ -179,7 +179,7 @@ def _looked_up(name: str, files: str) -> Path:
 
 
 def _draw_test(splits: Splits, per_class: int | None, train_pictures: int | None, seed: int) -> None:
-    """Draws what trains, where a protocol asks for it. The others test; where a set has its own split, they stay out."""
+    """Draws what trains, where a protocol asks for it. The others test; where a set is split already, they stay out."""
     if per_class is None and train_pictures is None:
         return
     if per_class is not None and train_pictures is not None:
