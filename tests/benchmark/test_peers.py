@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -39,6 +40,9 @@ def test_a_peer_that_is_not_there_is_told_with_what_to_install(refused: Callable
     assert "--peer-python" in line
     assert "choose one of: keras, torchvision" in refused("bench", "--peer", "caffe")
     assert "no Python at" in refused("bench", "--peer", "keras", "--peer-python", "/nowhere/python")
+    bare = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
+    if bare.exists() and sys.prefix != sys.base_prefix:
+        assert "has no alexnet" in refused("bench", "--peer", "keras", "--peer-python", bare)
 
 
 def test_a_side_that_dies_is_a_fault_that_says_why() -> None:

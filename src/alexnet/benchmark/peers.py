@@ -113,7 +113,10 @@ class _Worker:
         except (BrokenPipeError, json.JSONDecodeError):
             self._process.wait()
             self._said.seek(0)
-            raise RuntimeError(f"the {self.side} side ended without an answer: {self._said.read()[-2000:]}") from None
+            said = self._said.read()[-2000:]
+            if "No module named 'alexnet" in said:
+                raise InputError("the environment of --peer-python has no alexnet; install it there too") from None
+            raise RuntimeError(f"the {self.side} side ended without an answer: {said}") from None
         if isinstance(answer, dict) and "error" in answer:
             raise InputError(answer["error"])
         return answer
