@@ -59,11 +59,21 @@ def test_what_cannot_be_imported_is_one_line(
 
 def test_data_lists_and_fetches_public_weights(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert "bvlc-alexnet" in command("data", "weights").out
-    assert "choose one of: weights" in command("data", "pictures").err
+    assert "choose one of: weights, mnist, fashion-mnist" in command("data", "pictures").err
     monkeypatch.setattr(public, "fetch", lambda url, path, **_: path)
     ended = command("data", "weights", "torchvision", "--out", tmp_path)
     assert str(tmp_path / "alexnet-owt-7be5be79.pth") in ended.out
     assert "--model alexnet-owt" in ended.out
+
+
+def test_data_lists_and_fetches_public_picture_sets(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = command("data").out
+    assert all(name in listed for name in ("mnist", "fashion-mnist", "cifar10", "cifar100", "caltech256"))
+    monkeypatch.setattr("alexnet.data.public_sets.fetch", lambda url, path, **_: path)
+    assert command("data", "cifar10", "--out", tmp_path).out == f"{tmp_path}\n"
+    assert "fetches all its files" in command("data", "cifar10", "train").err
 
 
 @pytest.fixture

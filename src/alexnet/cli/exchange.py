@@ -8,8 +8,6 @@ import typer
 from alexnet.cli.app import Device, Json, ModelOrRun, app, print_json
 from alexnet.errors import InputError, unknown
 
-_KINDS = ("weights",)
-
 
 @app.command("import")
 def import_(
@@ -41,20 +39,30 @@ def import_(
 
 @app.command()
 def data(
-    kind: Annotated[str, typer.Argument(help="weights")],
-    name: Annotated[str | None, typer.Argument(help="Which; none: list them.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder; none: $ALEXNET_DATA or ~/.cache/alexnet, weights/.")] = None,
+    set_: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A picture set, or weights.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[FILE]", help="Which weights; none: list them.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder; none: below $ALEXNET_DATA or ~/.cache/alexnet.")] = None,
     trust_first: Annotated[
         bool, typer.Option("--trust-first", help="Take a file without a published digest, and record its SHA-256.")
     ] = False,
 ) -> None:
-    """Fetch and verify a public file: `alexnet data weights NAME`."""
+    """Fetch and verify a public picture set, or weights: `alexnet data NAME`, `alexnet data weights FILE`."""
     from alexnet.cli import tables
     from alexnet.cli.progress import bar
+    from alexnet.data.public_sets import PUBLIC, fetch_set
     from alexnet.weights.public import FILES, fetch_public
 
-    if kind not in _KINDS:
-        raise unknown("kind of data", kind, _KINDS)
+    if set_ is None:
+        tables.public_sets(PUBLIC)
+        return
+    if set_ not in ("weights", *PUBLIC):
+        raise unknown("public data:", set_, ("weights", *PUBLIC))
+    if set_ != "weights":
+        if name is not None or trust_first:
+            raise InputError(f"alexnet data {set_} fetches all its files, which have published digests; leave out more")
+        with bar(f"fetching {set_}") as progress:
+            print(fetch_set(set_, out, progress))
+        return
     if name is None:
         tables.public_files(tuple(FILES.values()))
         return

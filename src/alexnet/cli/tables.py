@@ -10,6 +10,7 @@ if TYPE_CHECKING:  # the tables that need no torch should not wait for it
     from alexnet.benchmark.bench import Bench
     from alexnet.benchmark.latency import Latencies
     from alexnet.benchmark.peers import SideBySide
+    from alexnet.data.public_sets import PublicSet
     from alexnet.evaluation.doctor import Diagnosis, Trial
     from alexnet.evaluation.evaluate import Figures
     from alexnet.evaluation.predict import Predicted
@@ -228,6 +229,13 @@ def _machine(environment: Mapping[str, Any]) -> str:
         f"{environment.get('gpu') or environment['cpu']}, {environment['threads']} threads, torch "
         f"{environment['torch']}, alexnet {environment['alexnet']} in {environment['precision']}"
     )
+
+
+def public_sets(sets: "Mapping[str, PublicSet]") -> None:
+    table = _table("name", "licence", "checked by", "address")
+    for name, each in sets.items():
+        table.add_row(name, each.licence or "not stated", "md5", each.base)
+    _print(table)
 
 
 def public_files(files: "Sequence[PublicFile]") -> None:

@@ -8,6 +8,7 @@ from alexnet.data import caltech, cifar, folder, idx, imagenet, shards
 from alexnet.data.decode import stored_size
 from alexnet.data.digits import read_digits
 from alexnet.data.pictures import PictureSet, parted, refitted
+from alexnet.data.public_sets import PUBLIC
 from alexnet.data.splits import Splits, by_names, drawn, stratified
 from alexnet.data.stored import Form, Listing, Progress, open_listing
 from alexnet.data.synthetic import make_synthetic
@@ -172,9 +173,10 @@ def _looked_up(name: str, files: str) -> Path:
         if place.is_dir():
             return place
     looked = " and ".join(map(str, places)) + ("" if root else " ($ALEXNET_DATA is not set)")
+    fetched = f"; `alexnet data {name}` fetches it" if name in PUBLIC else ""
     raise MissingData(
         f"data for {name}",
-        f"no data for {name}: put {files} into one folder and name it, or into {looked}, which is missing",
+        f"no data for {name}: put {files} into one folder and name it, or into {looked}, which is missing{fetched}",
     )
 
 

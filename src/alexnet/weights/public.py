@@ -4,11 +4,11 @@ Digests are those that the sources print, and only those: torchvision's file nam
 SHA-256, Caffe's model pages a SHA-1. Who prints none is trusted only on request, and what was fetched then is recorded.
 """
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from alexnet.data.download import Digest, Progress, fetch
+from alexnet.data.public_sets import folder as data_folder
 from alexnet.errors import InputError, unknown
 from alexnet.files import sha256, write_text
 from alexnet.weights.foreign import Source
@@ -79,8 +79,7 @@ def identify(source: Source) -> PublicFile | None:
 
 def folder() -> Path:
     """Where fetched weights are kept: $ALEXNET_DATA/weights, else ~/.cache/alexnet/weights."""
-    root = os.environ.get("ALEXNET_DATA")
-    return (Path(root).expanduser() if root else Path.home() / ".cache" / "alexnet") / "weights"
+    return data_folder("weights")
 
 
 def fetch_public(
