@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from alexnet.data import windows
 from alexnet.data.windows import rectangle, resized_crop, square, warp
 
 IMAGES = torch.randint(0, 256, (12, 15, 11, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -72,3 +73,21 @@ def test_squares_are_clipped_at_the_border() -> None:
     masks = square(torch.tensor([[0.0, 0.0], [0.5, 0.5], [0.999, 0.0]]), 4, (10, 10))
     assert [int(mask.sum()) for mask in masks] == [4, 16, 6]
     assert masks[1, 3:7, 3:7].all()
+
+
+@pytest.mark.parametrize("least", [1, 10**9])
+def test_windows_are_parts_of_the_picture_whether_copied_or_gathered(
+    least: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(windows, "_LARGE", least)
+    images = torch.randint(0, 256, (3, 7, 9, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    top, left = torch.tensor([0.0, 2.0, 1.0]), torch.tensor([3.0, 0.0, 4.0])
+    pixels, inside = windows.window(images, top, left, torch.tensor([False, True, False]), (5, 5))
+    assert torch.equal(pixels[0], images[0, 0:5, 3:8])
+    assert torch.equal(pixels[1], images[1, 2:7, 0:5].flip(1))
+    assert torch.equal(pixels[2], images[2, 1:6, 4:9])
+    assert inside.shape == (3, 5, 5)
+    assert inside.all()
+    beyond, inside = windows.window(images, top - 1, left, torch.tensor([False, True, False]), (5, 5))
+    assert torch.equal(beyond[0, 1:], images[0, 0:4, 3:8])
+    assert not inside[0, 0].any()

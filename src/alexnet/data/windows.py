@@ -6,6 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+_LARGE = 64 * 64
+"""Pixels from which on copying is eight times as quick as gathering (224 × 224 from 256 × 256, one core)."""
+
 
 def window(
     images: Tensor, top: Tensor, left: Tensor, mirrored: Tensor, size: tuple[int, int], blend: bool = False
@@ -15,9 +18,12 @@ def window(
     `images` is N×H×W×C; `top` and `left` float N, in pixels, also outside the picture; `mirrored` bool N. With `blend`
     the two may be fractions, and the result is float and blends neighbours. Outside, the edge is repeated.
 
-    One gather: each output pixel's row and column are computed, and mirroring reverses the columns.
+    One gather: each output pixel's row and column are computed, and mirroring reverses the columns. Large windows that
+    lie inside are copied row by row instead where that is quicker, on a CPU.
     """
     count, height, width, channels = images.shape
+    if images.device.type == "cpu" and not blend and size[0] * size[1] >= _LARGE and _within(images, top, left, size):
+        return _copied(images, top, left, mirrored, size), torch.ones((), dtype=torch.bool).expand(count, *size)
     more = int(blend)  # one row and one column more, to blend with
     rows, columns = (torch.arange(side + more, device=images.device) for side in size)
     inside_rows, inside_columns = (
@@ -38,6 +44,21 @@ def window(
         pixels = torch.lerp(pixels[:, :-1], pixels[:, 1:], down[:, None, None, None])
         pixels = torch.lerp(pixels[:, :, :-1], pixels[:, :, 1:], right[:, None, None, None])
     return pixels, inside_rows[:, :, None] & inside_columns[:, None, :]
+
+
+def _within(images: Tensor, top: Tensor, left: Tensor, size: tuple[int, int]) -> bool:
+    """Whether every window lies inside its picture."""
+    down, right = images.shape[1] - size[0], images.shape[2] - size[1]
+    return bool(min(top.min(), left.min()) >= 0 and top.max() <= down and left.max() <= right)
+
+
+def _copied(images: Tensor, top: Tensor, left: Tensor, mirrored: Tensor, size: tuple[int, int]) -> Tensor:
+    result = images.new_empty(len(images), *size, images.shape[3])
+    places = zip(top.int().tolist(), left.int().tolist(), mirrored.tolist(), strict=True)
+    for own, image, (row, column, flipped) in zip(result, images, places, strict=True):
+        part = image[row : row + size[0], column : column + size[1]]
+        own.copy_(part.flip(1) if flipped else part)
+    return result
 
 
 def warp(pixels: Tensor, theta: Tensor, size: tuple[int, int], fill: Tensor | None = None) -> Tensor:
