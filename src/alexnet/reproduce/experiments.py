@@ -51,6 +51,8 @@ EXPERIMENTS = (
     Experiment("mnist-alexnet", "mnist-seed", "mnist", _MORE),
     Experiment("mnist-resnet20", None, "mnist-resnet20", f"{_MORE}; above AlexNet at equal epochs"),
     Experiment("transfer", None, "transfer", "ready weights, fixed, under layers that train from scratch"),
+    Experiment("transfer-probe", None, "probe", "the same with one linear layer, from 3,000 pictures"),
+    Experiment("transfer-finetune", None, "finetune", "the same, and all layers learn"),
     Experiment("imagenet-2012", "imagenet-2012", "imagenet"),
     Experiment("imagenet-caffe", "imagenet-caffe", None),
     Experiment("imagenet-torchvision", "imagenet-torchvision", None),
