@@ -7,7 +7,7 @@ PARITY := .venv-parity
 PARITY_ARGS ?= --write docs/PARITY.md
 BENCH_ARGS ?=
 
-.PHONY: demo test check parity bench-peers clean help
+.PHONY: demo test check parity bench-peers bench-input clean help
 
 help:
 	@echo "make demo    set up, train an AlexNet on handwritten digits, say where its report is"
@@ -15,6 +15,7 @@ help:
 	@echo "make check   set up, check format, lint and types"
 	@echo "make parity  set up its own environment, compare with Keras, TensorFlow, OpenCV and ONNX"
 	@echo "make bench-peers   time training side by side with Keras (ten minutes)"
+	@echo "make bench-input   time decoding side by side with tf.data (a minute)"
 	@echo "make clean   remove the environments"
 
 demo: $(READY)
@@ -60,6 +61,9 @@ $(PARITY)/.ready: pyproject.toml parity/constraints.txt
 # Side by side with Keras, in turn: nothing else should run on the machine.
 bench-peers: $(READY) $(PARITY)/.ready
 	@$(BIN)/alexnet bench --peer keras --peer-python $(PARITY)/bin/python $(BENCH_ARGS)
+
+bench-input: $(PARITY)/.ready
+	@$(PARITY)/bin/python benchmarks/input.py
 
 clean:
 	rm -rf $(VENV) $(PARITY)

@@ -148,7 +148,8 @@ def _plain_jpeg(content: bytes, size: tuple[int, int] | None) -> np.ndarray | No
             if content[place] != 0xFF or any(mark in content[place : place + length] for mark in _MARKS):
                 return None
             place += 2 + length
-        height, width, colours, _ = jpeg.decode_jpeg_header(content)
+        header = jpeg.decode_jpeg_header(content)
+        height, width, colours = int(header[0]), int(header[1]), header[2]
         reduced = size and min(width // _least(size)[0], height // _least(size)[1]) >= 2
         if colours not in _COLOURS or reduced or height * width > MAX_PIXELS:
             return None
