@@ -36,7 +36,7 @@ def pictures_for(model: Opened, data: Path | None = None, split: str | None = No
     else:
         splits = open_splits(name, path, validation=None, **options)
     if split is None:
-        split = "test" if splits.test is not None else "train" if data is not None else "validation"
+        split = "test" if splits.test is not None else "validation" if splits.validation is not None else "train"
     return pick(splits, split)
 
 
