@@ -35,8 +35,13 @@ VARIANTS = {
     "everything on": EVERYTHING,
     "BatchNorm": {"model.name": "resnet-20", "optimizer.name": "sgd", "optimizer.nesterov": True, "train.ema": 0.9},
     "a plateau and a step limit": {
-        "schedule.name": "plateau", "schedule.patience": 1, "schedule.freeze": ["conv1=2"], "train.steps": 15,
-        "optimizer.name": "velocity", "optimizer.bias_lr": 2.0, "optimizer.lr_batch": 32,
+        "schedule.name": "plateau",
+        "schedule.patience": 1,
+        "schedule.freeze": ["conv1=2"],
+        "train.steps": 15,
+        "optimizer.name": "velocity",
+        "optimizer.bias_lr": 2.0,
+        "optimizer.lr_batch": 32,
     },
     "bf16": {"train.precision": "bf16", "optimizer.name": "adadelta", "optimizer.lr": 1.0},
 }

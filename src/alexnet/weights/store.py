@@ -85,7 +85,9 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise InputError(f"{origin} does not fit the network: {'; '.join(wrong[:3])}{more}")
     # A module without memory takes the tensors themselves; copied, because they are a view of the file.
-    taken = {name: value.to(own[name].dtype, copy=True) if own[name].is_meta else value for name, value in state.items()}
+    taken = {
+        name: value.to(own[name].dtype, copy=True) if own[name].is_meta else value for name, value in state.items()
+    }
     module.load_state_dict(taken, assign=any(value.is_meta for value in own.values()))
 
 
