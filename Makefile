@@ -7,7 +7,7 @@ PARITY := .venv-parity
 PARITY_ARGS ?= --write docs/PARITY.md
 BENCH_ARGS ?=
 
-.PHONY: demo test check parity bench-peers bench-input clean help
+.PHONY: demo test check parity bench-peers bench-input bench-accuracy clean help
 
 help:
 	@echo "make demo    set up, train an AlexNet on handwritten digits, say where its report is"
@@ -16,6 +16,7 @@ help:
 	@echo "make parity  set up its own environment, compare with Keras, TensorFlow, OpenCV and ONNX"
 	@echo "make bench-peers   time training side by side with Keras (ten minutes)"
 	@echo "make bench-input   time decoding side by side with tf.data (a minute)"
+	@echo "make bench-accuracy   time to the published programs' accuracy, Keras and ours (half an hour)"
 	@echo "make clean   remove the environments"
 
 demo: $(READY)
@@ -61,6 +62,10 @@ $(PARITY)/.ready: pyproject.toml parity/constraints.txt
 # Side by side with Keras, in turn: nothing else should run on the machine.
 bench-peers: $(READY) $(PARITY)/.ready
 	@$(BIN)/alexnet bench --peer keras --peer-python $(PARITY)/bin/python $(BENCH_ARGS)
+
+# From a cold start to the accuracy that the published Keras programs reach.
+bench-accuracy: $(READY) $(PARITY)/.ready
+	@$(BIN)/python benchmarks/time_to_accuracy.py --peer-python $(PARITY)/bin/python $(BENCH_ARGS)
 
 bench-input: $(PARITY)/.ready
 	@$(PARITY)/bin/python benchmarks/input.py

@@ -1,0 +1,125 @@
+"""Time to the accuracy that a published Keras program reaches, from a cold start, against ours with the same network.
+
+    make bench-accuracy                 (half an hour on two cores; BENCH_ARGS names some of the rows)
+
+Each side is a process of its own, one after the other, on the same pictures and threads. The Keras program trains as
+its write-up says and is evaluated on the test pictures after every epoch; the time counts from the start of the process
+to the end of the evaluation of its last epoch. Ours counts to the end of the first evaluation that is at least as good.
+Both look at the test pictures, as the write-ups did; ours chooses nothing by them.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from alexnet.device import choose_device, environment
+
+ROWS: dict[str, tuple[str, int, str, tuple[str, ...]]] = {
+    "A": ("cifar10-seed", 5, "cifar10-quick", ("train.epochs=1",)),
+    "C": ("cifar10-alexnet", 2, "cifar10", ("train.epochs=1",)),
+    "E": ("mnist-seed", 1, "mnist", ("train.steps=150",)),
+}
+"""Per published system: its recipe, the Keras program's epochs, our recipe for the same network, our settings."""
+
+
+def keras_side(recipe_name: str, epochs: int, started: float) -> None:
+    """Prints a line of JSON per epoch: the test accuracy, and the seconds since `started`."""
+    import keras
+    import numpy as np
+
+    import alexnet
+    from alexnet.benchmark.keras_peer import build, keras_optimizer
+    from alexnet.models import catalog
+    from alexnet.recipes.recipe import load
+
+    recipe = load(recipe_name)
+    wants = catalog.get(recipe.model.name).preprocessing
+    parts = {}
+    for split in ("train", "test"):
+        pictures = alexnet.pictures(recipe.data.set, split)
+        x = pictures.batch(np.arange(len(pictures))).astype(np.float32) * wants.scale
+        parts[split] = ((x - np.float32(wants.mean)) / np.float32(wants.std), pictures.labels)
+    keras.utils.set_random_seed(0)
+    model = build(recipe.model.name, recipe.optimizer)
+    if catalog.get(recipe.model.name).init == "keras-uniform":  # convolutions 'uniform', as the write-ups have it
+        uniform = keras.initializers.RandomUniform(-0.05, 0.05, seed=0)
+        for layer in model.layers:
+            if isinstance(layer, keras.layers.Conv2D):
+                layer.kernel.assign(uniform(layer.kernel.shape))
+    model.compile(keras_optimizer(recipe.optimizer), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    size, (x, y), augment = recipe.train.batch_size, parts["train"], recipe.augment
+    batches: Any = (x, y)
+    if augment.flip or augment.shift:
+        generator = keras.src.legacy.preprocessing.image.ImageDataGenerator(  # what the write-up used
+            horizontal_flip=bool(augment.flip), width_shift_range=augment.shift, height_shift_range=augment.shift,
+            fill_mode="constant", cval=0.0,
+        )  # fmt: skip
+        batches = (generator.flow(x, y, batch_size=size),)
+    for epoch in range(epochs):
+        model.fit(*batches, batch_size=None if len(batches) == 1 else size, verbose=0)  # pyright: ignore
+        accuracy = model.evaluate(*parts["test"], batch_size=500, verbose=0)[1]
+        print(json.dumps({"epoch": epoch + 1, "accuracy": accuracy, "seconds": time.time() - started}), flush=True)
+
+
+def keras_rows(python: str, recipe: str, epochs: int) -> list[dict[str, Any]]:
+    command = [python, __file__, "--keras-side", recipe, str(epochs), str(time.time())]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+def our_rows(recipe: str, settings: tuple[str, ...], out: Path) -> list[dict[str, Any]]:
+    """Test accuracy by epoch. Seconds: those of the whole command up to that epoch's evaluation."""
+    changed = [word for setting in ("data.validation=test", *settings) for word in ("--set", setting)]
+    command = [str(Path(sys.executable).parent / "alexnet"), "train", recipe, "--out", str(out), *changed]
+    started, metrics, rows = time.time(), out / "metrics.jsonl", []
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        while process.poll() is None:
+            time.sleep(0.1)
+            lines = metrics.read_text().splitlines() if metrics.is_file() else []
+            for line in lines[len(rows) :]:
+                row = json.loads(line)
+                rows.append({"epoch": row["epoch"], "accuracy": row["val_accuracy"], "seconds": time.time() - started})
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rows", nargs="*", default=list(ROWS), help=f"some of: {', '.join(ROWS)}")
+    parser.add_argument("--peer-python", default=sys.executable, help="the interpreter of an environment with Keras")
+    parser.add_argument("--keras-side", nargs=3, metavar=("RECIPE", "EPOCHS", "STARTED"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.keras_side:
+        recipe, epochs, started = arguments.keras_side
+        keras_side(recipe, int(epochs), float(started))
+        return
+    facts = environment(choose_device("cpu"), "auto")
+    print(f"{facts['cpu']}, {facts['threads']} threads, torch {facts['torch']}; one run each")
+    print("| row | Keras program | epochs | its accuracy | seconds | ours | accuracy | seconds | ratio |")
+    print("|---|---|---|---|---|---|---|---|---|", flush=True)
+    for row in arguments.rows:
+        published, epochs, recipe, settings = ROWS[row]
+        theirs = keras_rows(arguments.peer_python, published, epochs)[-1]
+        with tempfile.TemporaryDirectory() as folder:
+            ours = our_rows(recipe, settings, Path(folder) / "run")
+        passed = next((each for each in ours if each["accuracy"] >= theirs["accuracy"]), None)
+        cells = [row, published, str(epochs), f"{theirs['accuracy']:.4f}", f"{theirs['seconds']:.0f}"]
+        cells.append(f"{recipe} {' '.join(settings)}")
+        if passed is None:
+            cells += [f"{ours[-1]['accuracy']:.4f}, not reached", f"{ours[-1]['seconds']:.0f}", "-"]
+        else:
+            ratio = theirs["seconds"] / passed["seconds"]
+            cells += [f"{passed['accuracy']:.4f}", f"{passed['seconds']:.0f}", f"{ratio:.1f}"]
+        print(f"| {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    main()
