@@ -188,7 +188,7 @@ def _data(run: Path, card: Card) -> str:
         skipped = (run / "skipped.txt").read_text(encoding="utf-8").splitlines()
         more = f"\n… and {len(skipped) - SKIPPED_SHOWN:,} more" if len(skipped) > SKIPPED_SHOWN else ""
         body += (
-            f"<details><summary>{len(skipped):,} files could not be read or used and were left out (skipped.txt)</summary>"
+            f"<details><summary>{len(skipped):,} files could not be read or used: left out (skipped.txt)</summary>"
             f"<pre>{escape(chr(10).join(skipped[:SKIPPED_SHOWN]) + more)}</pre></details>"
         )
     return body

@@ -246,7 +246,7 @@ ENTRIES = (
     ),
     Spec(
         name="alexnet-owt-probe",
-        title="conv1 to conv5 of torchvision's AlexNet under one linear layer, at 128 pixels: how good are its features?",
+        title="conv1 to conv5 of torchvision's AlexNet under one linear layer, at 128 pixels",
         family="ours",
         year=2026,
         input=(3, 128, 128),
