@@ -122,7 +122,7 @@ def test_a_finished_run(finished):
         "alexnet-caltech",
         f"sha256 {'ab' * 32}",
         f"sha256 {'cd' * 32}",
-        "60 pictures could not be read",
+        "60 files could not be read or used",
         "… and 10 more",
         "size 5, alpha 0.0001, beta 0.75, k 2, divide False",
     ):
