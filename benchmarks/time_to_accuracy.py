@@ -10,6 +10,7 @@ Both look at the test pictures, as the write-ups did; ours chooses nothing by th
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
@@ -20,15 +21,17 @@ from typing import Any
 
 from alexnet.device import choose_device, environment
 
-ROWS: dict[str, tuple[str, int, str, tuple[str, ...]]] = {
+ROWS: dict[str, tuple[str, float, str, tuple[str, ...]]] = {
     "A": ("cifar10-seed", 5, "cifar10-quick", ("train.epochs=1",)),
-    "C": ("cifar10-alexnet", 2, "cifar10", ("train.epochs=1",)),
-    "E": ("mnist-seed", 1, "mnist", ("train.steps=150",)),
+    "C": ("cifar10-alexnet", 1, "cifar10", ("train.epochs=1",)),
+    "E": ("mnist-seed", 0.25, "mnist", ("train.steps=60",)),
 }
-"""Per published system: its recipe, the Keras program's epochs, our recipe for the same network, our settings."""
+"""Per published system: its recipe, the Keras program's epochs, our recipe for the same network, our settings.
+
+A's five are as published; C and E publish no figure and would take hours."""
 
 
-def keras_side(recipe_name: str, epochs: int, started: float) -> None:
+def keras_side(recipe_name: str, epochs: float, started: float) -> None:
     """Prints a line of JSON per epoch: the test accuracy, and the seconds since `started`."""
     import keras
     import numpy as np
@@ -61,13 +64,15 @@ def keras_side(recipe_name: str, epochs: int, started: float) -> None:
             fill_mode="constant", cval=0.0,
         )  # fmt: skip
         batches = (generator.flow(x, y, batch_size=size),)
-    for epoch in range(epochs):
-        model.fit(*batches, batch_size=None if len(batches) == 1 else size, verbose=0)  # pyright: ignore
+    whole = len(x) // size
+    for epoch in range(math.ceil(epochs)):
+        steps = round(min(epochs - epoch, 1) * whole)
+        model.fit(*batches, batch_size=None if len(batches) == 1 else size, steps_per_epoch=steps, verbose=0)  # pyright: ignore
         accuracy = model.evaluate(*parts["test"], batch_size=500, verbose=0)[1]
         print(json.dumps({"epoch": epoch + 1, "accuracy": accuracy, "seconds": time.time() - started}), flush=True)
 
 
-def keras_rows(python: str, recipe: str, epochs: int) -> list[dict[str, Any]]:
+def keras_rows(python: str, recipe: str, epochs: float) -> list[dict[str, Any]]:
     command = [python, __file__, "--keras-side", recipe, str(epochs), str(time.time())]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
@@ -98,7 +103,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.keras_side:
         recipe, epochs, started = arguments.keras_side
-        keras_side(recipe, int(epochs), float(started))
+        keras_side(recipe, float(epochs), float(started))
         return
     facts = environment(choose_device("cpu"), "auto")
     print(f"{facts['cpu']}, {facts['threads']} threads, torch {facts['torch']}; one run each")
@@ -110,7 +115,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             ours = our_rows(recipe, settings, Path(folder) / "run")
         passed = next((each for each in ours if each["accuracy"] >= theirs["accuracy"]), None)
-        cells = [row, published, str(epochs), f"{theirs['accuracy']:.4f}", f"{theirs['seconds']:.0f}"]
+        cells = [row, published, f"{epochs:g}", f"{theirs['accuracy']:.4f}", f"{theirs['seconds']:.0f}"]
         cells.append(f"{recipe} {' '.join(settings)}")
         if passed is None:
             cells += [f"{ours[-1]['accuracy']:.4f}, not reached", f"{ours[-1]['seconds']:.0f}", "-"]
