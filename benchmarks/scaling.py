@@ -1,8 +1,8 @@
 """Training in several processes against one: pictures per second, each process with one thread of its own.
 
-    python benchmarks/scaling.py [--recipe cifar10-thinner-4] [--processes 2] [--runs 5] [--pictures 2048]
+    python benchmarks/scaling.py [--recipe cifar10-thinner-4] [--processes 2] [--batch 64] [--runs 5] [--pictures 2048]
 
-Both train the recipe's own batch on synthetic pictures, A B A B …; of each run the first epoch warms up and the second
+Both train the same batch on synthetic pictures, A B A B …; of each run the first epoch warms up and the second
 is timed. Printed as JSON: the rates, their medians, and how much of N times the single rate the N processes reach.
 """
 
@@ -16,11 +16,13 @@ import tempfile
 from pathlib import Path
 
 
-def rate(recipe: str, processes: int, pictures: int) -> float:
+def rate(recipe: str, batch: int | None, processes: int, pictures: int) -> float:
     """Pictures per second of one short run's second epoch."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
         settings = {"data.set": "synthetic", "data.synthetic_pictures": pictures, "data.validation": 0.05}
+        if batch:
+            settings["train.batch_size"] = batch
         command = [sys.executable, "-m", "alexnet", "train", recipe, "--epochs", "2", "--out", str(out)]
         command += ["--device", "cpu", "--processes", str(processes)]
         command += [f"--set={name}={value}" for name, value in settings.items()]
@@ -32,6 +34,7 @@ def rate(recipe: str, processes: int, pictures: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recipe", default="cifar10-thinner-4")
+    parser.add_argument("--batch", type=int, help="pictures a step, over all processes; none: the recipe's")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--pictures", type=int, default=2048)
@@ -39,11 +42,11 @@ def main() -> None:
     rates: dict[int, list[float]] = {1: [], given.processes: []}
     for _ in range(given.runs):
         for count, seen in rates.items():
-            seen.append(rate(given.recipe, count, given.pictures))
+            seen.append(rate(given.recipe, given.batch, count, given.pictures))
     medians = {count: statistics.median(seen) for count, seen in rates.items()}
     ratio = medians[given.processes] / medians[1]
     print(json.dumps({
-        "recipe": given.recipe, "rates": rates, "medians": medians, "ratio": round(ratio, 3),
+        "recipe": given.recipe, "batch": given.batch, "rates": rates, "medians": medians, "ratio": round(ratio, 3),
         "efficiency": round(ratio / given.processes, 3), "cores": os.cpu_count(),
     }, indent=2))  # fmt: skip
 
