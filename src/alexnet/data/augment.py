@@ -219,12 +219,14 @@ class Augmenter:
             added = shifts.to(pixels.device, non_blocking=True).repeat(1, width)[:, None]
             factor, offset = factor / self.lighting.divisor, (offset + added) / self.lighting.divisor
         rows = pixels.reshape(count, height, width * channels)
-        offsets = offset[(None,) * (3 - offset.ndim)].expand(count, -1, -1)  # one for all, by pixel, or by picture
-        result = torch.empty(rows.shape, device=rows.device)
-        step = max(1, _IN_CACHE // (height * width * channels)) if rows.device.type == "cpu" else max(1, count)
-        for first in range(0, count, step):  # three passes over what is still in the cache
-            part = slice(first, first + step)
-            result[part].copy_(rows[part]).mul_(factor).add_(offsets[part])
+        if rows.device.type != "cpu" or torch.compiler.is_compiling():
+            result = rows.float().mul_(factor).add_(offset)
+        else:  # three passes over what is still in the cache
+            result, step = torch.empty(rows.shape), max(1, _IN_CACHE // (height * width * channels))
+            offsets = offset[(None,) * (3 - offset.ndim)].expand(count, -1, -1)  # one for all, by pixel, or by picture
+            for first in range(0, count, step):
+                part = slice(first, first + step)
+                result[part].copy_(rows[part]).mul_(factor).add_(offsets[part])
         return result.view(count, height, width, channels).permute(0, 3, 1, 2)
 
 
