@@ -211,6 +211,8 @@ def test_a_picture_that_cannot_be_read(made: bytes | None, said: str, refused: R
         (["--set", "data.set=digitz"], "did you mean digits"),
         (["--data", "."], "made here, not read"),
         (["--resume"], "is not a run"),
+        (["--lr-range", "--folds", "3"], "exclude each other"),
+        (["--seeds", "2", "--folds", "3"], "exclude each other"),
     ],
 )
 def test_a_wrong_option(arguments: list[str], said: str, refused: Refused, tmp_path: Path) -> None:

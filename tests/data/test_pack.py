@@ -168,3 +168,17 @@ def test_gray_pictures_are_packed_gray(source: Path, tmp_path: Path) -> None:
     pack(list_folder(source), {"channels": 1, "size": (16, 16), "fit": "squash"}, tmp_path / "out")
     train = read_shards(tmp_path / "out")["train"]
     assert (train.channels, train[0][0].shape) == (1, (16, 16, 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("index.json", "precious"), ("index.json", "{}"), ("train-000000.json", "[]")]
+)
+def test_a_file_of_the_users_with_a_name_of_ours_is_not_overwritten(
+    source: Path, tmp_path: Path, name: str, content: str
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).write_text(content)
+    with pytest.raises(InputError, match=f"holds something else \\({name}\\)"):
+        packed(source, out)
+    assert (out / name).read_text() == content

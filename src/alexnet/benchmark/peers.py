@@ -116,6 +116,8 @@ class _Worker:
             said = self._said.read()[-2000:]
             if "No module named 'alexnet" in said:
                 raise InputError("the environment of --peer-python has no alexnet; install it there too") from None
+            if not said.strip():
+                raise InputError("what --peer-python names ended without a word; name a Python interpreter") from None
             raise RuntimeError(f"the {self.side} side ended without an answer: {said}") from None
         if isinstance(answer, dict) and "error" in answer:
             raise InputError(answer["error"])

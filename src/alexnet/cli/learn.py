@@ -41,6 +41,8 @@ def train(
 ) -> None:
     """Train a network, measure it, and write a report."""
     count, device = count_of(gpus, processes, device)
+    if sum(map(bool, (folds, seeds, lr_range))) > 1:
+        raise InputError("--folds, --seeds and --lr-range exclude each other; give one of them")
     if count > 1 and (folds or seeds or lr_range):
         raise InputError("--folds, --seeds and --lr-range run in one process; leave out --gpus and --processes")
     if count > 1 and not launched():

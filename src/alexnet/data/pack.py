@@ -178,6 +178,17 @@ def _finished(out: Path, stem: str, plan: str) -> dict[str, Any] | None:
 
 def _check_foreign(out: Path, stems: Collection[str]) -> None:
     ours = {INDEX, *(f"{stem}{kind}" for stem in stems for kind in (".tar", ".json"))}
-    foreign = sorted(path.name for path in out.iterdir() if path.name not in ours)
+    foreign = sorted(path.name for path in out.iterdir() if path.name not in ours or not _is_ours(path))
     if foreign:
         raise InputError(f"{out} holds something else ({foreign[0]}); choose an empty or a new folder")
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file with a name of ours was written here: other programs have an index.json too."""
+    if path.suffix != ".json":
+        return True
+    try:
+        content = read_json(path)
+    except ValueError:
+        return False
+    return isinstance(content, dict) and (content.get("kind") == KIND if path.name == INDEX else "plan" in content)
