@@ -233,7 +233,7 @@ def narrowed(spec: Spec, filters: int = 8, hidden: int = 64) -> Network:
             layer = replace(layer, out=layer.out // hidden)
         rows.append(layer)
     network = build(tuple(rows), (3, 71, 71), classes=10).double().eval()
-    network.spec, network.initialisation = spec, "he"
+    network.spec = spec
     initialise(network, "he")
     return network
 

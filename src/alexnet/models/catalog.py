@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from alexnet.errors import InputError, unknown
-from alexnet.models import init as initialisations
 from alexnet.models.entries import imagenet, resnets, small
+from alexnet.models.init import initialise
 from alexnet.models.network import Dropout, Network, smallest
 from alexnet.models.spec import Figure, Spec
 
@@ -55,8 +55,8 @@ def create(
         model = built.build((channels, height, width), classes)
     if device.type != "meta":
         _materialise(model, device)
-    model.spec, model.initialisation = spec, init or spec.init
-    initialisations.initialise(model, model.initialisation)
+    model.spec = spec
+    initialise(model, init or spec.init)
     return model
 
 

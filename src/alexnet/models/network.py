@@ -236,7 +236,6 @@ class Network(nn.Sequential):
     """
 
     spec: "Spec"
-    initialisation: str
 
     def __init__(
         self,

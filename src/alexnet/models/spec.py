@@ -26,21 +26,19 @@ class Spec:
 
     name: str
     title: str
-    family: str
     year: int
-    input: tuple[int, int, int]
-    """Channels, height and width in pixels."""
     classes: int
     architecture: tuple[Layer, ...] | Builder
     init: str
     """Name of its initialisation in alexnet.models.init."""
     preprocessing: Preprocessing
     parameters: int
-    """As its source counts them: Keras counts BatchNorm's running statistics too, PyTorch's habit does not."""
-    trainable_parameters: int
+    """As its source counts them."""
     source: str
     statistics: int = 0
     """BatchNorm's running means and variances, in numbers."""
+    counts_statistics: bool = False
+    """Whether `parameters` holds them, as Keras counts; PyTorch's habit does not."""
     published: tuple[Figure, ...] = ()
     traps: tuple[str, ...] = ()
     """Where the publication contradicts itself, or misleads."""
@@ -48,14 +46,18 @@ class Spec:
     """'logits' or 'log-probabilities'."""
 
     @property
+    def input(self) -> tuple[int, int, int]:
+        """Channels, height and width in pixels."""
+        return (self.preprocessing.channels, *self.preprocessing.size)
+
+    @property
+    def trainable_parameters(self) -> int:
+        return self.parameters - self.statistics * self.counts_statistics
+
+    @property
     def layers(self) -> tuple[Layer, ...]:
         """The row of layers; empty when a builder makes the network."""
         return self.architecture if isinstance(self.architecture, tuple) else ()
-
-    @property
-    def counts_statistics(self) -> bool:
-        """Whether `parameters` holds the running statistics."""
-        return self.parameters > self.trainable_parameters
 
     def build(self, input: tuple[int, int, int], classes: int) -> Network:
         if isinstance(self.architecture, tuple):

@@ -40,8 +40,8 @@ class Towers(nn.Module):
         Tower `a` gets the first half of every layer's outputs, and the head, which scores the classes, whole.
         """
         super().__init__()
-        self.spec, self.initialisation = network.spec, network.initialisation
-        self.input, self.classes, self.layers = network.input, network.classes, network.layers
+        self.spec, self.layers = network.spec, network.layers
+        self.input, self.classes = network.input, network.classes
         self.devices = (torch.device(devices[0]), torch.device(devices[1]))
         rows = list(numbered(network.layers, network.input, network.classes))
         weighted = {name: layer for name, layer, _ in rows if isinstance(layer, Conv | Linear)}
@@ -88,7 +88,7 @@ class Towers(nn.Module):
         state = self.state_dict()
         with torch.device("meta"):
             network = build(self.layers, self.input, self.classes)
-        network.spec, network.initialisation = self.spec, self.initialisation
+        network.spec = self.spec
         whole = {}
         for key in network.state_dict():
             halves = [state[f"{tower}.{key}"] for tower in "ab" if f"{tower}.{key}" in state]

@@ -1,5 +1,7 @@
 """Residual networks: rows of depth, learned parameters, running statistics and published figures."""
 
+from functools import partial
+
 from alexnet.models import resnet
 from alexnet.models.entries.imagenet import TORCHVISION
 from alexnet.models.entries.small import CIFAR10
@@ -10,20 +12,17 @@ _HE2 = "He et al. 2016, arXiv 1603.05027"
 _VISION = "https://github.com/pytorch/vision, torchvision/models/resnet.py"
 _OFFICIAL = "https://github.com/tensorflow/models, official/resnet/resnet_model.py"
 _CIFAR_TEST = "CIFAR-10 test"
+_FIRST_WEIGHTS = "ILSVRC-2012 validation, centre crop, torchvision's first weights"
+
+_for_cifar = partial(Spec, year=2015, classes=10, init="he", preprocessing=CIFAR10)
+_for_imagenet = partial(Spec, year=2015, classes=1000, init="torchvision", preprocessing=TORCHVISION)
 
 _ZERO_PADDED = tuple(
-    Spec(
+    _for_cifar(
         name=f"resnet-{depth}",
         title=f"ResNet-{depth} for CIFAR, zero-padded shortcuts (option A)",
-        family="resnet",
-        year=2015,
-        input=(3, 32, 32),
-        classes=10,
         architecture=resnet.cifar(depth, zeros=True),
-        init="he",
-        preprocessing=CIFAR10,
         parameters=learned,
-        trainable_parameters=learned,
         statistics=statistics,
         source=_HE + ", section 4.2 and Table 6",
         published=(Figure("test error", error, "%", _CIFAR_TEST), Figure("parameters", millions, "M", "Table 6")),
@@ -38,18 +37,11 @@ _ZERO_PADDED = tuple(
 )
 
 _PROJECTED = tuple(
-    Spec(
+    _for_cifar(
         name=f"resnet-{depth}-projection",
         title=f"ResNet-{depth} for CIFAR, projected shortcuts (option B)",
-        family="resnet",
-        year=2015,
-        input=(3, 32, 32),
-        classes=10,
         architecture=resnet.cifar(depth),
-        init="he",
-        preprocessing=CIFAR10,
         parameters=learned,
-        trainable_parameters=learned,
         statistics=statistics,
         source=_HE + ", section 3.3; its CIFAR figures are all option A's",
     )
@@ -63,18 +55,13 @@ _PROJECTED = tuple(
 )
 
 _BOTTLENECKS = tuple(
-    Spec(
+    _for_cifar(
         name=f"resnet-{depth}-v2",
         title=f"ResNet-{depth} for CIFAR, version 2 with bottlenecks",
-        family="resnet",
         year=2016,
-        input=(3, 32, 32),
-        classes=10,
         architecture=resnet.cifar_bottleneck(depth),
         init="tensorflow-resnet",
-        preprocessing=CIFAR10,
         parameters=learned,
-        trainable_parameters=learned,
         statistics=statistics,
         source=f"{_HE2}; {_OFFICIAL}",
         published=tuple(Figure("test error", error, "%", _CIFAR_TEST + ", Table 4") for error in errors),
@@ -88,23 +75,16 @@ _BOTTLENECKS = tuple(
 )
 
 _IMAGENET = tuple(
-    Spec(
+    _for_imagenet(
         name=f"resnet-{depth}",
         title=f"ResNet-{depth} for ImageNet",
-        family="resnet",
-        year=2015,
-        input=(3, 224, 224),
-        classes=1000,
         architecture=resnet.imagenet(depth),
-        init="torchvision",
-        preprocessing=TORCHVISION,
         parameters=learned,
-        trainable_parameters=learned,
         statistics=statistics,
         source=f"{_HE}, Table 1; {_VISION}",
         published=(
-            Figure("top-1 error", top1, "%", "ILSVRC-2012 validation, centre crop, torchvision's first weights"),
-            Figure("top-5 error", top5, "%", "ILSVRC-2012 validation, centre crop, torchvision's first weights"),
+            Figure("top-1 error", top1, "%", _FIRST_WEIGHTS),
+            Figure("top-5 error", top5, "%", _FIRST_WEIGHTS),
         ),
     )
     for depth, learned, statistics, top1, top5 in (
@@ -117,18 +97,13 @@ _IMAGENET = tuple(
 )
 
 _IMAGENET_2 = tuple(
-    Spec(
+    _for_imagenet(
         name=f"resnet-{depth}-v2",
         title=f"ResNet-{depth} for ImageNet, version 2",
-        family="resnet",
         year=2016,
-        input=(3, 224, 224),
-        classes=1000,
         architecture=resnet.imagenet(depth, version=2),
         init="tensorflow-resnet",
-        preprocessing=TORCHVISION,
         parameters=learned,
-        trainable_parameters=learned,
         statistics=statistics,
         source=f"{_HE2}; {_OFFICIAL}; counts are ours",
     )
