@@ -37,6 +37,8 @@ VARIANTS = {
     "a plateau and a step limit": {
         "schedule.name": "plateau",
         "schedule.patience": 1,
+        "schedule.layer_steps": ["conv1..conv2=1:0.1"],
+        "schedule.biases": False,
         "schedule.freeze": ["conv1=2"],
         "train.steps": 15,
         "optimizer.name": "velocity",

@@ -76,18 +76,6 @@ def test_by_how_much_they_part() -> None:
         torch.testing.assert_close(ours.detach() - theirs.detach(), expected, rtol=1e-9, atol=1e-12)
 
 
-def test_a_closure_is_called_and_its_loss_returned() -> None:
-    weight = nn.Parameter(torch.ones(1))
-
-    def closure() -> Tensor:
-        loss = weight.square().sum()
-        loss.backward()
-        return loss
-
-    assert VelocitySGD([weight], 0.5, 0.0).step(closure).item() == 1.0
-    assert weight.item() == 0.0
-
-
 class Tiny(nn.Module):
     def __init__(self) -> None:
         super().__init__()

@@ -8,8 +8,10 @@ import pytest
 
 import alexnet
 from alexnet.errors import InputError
+from alexnet.models import catalog
 from alexnet.recipes import recipe as recipes
-from alexnet.recipes.schema import Schedule
+from alexnet.recipes.schema import Optimizer, Schedule
+from alexnet.training import optim
 from alexnet.training.interrupts import Interrupted
 from alexnet.training.run import Run
 from alexnet.training.schedule import drops, factor
@@ -41,6 +43,27 @@ from alexnet.weights import store
 )
 def test_known_points_of_ten_epochs(schedule: Schedule, epoch: float, expected: float) -> None:
     assert factor(schedule, epoch, 10) == pytest.approx(expected)
+
+
+def test_the_rates_of_2012_by_epoch() -> None:
+    """As the notes at the end of layer-params-145.cfg have them: conv1's weights step alone, biases keep theirs."""
+    schedule = recipes.load("imagenet-2012").schedule
+    network = catalog.create("alexnet-digits")
+    optimizer = optim.build(Optimizer("velocity", lr=0.01, bias_lr=2), network, schedule)
+    of = {id(p): group for group in optimizer.param_groups for p in group["params"]}
+    layers = [of[id(network.get_parameter(name))] for name in ("conv1.weight", "conv2.weight", "fc8.weight")]
+    biases = [of[id(network.get_parameter(name))] for name in ("conv1.bias", "conv2.bias")]
+    expected = {0: (1e-2, 1e-2), 24: (1e-2, 1e-2), 25: (1e-3, 1e-3), 51: (1e-4, 1e-4), 66: (1e-4, 1e-4),
+                67: (1e-5, 1e-4), 71: (1e-5, 1e-4), 79: (1e-6, 1e-5)}  # fmt: skip
+    for epoch, (first, others) in expected.items():
+        optim.set_rates(optimizer, 0.01 * factor(schedule, epoch, 91), 0.01, epoch)
+        assert [group["lr"] for group in layers] == pytest.approx([first, others, others])
+        assert [group["lr"] for group in biases] == pytest.approx([0.02, 0.02])
+    following = optim.build(Optimizer("sgd", bias_lr=2), network, Schedule(layer_steps=("conv1=67:0.1",)))
+    optim.set_rates(following, 1e-4, 0.01, 67)
+    rates = {id(p): group["lr"] for group in following.param_groups for p in group["params"]}
+    assert rates[id(network.get_parameter("conv1.bias"))] == pytest.approx(2e-5)
+    assert rates[id(network.get_parameter("conv2.bias"))] == pytest.approx(2e-4)
 
 
 @pytest.mark.parametrize("name", ["constant", "step", "plateau", "cosine", "one-cycle"])
@@ -131,6 +154,7 @@ def test_a_layer_stops_learning_late(tmp_path: Path) -> None:
     [
         ({"schedule.freeze": ["conv1"]}, "layer=epochs such as 'conv1=72', not 'conv1'"),
         ({"schedule.freeze": ["conv1=soon"]}, "layer=epochs"),
+        ({"schedule.layer_steps": ["conv1=67"]}, "layer=epoch:factor such as 'conv1=67:0.1', not 'conv1=67'"),
         ({"schedule.name": "plateau", "data.validation": "test"}, "would let the test pictures set the rate"),
         ({"schedule.name": "plateau", "schedule.patience": 0}, "must be at least 1"),
     ],

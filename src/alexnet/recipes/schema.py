@@ -62,6 +62,13 @@ class Data:
         low=1,
     )
     train_pictures: int | None = key(None, "so many pictures in all train; the others as with `per_class`", low=1)
+    workers: int | None = key(
+        None,
+        "processes that decode pictures that are not kept in memory; 0: threads; none given: threads for few cores, "
+        "else a process for each",
+        low=0,
+        high=1024,
+    )
     synthetic_pictures: int = key(2048, "pictures of the set 'synthetic'", low=8)
 
 
@@ -134,6 +141,8 @@ class Schedule:
     )
     unfreeze: tuple[float, ...] = key((), "epochs at which the last layer that is still frozen begins to learn", low=0)
     freeze: tuple[str, ...] = key((), "layers that stop learning after so many epochs, as in ['conv1=72']")
+    layer_steps: tuple[str, ...] = key((), "layers whose rate has a factor from an epoch on, as in ['conv1=67:0.1']")
+    biases: bool = key(True, "whether the biases' rate follows the schedule (2012: false, it stayed)")
     peak: float = key(0.3, "one-cycle: where in the run the rate peaks", low=0.01, high=0.99)
 
 
@@ -230,6 +239,9 @@ def check(recipe: Recipe) -> None:
             raise InputError(f"optimizer.layer_lr takes layer=factor such as 'fc8=10', not {text!r}")
     if recipe.schedule.name == "one-cycle" and recipe.schedule.warmup:
         raise InputError("schedule 'one-cycle' warms up by itself, until schedule.peak; leave schedule.warmup at 0")
+    for text in recipe.schedule.layer_steps:
+        if not re.fullmatch(r"[^=]+=\d+:(\d+\.?\d*|\.\d+)(e-?\d+)?", text):
+            raise InputError(f"schedule.layer_steps takes layer=epoch:factor such as 'conv1=67:0.1', not {text!r}")
     for text in recipe.schedule.freeze:
         if not re.fullmatch(r"[^=]+=\d+", text):
             raise InputError(f"schedule.freeze takes layer=epochs such as 'conv1=72', not {text!r}")

@@ -51,20 +51,24 @@ class Freezing:
                 layer.eval()
 
 
-def factors(settings: tuple[str, ...], network: nn.Module) -> dict[str, float]:
-    """Layer → number, from entries such as 'fc8=10' or 'conv1..conv5=0.1' of `optimizer.layer_lr` (a factor on the
-    learning rate) and `schedule.freeze` (epochs).
+def by_layer(settings: tuple[str, ...], network: nn.Module) -> dict[str, tuple[float, ...]]:
+    """Layer → numbers, from entries such as 'fc8=10' or 'conv1..conv5=67:0.1'.
 
     Later entries win. Raises InputError for a layer that the network does not have.
     """
     if not settings:
         return {}
     assert isinstance(network, Network)
-    found: dict[str, float] = {}
+    found: dict[str, tuple[float, ...]] = {}
     for text in settings:
-        layers, _, factor = text.rpartition("=")
-        found |= dict.fromkeys(select(network, [layers]), float(factor))
+        layers, _, numbers = text.rpartition("=")
+        found |= dict.fromkeys(select(network, [layers]), tuple(map(float, numbers.split(":"))))
     return found
+
+
+def factors(settings: tuple[str, ...], network: nn.Module) -> dict[str, float]:
+    """Layer → number, of `optimizer.layer_lr` (a factor on the learning rate) and `schedule.freeze` (epochs)."""
+    return {layer: number for layer, (number,) in by_layer(settings, network).items()}
 
 
 def anchored(recipe: Recipe) -> Recipe:

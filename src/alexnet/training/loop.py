@@ -98,7 +98,7 @@ class Trainer:
         self.model = setup.model
         self.forward = setup.forward()
         self.parallel = Parallel(world, self.forward)
-        self.optimizer = optim.build(self.recipe.optimizer, self.model)
+        self.optimizer = optim.build(self.recipe.optimizer, self.model, self.recipe.schedule)
         self.l2 = optim.L2(self.recipe.optimizer, self.model)
         self.freezing = Freezing(self.recipe, self.model)
         self.ema = optim.MovingAverage(self.model, self.recipe.train.ema) if self.recipe.train.ema else None
@@ -157,9 +157,7 @@ class Trainer:
         """One step: images uint8 N×H×W×C, labels int64 N, both on the device: this process's part of the batch."""
         settings, world = self.recipe.train, self.world
         count = min(settings.batch_size, len(self.setup.train.pictures) - self.position * settings.batch_size)
-        rate = self.learning_rate()
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate * group["scale"]
+        optim.set_rates(self.optimizer, self.learning_rate(), self.recipe.learning_rate, self.epoch)
         # Dropout draws from torch's global generator, augmentation from its own; both start anew at each step.
         torch.manual_seed(derive_seed(settings.seed, world.use("dropout"), self.epoch, self.position))
         at = (self.epoch, self.position)
@@ -214,7 +212,7 @@ class Trainer:
             seen = evaluate.run(
                 self.model, validation, self.augmenter, precision=self.setup.precision, world=self.world
             )
-            images, _ = next(validation.batches(torch.arange(len(validation.pictures)), 64))
+            images, _ = next(validation.batches(torch.arange(min(64, len(validation.pictures))), 64))
             dead = dead_fractions(self.model, self.augmenter.evaluate(images))
             self.seconds += time.monotonic() - self._clock
             row = {

@@ -1,6 +1,7 @@
 """Optimisers, weight decay and the moving average of the weights."""
 
 import contextlib
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -9,8 +10,8 @@ from torch import Tensor, nn
 from torch.optim.sgd import sgd
 
 from alexnet.errors import unknown
-from alexnet.recipes.schema import Optimizer
-from alexnet.training.finetune import factors
+from alexnet.recipes.schema import Optimizer, Schedule
+from alexnet.training.finetune import by_layer, factors
 from alexnet.training.muon import Muon
 
 
@@ -37,11 +38,8 @@ class VelocitySGD(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
-        """One step on the gradients at hand, which it scales in place; `closure`, if given, computes them first."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        """One step on the gradients at hand, which it scales in place. It takes no closure."""
+        assert closure is None
         for group in self.param_groups:
             weights = [p for p in group["params"] if p.grad is not None]
             if not weights:
@@ -59,7 +57,6 @@ class VelocitySGD(torch.optim.Optimizer):
                 weight_decay=group["lr"] * group["weight_decay"], momentum=group["momentum"], dampening=0.0,
                 nesterov=group["nesterov"], maximize=False,
             )  # fmt: skip
-        return loss
 
     def _buffer(self, parameter: Tensor) -> Tensor:
         state = self.state[parameter]
@@ -73,25 +70,32 @@ def decays(parameter: Tensor) -> bool:
     return parameter.ndim > 1
 
 
-def build(settings: Optimizer, model: nn.Module) -> torch.optim.Optimizer:
-    """The recipe's optimiser over `model`, in groups by what decays and by learning rate: `lr` times `scale`.
+def build(settings: Optimizer, model: nn.Module, schedule: Schedule | None = None) -> torch.optim.Optimizer:
+    """The recipe's optimiser over `model`, in groups by what decays and by the learning rate that `set_rates` sets.
 
     Frozen layers are in it too, for when they begin to learn: what has no gradient is left alone.
     """
-    named = list(model.named_parameters())
-    scales = factors(settings.layer_lr, model)
-    of = {
-        name: scales.get(name.split(".")[0], 1.0) * (settings.bias_lr if name.endswith(".bias") else 1.0)
-        for name, _ in named
-    }
+    named, schedule = list(model.named_parameters()), schedule or Schedule()
+    scales, steps = factors(settings.layer_lr, model), by_layer(schedule.layer_steps, model)
+
+    def rate(name: str) -> tuple[float, tuple[float, ...], bool]:
+        """A constant factor; from which epoch on there is which one more; whether the schedule does not touch it."""
+        layer, bias = name.split(".")[0], name.endswith(".bias")
+        scale = scales.get(layer, 1.0) * (settings.bias_lr if bias else 1.0)
+        constant = bias and not schedule.biases
+        return scale, () if constant else steps.get(layer, ()), constant
+
+    of = {name: rate(name) for name, _ in named}
     groups = [
         {
-            "params": [p for name, p in named if decays(p) == decaying and of[name] == scale],
+            "params": [p for name, p in named if decays(p) == decaying and of[name] == kind],
             "weight_decay": settings.weight_decay if decaying else 0.0,
-            "lr": settings.lr * scale,
-            "scale": scale,
+            "lr": settings.lr * kind[0],
+            "scale": kind[0],
+            "step": kind[1],
+            "constant": kind[2],
         }
-        for scale in dict.fromkeys([1.0, *of.values()])
+        for kind in dict.fromkeys([(1.0, (), False), *of.values()])
         for decaying in (True, False)
     ]
     groups = [group for group in groups if group["params"]]
@@ -110,6 +114,17 @@ def build(settings: Optimizer, model: nn.Module) -> torch.optim.Optimizer:
         case name:
             kind = torch.optim.AdamW if name == "adamw" else torch.optim.Adam
             return kind(groups, settings.lr, betas=(settings.beta1, settings.beta2), eps=settings.eps, fused=fused)
+
+
+def set_rates(optimizer: torch.optim.Optimizer, rate: float, full: float, epoch: int) -> None:
+    """Sets the groups' learning rates for a step in `epoch` (from 0).
+
+    `rate`: what the schedule says; `full`: what the recipe says, for biases that the schedule does not touch.
+    """
+    for group in optimizer.param_groups:
+        at, more = group.get("step") or (math.inf, 1.0)
+        own = full if group.get("constant") else rate * (more if epoch >= at else 1.0)
+        group["lr"] = own * group["scale"]
 
 
 class L2:
