@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from alexnet.data.pictures import ArrayPictures
 from alexnet.errors import InputError
-from alexnet.export.agree import Samples, agree, fitted, samples, spread
+from alexnet.export.agree import Samples, agree, samples
 from alexnet.export.served import Served
 from alexnet.weights.store import Opened
 
@@ -65,18 +64,6 @@ def test_random_pictures_where_there_are_no_others(make):
 def test_pictures_that_were_asked_for_must_be_there(opened: Opened, tmp_path):
     with pytest.raises(InputError):
         samples(opened, tmp_path / "none")
-
-
-def test_fitted_to_the_classes_and_size_of_the_model(opened: Opened):
-    images = np.zeros((1, 20, 30, 3), np.uint8)
-    pictures = fitted(opened, ArrayPictures(images, np.array([0]), ["7"], ["one"]))
-    assert pictures.batch(np.array([0])).shape == (1, 8, 8, 1)
-    assert pictures.labels.tolist() == [7]
-
-
-def test_spread():
-    assert spread(10, 3).tolist() == [0, 4, 9]
-    assert spread(2, 3).tolist() == [0, 1]
 
 
 def test_a_tie_may_swap(make):

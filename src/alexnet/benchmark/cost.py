@@ -16,8 +16,7 @@ Inference reads the weights, and writes and reads each output. The floor is the 
 matrix peak and bytes over the measured bandwidth: no program can be quicker without doing less.
 """
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from alexnet.benchmark.machine import Peaks
 from alexnet.models.summary import Summary
@@ -37,9 +36,6 @@ class Cost:
     def floor(self, peaks: Peaks, precision: str) -> float:
         """Seconds below which the machine cannot do it."""
         return max(self.flops / peaks.flops[precision], self.bytes / peaks.bandwidth)
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def training_flops(network: Summary) -> int:

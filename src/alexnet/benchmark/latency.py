@@ -1,23 +1,21 @@
 """How long a batch of inference takes as `alexnet predict` does it, against plain fp32 PyTorch, and what it costs."""
 
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from alexnet.benchmark.machine import synchronise
+from alexnet.benchmark.machine import seconds
 from alexnet.data.augment import Augmenter
 from alexnet.data.decode import stored_size
 from alexnet.data.pictures import refitted
 from alexnet.device import choose_device, choose_precision, environment
 from alexnet.evaluation.fast import quick
-from alexnet.evaluation.pictures import pictures_for
+from alexnet.evaluation.pictures import pictures_for, spread
 from alexnet.models import catalog
 from alexnet.weights.store import Opened
 from alexnet.weights.store import open as open_model
@@ -129,21 +127,14 @@ def _latency(
 @torch.inference_mode()
 def _seconds(module: nn.Module, inputs: Tensor) -> float:
     """Of one batch: the median of three."""
-    times = []
-    for _ in range(3):
-        synchronise(inputs.device)
-        start = time.perf_counter()
-        module(inputs)
-        synchronise(inputs.device)
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+    return statistics.median(seconds(inputs.device, lambda: module(inputs)) for _ in range(3))
 
 
 @torch.inference_mode()
 def _agreement(model: Opened, both: tuple[nn.Module, nn.Module], data: Path | None, device: torch.device) -> Agreement:
     wants = model.preprocessing
     pictures = refitted(pictures_for(model, data), wants.channels, stored_size(wants.size, wants.resize), wants.fit)
-    chosen = np.linspace(0, len(pictures) - 1, min(len(pictures), _PICTURES)).astype(np.int64)
+    chosen = spread(len(pictures), _PICTURES)
     augmenter, parts = Augmenter(wants), []
     for start in range(0, len(chosen), 64):
         images = augmenter.evaluate(torch.from_numpy(pictures.batch(chosen[start : start + 64])).to(device))

@@ -3,7 +3,7 @@
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 
@@ -20,9 +20,6 @@ class Peaks:
     """FLOP/s of a square matrix product by precision, 2 × multiply-adds; the best of several sides."""
     bandwidth: float
     """Bytes/s read and written by a copy that no cache holds."""
-
-    def to_json(self) -> dict[str, object]:
-        return asdict(self)
 
 
 def peaks(device: torch.device, precisions: tuple[str, ...] = ("fp32", "bf16")) -> Peaks:
@@ -56,13 +53,15 @@ def synchronise(device: torch.device) -> None:
         torch.mps.synchronize()
 
 
+def seconds(device: torch.device, run: Callable[[], object]) -> float:
+    """How long `run` takes on `device`, which is waited for before and after it."""
+    synchronise(device)
+    start = time.perf_counter()
+    run()
+    synchronise(device)
+    return time.perf_counter() - start
+
+
 def _times(device: torch.device, run: Callable[[], object], repeats: int) -> list[float]:
     """Seconds of each of `repeats` runs, after one that nobody counts."""
-    times = []
-    for _ in range(repeats + 1):
-        synchronise(device)
-        start = time.perf_counter()
-        run()
-        synchronise(device)
-        times.append(time.perf_counter() - start)
-    return times[1:]
+    return [seconds(device, run) for _ in range(repeats + 1)][1:]

@@ -1,6 +1,5 @@
 """How quick a recipe's training and inference are, where a step's time goes, and how far that is from the floor."""
 
-import dataclasses
 import statistics
 import time
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from typing import Any
 import torch
 
 from alexnet.benchmark import cost
-from alexnet.benchmark.machine import Peaks, synchronise
+from alexnet.benchmark.machine import Peaks, seconds, synchronise
 from alexnet.benchmark.workload import Session
 from alexnet.evaluation.fast import quick
 
@@ -47,9 +46,6 @@ class Row:
     inference: Measured
     phases: dict[str, float]
     """Seconds of a training step by phase; on a GPU each is waited for, so that their sum exceeds `training`."""
-
-    def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
 
 
 def measure(session: Session, peaks: Peaks, steps: int = 10, progress: Callable[[int, int], None] | None = None) -> Row:
@@ -96,16 +92,7 @@ def _inference(session: Session) -> Callable[[], float]:
     setup, trainer = session.setup, session.trainer
     inputs = trainer.augmenter.evaluate(session.batch()[0])
     model = quick(setup.model.eval(), setup.precision)
-
-    def run() -> float:
-        synchronise(setup.device)
-        start = time.perf_counter()
-        with torch.inference_mode():
-            model(inputs)
-        synchronise(setup.device)
-        return time.perf_counter() - start
-
-    return run
+    return torch.inference_mode()(lambda: seconds(setup.device, lambda: model(inputs)))
 
 
 class _Phases:

@@ -3,7 +3,6 @@
 # The peer lives in an environment of its own.
 # pyright: reportMissingImports=false
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +10,7 @@ import torch
 import torchvision
 from torch.nn import functional
 
-from alexnet.benchmark.machine import synchronise
+from alexnet.benchmark.machine import seconds
 from alexnet.device import choose_device
 from alexnet.errors import InputError
 from alexnet.models import catalog
@@ -45,15 +44,11 @@ def start(
         scaler.scale(loss).backward()
         scaler.step(optimizer)
         scaler.update()
-        synchronise(device)
 
-    def seconds(steps: int) -> list[float]:
-        times = []
-        for _ in range(steps):
-            start = time.perf_counter()
-            step()
-            times.append(time.perf_counter() - start)
-        return times
-
-    facts = {"torchvision": torchvision.__version__, "torch": torch.__version__, "precision": str(dtype)}
-    return seconds, facts | {"parameters": sum(p.numel() for p in model.parameters())}
+    facts = {
+        "torchvision": torchvision.__version__,
+        "torch": torch.__version__,
+        "precision": str(dtype),
+        "parameters": sum(p.numel() for p in model.parameters()),
+    }
+    return lambda steps: [seconds(device, step) for _ in range(steps)], facts

@@ -1,18 +1,17 @@
 """What is timed: the program's own training step, on pictures that are made up in memory."""
 
 import tempfile
-import time
 from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from alexnet.benchmark.machine import synchronise
+from alexnet.benchmark.machine import seconds
 from alexnet.data.pictures import ArrayPictures
 from alexnet.data.splits import Splits
 from alexnet.models import catalog
@@ -21,7 +20,7 @@ from alexnet.recipes.schema import Optimizer, Recipe
 from alexnet.training.loop import Trainer
 from alexnet.training.reporter import Reporter
 from alexnet.training.run import Run
-from alexnet.training.setup import Setup, prepare
+from alexnet.training.setup import prepare
 
 PUBLISHED = {
     "alexnet-cifar100-seed": "cifar100-seed",
@@ -73,9 +72,6 @@ def synthetic(network: str, count: int) -> Splits:
 class Session(AbstractContextManager["Session"]):
     """A recipe's training, ready to make steps; what it writes goes to a folder that is gone at the end."""
 
-    setup: Setup
-    trainer: Trainer
-
     def __init__(self, recipe: Recipe, data: Path | str | None = None, device: str = "auto"):
         made = recipe.data.set == "synthetic"
         splits = synthetic(recipe.model.name, _BATCHES * recipe.train.batch_size) if made else None
@@ -88,9 +84,6 @@ class Session(AbstractContextManager["Session"]):
         self.trainer.freezing.train(self.trainer.epoch)
         self._batches = self._endless()
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, *_: object) -> None:
         self._batches.close()
         self._folder.cleanup()
@@ -100,9 +93,8 @@ class Session(AbstractContextManager["Session"]):
         return next(self._batches)
 
     def step(self) -> None:
-        """One step of training, data included; a GPU is waited for."""
+        """One step of training, data included."""
         self.train_on(*self.batch())
-        synchronise(self.setup.device)
 
     def train_on(self, images: Tensor, labels: Tensor) -> None:
         """The training loop's own step, somewhere within an epoch whose batches are all full."""
@@ -113,12 +105,7 @@ class Session(AbstractContextManager["Session"]):
 
     def seconds(self, steps: int) -> list[float]:
         """Of each of so many steps."""
-        times = []
-        for _ in range(steps):
-            start = time.perf_counter()
-            self.step()
-            times.append(time.perf_counter() - start)
-        return times
+        return [seconds(self.setup.device, self.step) for _ in range(steps)]
 
     def _endless(self) -> Generator[tuple[Tensor, Tensor]]:
         size, count = self.setup.recipe.train.batch_size, len(self.setup.train.pictures)

@@ -18,7 +18,7 @@ from alexnet.data.augment import Augmenter
 from alexnet.data.loader import Loader
 from alexnet.data.pictures import PictureSet
 from alexnet.evaluation import evaluate
-from alexnet.evaluation.pictures import pictures_for
+from alexnet.evaluation.pictures import pictures_for, spread
 from alexnet.models.layers import LocalResponseNorm
 from alexnet.preprocessing import FITS, Preprocessing
 from alexnet.weights.store import Opened
@@ -153,8 +153,7 @@ class _Trials:
         key = (preprocessing.fit, preprocessing.resize)
         if key not in self._loaders:
             pictures: PictureSet = pictures_for(dataclasses.replace(self.model, preprocessing=preprocessing), self.data)
-            chosen = np.unique(np.linspace(0, len(pictures) - 1, min(self.most, len(pictures))).astype(np.int64))
-            chosen = pictures.subset(chosen).relabelled(self.model.classes, "model")
+            chosen = pictures.subset(spread(len(pictures), self.most)).relabelled(self.model.classes, "model")
             self.count = len(chosen)
             self._loaders[key] = Loader(chosen, next(self.model.module.parameters()).device)
         return self._loaders[key]

@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from alexnet.data.augment import Augmenter
-from alexnet.data.decode import stored_size
 from alexnet.data.loader import Loader
-from alexnet.data.pictures import PictureSet, refitted
+from alexnet.data.pictures import PictureSet
 from alexnet.device import autocast
 from alexnet.errors import InputError
+from alexnet.evaluation.pictures import fitted
 from alexnet.evaluation.views import log_probabilities, views_of
 from alexnet.weights.store import Opened
 from alexnet.world import ALONE, World
@@ -71,10 +71,8 @@ def evaluate(
     Raises InputError when the pictures have a class that the model never saw, and for another number of views.
     """
     device = next(model.module.parameters()).device
-    wants = model.preprocessing
-    size = stored_size(wants.size, wants.resize)
-    fitted = refitted(pictures.relabelled(model.classes, "model"), wants.channels, size, wants.fit)
-    return run(model.module, Loader(fitted, device), views_of(model), batch_size, precision, progress, views=views)
+    loader = Loader(fitted(model, pictures), device)
+    return run(model.module, loader, views_of(model), batch_size, precision, progress, views=views)
 
 
 @torch.inference_mode()

@@ -3,8 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from alexnet.data.decode import stored_size
 from alexnet.data.pick import pick
-from alexnet.data.pictures import PictureSet
+from alexnet.data.pictures import PictureSet, refitted
 from alexnet.data.sources import open_splits
 from alexnet.errors import InputError
 from alexnet.files import read_json
@@ -38,6 +41,18 @@ def pictures_for(model: Opened, data: Path | None = None, split: str | None = No
     if split is None:
         split = "test" if splits.test is not None else "validation" if splits.validation is not None else "train"
     return pick(splits, split)
+
+
+def fitted(model: Opened, pictures: PictureSet) -> PictureSet:
+    """The pictures with the model's classes, channels and stored size. InputError for a class that it never saw."""
+    wants = model.preprocessing
+    size = stored_size(wants.size, wants.resize)
+    return refitted(pictures.relabelled(model.classes, "model"), wants.channels, size, wants.fit)
+
+
+def spread(total: int, count: int) -> np.ndarray:
+    """Indices of `count` of `total` things, evenly spread (all of them when they are fewer), int64."""
+    return np.unique(np.linspace(0, total - 1, min(count, total)).astype(np.int64))
 
 
 # Two sets in the same file format, which content does not tell apart but class names do.

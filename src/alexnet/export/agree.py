@@ -10,9 +10,8 @@ import numpy as np
 import torch
 
 from alexnet.data.decode import stored_size
-from alexnet.data.pictures import PictureSet, refitted
 from alexnet.errors import InputError
-from alexnet.evaluation.pictures import pictures_for
+from alexnet.evaluation.pictures import fitted, pictures_for, spread
 from alexnet.export.served import Served
 from alexnet.weights.store import Opened
 
@@ -51,13 +50,6 @@ class Agreement:
         return asdict(self)
 
 
-def fitted(model: Opened, pictures: PictureSet) -> PictureSet:
-    """The pictures with the model's classes, channels and stored size. InputError for a class that it never saw."""
-    wants = model.preprocessing
-    size = stored_size(wants.size, wants.resize)
-    return refitted(pictures.relabelled(model.classes, "model"), wants.channels, size, wants.fit)
-
-
 def samples(model: Opened, data: Path | None, count: int = _COUNT) -> Samples:
     """Up to `count` pictures, spread evenly over `data`, or over the run's test or validation pictures.
 
@@ -72,11 +64,6 @@ def samples(model: Opened, data: Path | None, count: int = _COUNT) -> Samples:
         shape = (count, *stored_size(wants.size, wants.resize), wants.channels)
         return Samples(np.random.default_rng(0).integers(0, 256, shape, np.uint8), "random")
     return Samples(pictures.batch(spread(len(pictures), count)), "real")
-
-
-def spread(total: int, count: int) -> np.ndarray:
-    """Indices of `count` of `total` things, evenly spread (all of them when they are fewer), int64."""
-    return np.unique(np.linspace(0, total - 1, min(count, total)).astype(np.int64))
 
 
 @torch.inference_mode()

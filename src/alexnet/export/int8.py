@@ -14,8 +14,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from alexnet.data.pictures import PictureSet
 from alexnet.errors import InputError
-from alexnet.evaluation.pictures import pictures_for
-from alexnet.export.agree import fitted, spread
+from alexnet.evaluation.pictures import fitted, pictures_for, spread
 from alexnet.export.onnx_graph import Session
 from alexnet.weights.store import Opened
 
