@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from alexnet.errors import InputError
+
 
 @contextlib.contextmanager
 def atomic(path: Path | str) -> Iterator[BinaryIO]:
@@ -42,6 +44,14 @@ def sweep(folder: Path | str) -> None:
     """Removes what a killed `atomic` left in `folder`, which nobody else may be writing to."""
     for left in Path(folder).glob(".*.tmp"):
         left.unlink()
+
+
+def make_folder(path: Path | str) -> None:
+    """Makes the folder, and those that it lies in, where they are not there. InputError when a file is in the way."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(f"{str(path)!r} cannot be a folder: it, or a part of its path, is a file") from None
 
 
 def write_bytes(path: Path | str, content: bytes) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -132,6 +133,20 @@ def test_predict_names_classes_with_probabilities(command: Callable, trained: Ru
     plain = command("predict", trained.path, path, path, "--top", 1).out.splitlines()
     assert plain[0] == plain[2] == str(path)
     assert plain[1].split()[1] == "0"
+
+
+def test_compare_takes_names_as_they_are(command: Callable, refused: Callable, trained: Run, tmp_path: Path) -> None:
+    odd = tmp_path / "[bold]:smile:[0]"
+    shutil.copytree(trained.path, odd)
+    plain = command("compare", trained.path, odd, "--out", tmp_path / "page.html").out
+    assert odd.name in plain
+    assert plain.endswith(f"page: {tmp_path / 'page.html'}\n")
+    rows = json.loads(command("compare", trained.path, odd, "--json").out)
+    assert [row["name"] for row in rows] == [trained.path.name, odd.name]
+    (odd / "card.json").write_text("{")
+    assert "is not JSON" in refused("compare", odd)
+    (odd / "card.json").write_text("[]")
+    assert "is not a model's card: it lacks name" in refused("compare", odd)
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ _DISK = {
 
 def main() -> None:
     """Runs one verb. Exit codes: 0 done, 2 the user's input is wrong, 1 a fault, 130 interrupted (state saved)."""
-    for verbs in ("learn", "look", "exchange", "export", "packing", "measure", "reproduce"):  # as `--help` lists them
+    for verbs in ("learn", "look", "exchange", "measure"):  # as `--help` lists them
         importlib.import_module(f"alexnet.cli.{verbs}")
     from alexnet.cli.app import app
     from alexnet.errors import InputError

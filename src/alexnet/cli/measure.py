@@ -1,6 +1,8 @@
-"""The verb that measures this machine: how quick training and inference are, and against what. Heavy imports inside."""
+"""Verbs that measure: this machine, and the published experiments. Heavy imports stand inside them."""
 
 import re
+import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -41,7 +43,7 @@ def bench(
     from alexnet.cli import tables
     from alexnet.cli.progress import bar
     from alexnet.errors import InputError
-    from alexnet.files import write_json
+    from alexnet.files import make_folder, write_json
     from alexnet.recipes.recipe import parse_override
 
     settings = dict(parse_override(text) for text in set_ or [])
@@ -49,10 +51,7 @@ def bench(
         raise InputError(f"--batch takes numbers such as 64 or 64,128, not {batch!r}")
     batches = [int(size) for size in batch.split(",")] if batch else []
     if out is not None:
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError):
-            raise InputError(f"{str(out)!r} cannot be a folder: a part of its path is a file") from None
+        make_folder(out)
     show: Callable[[Any], None]
     measured: Any
     with bar("timing", quiet=as_json) as progress:
@@ -87,3 +86,47 @@ def bench(
         print_json(measured.to_json())
     else:
         show(measured)
+
+
+@app.command()
+def reproduce(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Experiments, or how they begin; none: all.")
+    ] = None,
+    budget: Annotated[
+        str, typer.Option(help="Time to spend, as 30m or 2h; 0 runs nothing and says what fits.")
+    ] = "30m",
+    out: Annotated[Path, typer.Option(help="Where runs, table and pages are kept.")] = Path("runs/reproduction"),
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each recipe, with seeds 0, 1 …")] = 1,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Re-run the published experiments: published, as published by us, ours; finished runs are reused."""
+    from alexnet.cli import tables
+    from alexnet.cli.progress import terminal
+    from alexnet.reproduce import reproduce as rerun
+    from alexnet.reproduce import table
+    from alexnet.training.interrupts import Interrupted
+
+    screen = None if as_json else terminal()
+    try:
+        rows = rerun.reproduce(
+            names or (),
+            out=out,
+            budget=rerun.seconds_of(budget),
+            seeds=seeds,
+            device=device,
+            reporter=screen,
+            tell=lambda line: print(line, file=sys.stderr if as_json else sys.stdout, flush=True),
+        )
+    except Interrupted:
+        again = shlex.join(["alexnet", *sys.argv[1:]])
+        print(f"stopped; everything is saved. Go on with: {again}", file=sys.stderr if as_json else sys.stdout)
+        raise typer.Exit(130) from None
+    finally:
+        if screen:
+            screen.close()
+    if as_json:
+        return print_json(rows)
+    tables.reproduction(*table.cells(rows), table.left_out(rows))
+    print(f"table: {out / 'reproduction.md'}")

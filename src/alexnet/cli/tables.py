@@ -1,6 +1,7 @@
 """What the verbs print for people: tables with rich, plain when the output is a pipe."""
 
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -24,18 +25,11 @@ def models(outlines: "Sequence[Summary]") -> None:
     """The catalog, one network a line."""
     from alexnet.models.catalog import CATALOG
 
-    table = _table("network", "parameters>", "MFLOPs>", "input>", "year>", "what it is")
+    lines = []
     for outline in outlines:
-        spec = CATALOG[outline.name]
-        table.add_row(
-            spec.name,
-            f"{outline.parameters:,}",
-            f"{outline.flops / 1e6:,.1f}",
-            _shape(spec.input),
-            str(spec.year),
-            spec.title,
-        )
-    _print(table)
+        spec, costs = CATALOG[outline.name], (f"{outline.parameters:,}", f"{outline.flops / 1e6:,.1f}")
+        lines.append((spec.name, *costs, _shape(spec.input), spec.year, spec.title))
+    _table(("network", "parameters>", "MFLOPs>", "input>", "year>", "what it is"), lines)
 
 
 def summary(described: "Summary") -> None:
@@ -43,17 +37,14 @@ def summary(described: "Summary") -> None:
     from alexnet.models.catalog import CATALOG
 
     spec = CATALOG[described.name]
-    table = _table("layer", "output>", "parameters>", "FLOPs>", "activations>")
-    for layer in described.layers:
-        table.add_row(
-            layer.name,
-            _shape(layer.output),
-            f"{layer.parameters:,}",
-            f"{layer.flops:,}",
-            _bytes(layer.activation_bytes),
-        )
     print(f"{described.name}: {spec.title} ({spec.year})\ninput {_shape(spec.input)}; source: {spec.source}")
-    _print(table)
+    _table(
+        ("layer", "output>", "parameters>", "FLOPs>", "activations>"),
+        (
+            (each.name, _shape(each.output), f"{each.parameters:,}", f"{each.flops:,}", _bytes(each.activation_bytes))
+            for each in described.layers
+        ),
+    )
     print(
         f"parameters {described.parameters:,} (trainable {described.trainable_parameters:,}, not trainable "
         f"{described.parameters - described.trainable_parameters:,})\n"
@@ -66,17 +57,15 @@ def summary(described: "Summary") -> None:
 
 
 def recipes(loaded: "Sequence[Recipe]") -> None:
-    table = _table("recipe", "network", "pictures", "epochs>", "what it is for")
-    for recipe in loaded:
-        table.add_row(recipe.name, recipe.model.name, recipe.data.set, str(recipe.train.epochs), recipe.title)
-    _print(table)
+    _table(
+        ("recipe", "network", "pictures", "epochs>", "what it is for"),
+        ((each.name, each.model.name, each.data.set, each.train.epochs, each.title) for each in loaded),
+    )
 
 
 def recipe_keys(rows: Sequence[tuple[str, Any, str]]) -> None:
-    table = _table("key", "default", "meaning")
-    for name, default, about in rows:
-        table.add_row(name, "none" if default is None else repr(default), about)
-    _print(table)
+    lines = ((name, "none" if default is None else repr(default), about) for name, default, about in rows)
+    _table(("key", "default", "meaning"), lines)
 
 
 def figures(measured: "Figures") -> None:
@@ -95,20 +84,14 @@ def predictions(predicted: "Sequence[Predicted]") -> None:
 
 def comparison(head: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
     """Runs beside each other; the first two columns are names, the others numbers."""
-    table = _table(*head[:2], *(f"{name}>" for name in head[2:]))
-    for line in lines:
-        table.add_row(*line)
-    _print(table)
+    _table((*head[:2], *(f"{name}>" for name in head[2:])), lines)
 
 
 def reproduction(lines: Sequence[Sequence[str]], machines: Sequence[str], left_out: Sequence[str]) -> None:
     """Published experiments beside ours; below them where they ran, and what did not."""
     from alexnet.reproduce.table import HEAD
 
-    table = _table(HEAD[0], *(f"{name}>" for name in HEAD[1:]))
-    for line in lines:
-        table.add_row(*line)
-    _print(table)
+    _table((HEAD[0], *(f"{name}>" for name in HEAD[1:])), lines)
     for number, machine in enumerate(machines, 1):
         print(f"hardware {number}: {machine}")
     for line in left_out:
@@ -158,24 +141,22 @@ def bench(measured: "Bench") -> None:
     for precision, flops in measured.peaks.flops.items():
         print(f"matrix peak {precision}: {flops / 1e9:,.0f} GFLOP/s")
     print(f"copy bandwidth: {measured.peaks.bandwidth / 1e9:,.1f} GB/s (read and written)\n")
-    table = _table(
-        "what", "batch>", "precision", "work", "pictures/s>", "ms>", "floor ms>", "of peak>", "of bandwidth>"
-    )
-    for row in measured.rows:
-        for name, work in (("training", row.training), ("inference", row.inference)):
-            table.add_row(
-                row.name, str(row.batch), row.precision, name, f"{work.images_per_second:,.0f}",
-                f"{work.seconds * 1e3:,.2f}", f"{work.floor_seconds * 1e3:,.2f}",
-                f"{work.share_of_peak:.1%}", f"{work.share_of_bandwidth:.1%}",
-            )  # fmt: skip
-    _print(table)
+    lines = [
+        (
+            row.name, row.batch, row.precision, name, f"{work.images_per_second:,.0f}", f"{work.seconds * 1e3:,.2f}",
+            f"{work.floor_seconds * 1e3:,.2f}", f"{work.share_of_peak:.1%}", f"{work.share_of_bandwidth:.1%}",
+        )
+        for row in measured.rows for name, work in (("training", row.training), ("inference", row.inference))
+    ]  # fmt: skip
+    head = ("what", "batch>", "precision", "work", "pictures/s>", "ms>", "floor ms>", "of peak>", "of bandwidth>")
+    _table(head, lines)
     print()
-    table = _table("ms of a training step", "batch>", "precision", *(f"{phase}>" for phase in measured.rows[0].phases))
+    lines = []
     for row in measured.rows:
         total = sum(row.phases.values())
         cells = (f"{seconds * 1e3:,.2f} ({seconds / total:4.1%})" for seconds in row.phases.values())
-        table.add_row(row.name, str(row.batch), row.precision, *cells)
-    _print(table)
+        lines.append((row.name, row.batch, row.precision, *cells))
+    _table(("ms of a training step", "batch>", "precision", *(f"{phase}>" for phase in measured.rows[0].phases)), lines)
     print(
         f"medians of {measured.rows[0].steps} steps; what is counted as a FLOP, a byte and the floor: benchmark/cost.py"
     )
@@ -207,15 +188,15 @@ def side_by_side(compared: "SideBySide") -> None:
 def latencies(measured: "Latencies") -> None:
     """Milliseconds of a batch, plain and quick, and what the quick one's answers are worth."""
     print(_machine(measured.environment))
-    table = _table("what", "batch>", "plain fp32 ms>", "quick>", "ms>", "times as quick>", "least–most>", "turns>")
     precision = measured.environment["precision"]
-    for each in measured.models:
-        for row in each.rows:
-            table.add_row(
-                each.name, str(row.batch), f"{row.plain * 1e3:,.2f}", precision, f"{row.quick * 1e3:,.2f}",
-                f"{row.ratio:.2f}", f"{min(row.ratios):.2f}–{max(row.ratios):.2f}", str(len(row.ratios)),
-            )  # fmt: skip
-    _print(table)
+    lines = [
+        (
+            each.name, row.batch, f"{row.plain * 1e3:,.2f}", precision, f"{row.quick * 1e3:,.2f}",
+            f"{row.ratio:.2f}", f"{min(row.ratios):.2f}–{max(row.ratios):.2f}", len(row.ratios),
+        )
+        for each in measured.models for row in each.rows
+    ]  # fmt: skip
+    _table(("what", "batch>", "plain fp32 ms>", "quick>", "ms>", "times as quick>", "least–most>", "turns>"), lines)
     for each in measured.models:
         if found := each.agreement:
             print(
@@ -232,29 +213,26 @@ def _machine(environment: Mapping[str, Any]) -> str:
 
 
 def public_sets(sets: "Mapping[str, PublicSet]") -> None:
-    table = _table("name", "licence", "checked by", "address")
-    for name, each in sets.items():
-        table.add_row(name, each.licence or "not stated", "md5", each.base)
-    _print(table)
+    lines = ((name, each.licence or "not stated", "md5", each.base) for name, each in sets.items())
+    _table(("name", "licence", "checked by", "address"), lines)
 
 
 def public_files(files: "Sequence[PublicFile]") -> None:
-    table = _table("name", "network", "licence", "checked by", "address")
+    lines = []
     for each in files:
         checked = f"{each.digest.algorithm} {each.digest.value[:8]}…" if each.digest else "nothing published"
-        table.add_row(each.name, each.model, each.licence or "not stated", checked, each.url)
-    _print(table)
+        lines.append((each.name, each.model, each.licence or "not stated", checked, each.url))
+    _table(("name", "network", "licence", "checked by", "address"), lines)
 
 
 def diagnosis(found: "Diagnosis") -> None:
     """The best combinations, and whether the card has the best one."""
-    table = _table("top-1>", "loss>", "colours", "range", "crop", "LRN")
-    shown = list(dict.fromkeys([*found.trials[:8], found.own]))
-    for trial in shown:
-        colours = trial.preprocessing.colours
-        table.add_row(f"{trial.top1:.1%}", f"{trial.loss:.3f}", colours, trial.range, _crop(trial), trial.lrn)
     print(f"{len(found.trials)} combinations on {found.pictures:,} pictures")
-    _print(table)
+    lines = (
+        (f"{each.top1:.1%}", f"{each.loss:.3f}", each.preprocessing.colours, each.range, _crop(each), each.lrn)
+        for each in dict.fromkeys([*found.trials[:8], found.own])
+    )
+    _table(("top-1>", "loss>", "colours", "range", "crop", "LRN"), lines)
     best = found.best
     if best.loss > 0.98 * found.own.loss:
         print("these weights want what their card says")
@@ -270,19 +248,15 @@ def _crop(trial: "Trial") -> str:
     return f"{wants.fit} to {wants.resize or min(wants.size)}"
 
 
-def _table(*columns: str) -> Table:
-    """A table with these columns; a trailing '>' aligns one to the right."""
+def _table(head: Iterable[str], lines: Iterable[Iterable[object]]) -> None:
+    """Prints a table; a trailing '>' in its head aligns a column to the right."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
+    for column in head:
         table.add_column(column.removesuffix(">"), justify="right" if column.endswith(">") else "left", no_wrap=True)
-    return table
-
-
-def _print(table: Table) -> None:
-    console = Console()
-    if not console.is_terminal:  # a pipe has no width: nothing is cut
-        console = Console(width=400)
-    console.print(table)
+    for line in lines:
+        table.add_row(*map(str, line))
+    width = None if sys.stdout.isatty() else 400  # a pipe has no width: nothing is cut
+    Console(width=width, markup=False, emoji=False).print(table)  # names of folders are no markup
 
 
 def _shortened(text: str, width: int) -> str:

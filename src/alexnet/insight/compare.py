@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from alexnet.errors import InputError
-from alexnet.files import read_json, read_lines, write_text
+from alexnet.files import read_lines, write_text
 from alexnet.insight import page, plots
+from alexnet.weights.store import read_card
 
 HEAD = ("run", "network", "parameters", "MFLOPs", "epochs", "time", "validation", "test", "published")
 
@@ -62,15 +63,19 @@ def _published(runs: Sequence[Path]) -> str:
     lines = [
         (run.name, figure["name"], f"{figure['value']:g}", figure["unit"], figure["note"])
         for run in runs
-        for figure in read_json(run / "card.json")["published"]
+        for figure in _card(run)["published"]
     ]
     return page.table(("run", "what", "value", "unit", "conditions"), lines) if lines else ""
 
 
-def _row(run: Path) -> dict[str, Any]:
+def _card(run: Path) -> dict[str, Any]:
     if not (run / "card.json").is_file():
         raise InputError(f"{str(run)!r} is not a run with a finished epoch: it has no card.json")
-    card = read_json(run / "card.json")
+    return read_card(run / "card.json", ("name", "parameters", "flops", "figures", "data", "published"))
+
+
+def _row(run: Path) -> dict[str, Any]:
+    card = _card(run)
     figures, on_test = card["figures"], card["data"]["validation_is_test"]
     test = figures["test"]["top1"] if figures["test"] else figures["val_accuracy"] if on_test else None
     return {

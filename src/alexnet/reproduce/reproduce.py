@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from alexnet.errors import InputError, MissingData
+from alexnet.files import make_folder
 from alexnet.insight.compare import write_comparison
 from alexnet.insight.page import duration
 from alexnet.recipes import recipe as recipes
@@ -67,10 +68,7 @@ def reproduce(
     """
     begun, out = time.monotonic(), Path(out)
     chosen = choose(names, experiments)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise InputError(f"{str(out)!r} is a file, or in one; choose a folder for the runs and their table") from None
+    make_folder(out)
     rows = [table.Row(e, {arm: table.Arm(recipe) for arm, recipe in e.arms.items()}) for e in chosen]
     tasks: list[_Task] = []
     for arm in (arm for row in rows for arm in row.arms.values()):

@@ -1,17 +1,15 @@
 """What a file of weights is, told by its content, and read by the reader of its kind."""
 
 import io
-import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from alexnet.errors import InputError
-from alexnet.files import read_json
 from alexnet.weights import caffe, keras, npy, torchfile
 from alexnet.weights.foreign import Foreign, Source, read
+from alexnet.weights.store import read_card
 
 KINDS = (
     "safetensors, torch's .pth, Keras's .h5 and .keras, Caffe's .caffemodel, or a .npy dict such as bvlc_alexnet.npy"
@@ -76,10 +74,7 @@ def _card(path: Path) -> tuple[dict[str, object], Path]:
     """The card of our own weights and its path: X.json beside X.safetensors, or card.json of a run; {}: none."""
     for card in (path.with_suffix(".json"), path.parent / "card.json"):
         if card.is_file():
-            try:
-                content = read_json(card)
-            except (json.JSONDecodeError, UnicodeDecodeError) as error:
-                raise InputError(f"{str(card)!r} is not JSON: {error}") from None
+            content = read_card(card, needed=())
             if isinstance(content, dict) and isinstance(content.get("name"), str):
                 return content, card
     return {}, Path()

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,7 @@ def open(model: Any, device: torch.device | str = "cpu") -> Opened:
     """
     path = Path(getattr(model, "path", model))
     weights, card_path = _locate(path)
-    card = _read_card(card_path)
+    card = read_card(card_path)
     try:
         channels, height, width = card["input"]
         with torch.device("meta"):  # the weights of the file take the place of its own
@@ -153,12 +153,12 @@ def _locate(path: Path) -> tuple[Path, Path]:
     raise InputError(f"{str(path)!r} is neither a run's folder nor a .safetensors file")
 
 
-def _read_card(path: Path) -> dict[str, Any]:
+def read_card(path: Path, needed: Iterable[str] = ("name", "classes", "input", "preprocessing")) -> dict[str, Any]:
+    """The card at `path`. InputError when it is no JSON object, or lacks what is needed."""
     try:
         card = read_json(path)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{str(path)!r} is not JSON: {error}") from None
-    needed = ("name", "classes", "input", "preprocessing")
     missing = [key for key in needed if not isinstance(card, dict) or key not in card]
     if missing:
         raise InputError(f"{str(path)!r} is not a model's card: it lacks {', '.join(missing)}")
