@@ -17,7 +17,12 @@ class MeanPicture:
     """The mean of the training pictures, pixel by pixel; equal when all pixels are."""
 
     pixels: np.ndarray = field(compare=False, repr=False)
-    """float32 height × width × channels at the network's size, after scaling, in the order of `colours`."""
+    """float32 height × width × channels, after scaling, in the order of `colours`.
+
+    At the network's size it is subtracted from every crop as it is (2012). A larger one is the mean of the pictures as
+    they are stored: from each pixel its own mean is subtracted, wherever the crop was taken and also when it is
+    mirrored (Caffe's mean_file, data_transformer.cpp).
+    """
     sha256: str = field(init=False)
     """Of the shape and the pixels: what a card says of it."""
 
@@ -62,15 +67,21 @@ class Preprocessing:
                 )
         if min(self.std) <= 0:
             raise InputError(f"preprocessing: std must be above 0, not {min(self.std)}")
-        if self.mean_picture and self.mean_picture.pixels.shape != (*self.size, self.channels):
-            raise InputError(
-                f"preprocessing: the mean picture is {self.mean_picture.pixels.shape}, the network takes "
-                f"{(*self.size, self.channels)}"
-            )
+        if self.mean_picture:
+            shape = height, width, channels = self.mean_picture.pixels.shape
+            if height < self.size[0] or width < self.size[1] or channels != self.channels:
+                raise InputError(
+                    f"preprocessing: the mean picture is {shape}, the network takes {(*self.size, self.channels)}"
+                )
 
     @property
     def channels(self) -> int:
         return len(self.colours)
+
+    @property
+    def mean_by_place(self) -> bool:
+        """Whether the mean picture is that of the stored pictures, so that its part depends on the crop."""
+        return self.mean_picture is not None and self.mean_picture.pixels.shape[:2] != tuple(self.size)
 
     def to_json(self) -> dict[str, Any]:
         """For a card. Of a mean picture it gives the SHA-256: the picture itself is a file beside the card."""

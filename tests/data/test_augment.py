@@ -116,6 +116,19 @@ def test_random_crop_in_training_and_centre_crop_in_evaluation() -> None:
     assert corners == {(top, left) for top in range(4) for left in range(5)}
 
 
+@pytest.mark.parametrize("resized", [(), (0.2, 0.9)])
+def test_pictures_in_a_row_share_their_crop_and_flip_also_among_processes(resized: tuple[float, ...]) -> None:
+    """32 pictures each in 2012, four here."""
+    images = torch.arange(15 * 14).reshape(1, 15, 14, 1).to(torch.uint8).expand(22, -1, -1, -1)
+    preprocessing = Preprocessing((12, 10), colours="L", scale=1.0)
+    augmenter = Augmenter(preprocessing, flip=0.5, shared=4, resized_crop=resized)
+    whole = augmenter.train(images, generator())
+    assert all(torch.equal(chunk, chunk[:1].expand_as(chunk)) for chunk in whole.split(4))
+    assert len({picture.numpy().tobytes() for picture in whole}) == 6
+    parts = [augmenter.train(images[rows], generator(), part=(22, rows)) for rows in (slice(0, 10), slice(10, 22))]
+    assert torch.equal(torch.cat(parts), whole)
+
+
 def test_cutout_is_a_square_of_the_mean_colour_clipped_at_the_border(images: Tensor) -> None:
     result = Augmenter(NORMALISED, cutout=4).train(images, generator())
     cut = (result == 0).all(1)

@@ -121,6 +121,12 @@ def test_the_mean_picture_of_the_training_pictures(run: Run) -> None:
     np.testing.assert_array_equal(own.mean_picture.pixels, expected)
     assert (own.scale, own.std) == (1.0, (1.0,))
     np.testing.assert_allclose(own.mean, expected.mean((0, 1)), atol=1e-3)
+    whole = setup(data__normalise="pixel-at-crop", data__resize=40)
+    assert whole.preprocessing.mean_picture is not None
+    expected = mean_picture(whole.train.pictures, (40, 40))
+    np.testing.assert_array_equal(whole.preprocessing.mean_picture.pixels, expected)
+    with pytest.raises(InputError, match=r"wants pictures that are cropped; set data\.resize"):
+        setup(data__normalise="pixel-at-crop")
 
 
 def test_statistics_follow_the_networks_order_of_channels() -> None:

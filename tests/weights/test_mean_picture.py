@@ -21,21 +21,26 @@ from alexnet.weights.imports import import_weights
 from alexnet.weights.load import load_into
 
 SETTINGS = {
-    "data.set": "synthetic", "data.synthetic_pictures": 60, "data.normalise": "pixel", "data.resize": 12,
+    "data.set": "synthetic", "data.synthetic_pictures": 60, "data.resize": 12,
     "train.batch_size": 16, "train.epochs": 1, "train.test_views": 10,
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return alexnet.train("digits", out=tmp_path_factory.mktemp("mean") / "run", settings=SETTINGS)
+@pytest.fixture(scope="module", params=["pixel", "pixel-at-crop"])
+def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    settings = SETTINGS | {"data.normalise": request.param, "augment.flip": 0.5}
+    return alexnet.train("digits", out=tmp_path_factory.mktemp("mean") / "run", settings=settings)
 
 
 def test_the_run_is_opened_with_it(run: Run) -> None:
     model = alexnet.open(run)
     picture = model.preprocessing.mean_picture
     assert picture is not None
-    assert picture.pixels.shape == (*model.preprocessing.size, 1)
+    pixels = picture.pixels
+    if model.preprocessing.mean_by_place:
+        assert pixels.shape == (12, 12, 1)
+        pixels = pixels[2:10, 2:10]
+    assert pixels.shape == (*model.preprocessing.size, 1)
     assert run.card["preprocessing"]["mean_picture"] == picture.sha256
     assert (run.path / "card.mean.safetensors").is_file()
     assert (
@@ -44,7 +49,7 @@ def test_the_run_is_opened_with_it(run: Run) -> None:
     )
     assert run.card["figures"]["test"]["views"] == 10
     image = np.full((12, 12, 1), 200, np.uint8)
-    inputs = torch.from_numpy(200 - picture.pixels).permute(2, 0, 1)[None]
+    inputs = torch.from_numpy(200 - pixels).permute(2, 0, 1)[None]
     expected = model.module(inputs).softmax(1).max().item()
     assert alexnet.predict(model, [image], top=1)[0].predictions[0].probability == pytest.approx(expected, rel=1e-4)
 
@@ -56,6 +61,37 @@ def test_each_pixel_has_its_own_mean() -> None:
     np.testing.assert_array_equal(augmenter.evaluate(image)[0].permute(1, 2, 0), image[0].numpy() - pixels)
     mirrored = augmenter.train(image, torch.Generator().manual_seed(0))[0].permute(1, 2, 0)
     np.testing.assert_array_equal(mirrored, image[0].numpy()[:, ::-1] - pixels)
+
+
+def test_at_its_own_place_the_mean_moves_and_turns_with_the_picture() -> None:
+    """Caffe's mean_file, by hand: 10, 20, 40 less 1, 2, 4 are 9, 18, 36, of which two in a row are cut out."""
+    mean = np.array([1, 2, 4], np.float32).reshape(1, 3, 1)
+    preprocessing = Preprocessing((1, 2), colours="L", scale=1.0, mean_picture=MeanPicture(mean))
+    augmenter = Augmenter(preprocessing, flip=0.5)
+    images = torch.tensor([10, 20, 40], dtype=torch.uint8).view(1, 1, 3, 1).expand(64, -1, -1, -1)
+    seen = {tuple(each) for each in augmenter.train(images, torch.Generator().manual_seed(0)).flatten(1).tolist()}
+    assert seen == {(9, 18), (18, 9), (18, 36), (36, 18)}
+    assert augmenter.evaluate(images[:1]).flatten().tolist() == [9, 18]
+    assert augmenter.view(images[:1], 0, 1, mirrored=True).flatten().tolist() == [36, 18]
+    with pytest.raises(InputError, match="pictures are stored at 1×2, their mean picture at 1×3"):
+        augmenter.evaluate(images[:, :, :2])
+
+
+def test_large_pictures_meet_their_own_place_too() -> None:
+    """From 64 × 64 on windows are copied; and what is resized takes its mean along."""
+    random = np.random.default_rng(0)
+    mean = random.uniform(0, 255, (70, 72, 3)).astype(np.float32)
+    images = torch.from_numpy(random.integers(0, 256, (6, 70, 72, 3), dtype=np.uint8))
+    own = Preprocessing((64, 66), colours="BGR", scale=1.0, mean_picture=MeanPicture(mean))
+    plain = dataclasses.replace(own, mean_picture=None)
+    means = torch.from_numpy(np.ascontiguousarray(mean[..., ::-1])).round().to(torch.uint8).expand(6, -1, -1, -1)
+    for resized in ((), (0.3, 1.0)):
+        crop, of_mean = (
+            Augmenter(plain, flip=0.5, resized_crop=resized).train(each, torch.Generator().manual_seed(3))
+            for each in (images, means)
+        )
+        found = Augmenter(own, flip=0.5, resized_crop=resized).train(images, torch.Generator().manual_seed(3))
+        torch.testing.assert_close(found, crop - of_mean, rtol=0, atol=0.51)
 
 
 def test_without_it_or_with_another_nothing_is_opened(run: Run, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ Crop, shift and flip are one gather; normalisation and lighting are one multiply
 picture come from the CPU.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ class Augmenter:
     """Normalises pictures for a network and, in training, crops, flips, shifts, relights and cuts out at random.
 
     - Pictures larger than `preprocessing.size` are cropped: at random in training, in the centre in evaluation.
+    - `shared`: so many pictures in a row share crop, shift, flip and cutout (32 in convdata_jpeg.py of 2012).
     - `flip`: probability of mirroring left to right.
     - `shift`: the largest shift as a fraction of the input's side (0–1), both ways on both axes, uniform; in whole
       pixels, or with `interpolate` continuous and bilinear as Keras 2's ImageDataGenerator does it (SciPy's 'constant'
@@ -37,15 +38,15 @@ class Augmenter:
     - `erase`: probability of a rectangle of 2–33 % of the input (Zhong et al. 2020), filled with one random colour, or
       with the mean colour (`erase_fill` 'random' or 'mean').
 
-    Pictures are uint8 N×H×W×C; the result is float32 N×C×height×width in channels_last memory. Where the preprocessing
-    has a mean picture, it is subtracted as it is, wherever the crop was taken (as the 2012 code always subtracts the
-    centre of its larger one), and never mirrored.
+    Pictures are uint8 N×H×W×C; the result is float32 N×C×height×width in channels_last memory. `MeanPicture` says what
+    becomes of a mean picture.
     """
 
     def __init__(
         self,
         preprocessing: Preprocessing,
         *,
+        shared: int = 1,
         flip: float = 0.0,
         shift: float = 0.0,
         interpolate: bool = False,
@@ -67,6 +68,7 @@ class Augmenter:
         if cutout < 0:
             raise InputError(f"augmentation: cutout is {cutout}; it must be a side in pixels, or 0 for none")
         self.preprocessing = preprocessing
+        self.shared = shared
         self.flip = flip
         self.shift = shift
         self.interpolate = interpolate and shift > 0
@@ -83,8 +85,8 @@ class Augmenter:
         self._factor = (preprocessing.scale / std).float().repeat(width)
         self._offset = (-mean / std).float().repeat(width)
         if preprocessing.mean_picture is not None:
-            picture = torch.from_numpy(preprocessing.mean_picture.pixels)
-            self._offset = (-picture / std).float().reshape(len(picture), width * channels)
+            picture = (-torch.from_numpy(preprocessing.mean_picture.pixels) / std).float()
+            self._offset = picture[None] if preprocessing.mean_by_place else picture.flatten(1)
         self._mean_colour = (mean / preprocessing.scale).float()  # what 'mean' fills on the scale of the pictures
 
     def train(self, images: Tensor, generator: torch.Generator, epoch: float = 0.0, part: Part | None = None) -> Tensor:
@@ -96,19 +98,26 @@ class Augmenter:
         """
         count, rows = part or (len(images), slice(None))
         size, (top_most, left_most) = self.preprocessing.size, self._spare(images)
-        draws = torch.rand(count, 7, generator=generator)[rows].to(images.device, non_blocking=True)
+        own = (torch.arange(count) // self.shared * self.shared)[rows]
+        draws = torch.rand(count, 7, generator=generator)[own].to(images.device, non_blocking=True)
         crop_y, crop_x, shift_y, shift_x, flip, cutout_y, cutout_x = draws.unbind(1)
         lit = self.lighting if self.lighting and epoch < self.lighting.until else None
         more = self.resized_crop or self.rand_ops or lit or self.erase
         seed = int(torch.randint(2**62, (), generator=generator)) if more else 0
-        pixels, inside = images, None
-        if self.resized_crop:
-            where = torch.rand(count, 4, generator=_stream(seed, "crop"))[rows].to(images.device, non_blocking=True)
-            pixels = resized_crop(images, where, flip < self.flip, self.resized_crop, self.crop_ratio, size)
-        elif self.flip or self.shift or top_most or left_most:
+        mirrored = flip < self.flip
+
+        def cut(images: Tensor) -> tuple[Tensor, Tensor | None]:
+            if self.resized_crop:
+                where = torch.rand(count, 4, generator=_stream(seed, "crop"))[own].to(images.device, non_blocking=True)
+                images = images.expand(len(where), -1, -1, -1)
+                return resized_crop(images, where, mirrored, self.resized_crop, self.crop_ratio, size), None
+            if not (self.flip or self.shift or top_most or left_most):
+                return images, None
             top = (crop_y * (top_most + 1)).floor() + self._shift(shift_y, size[0])
             left = (crop_x * (left_most + 1)).floor() + self._shift(shift_x, size[1])
-            pixels, inside = window(images, top, left, flip < self.flip, size, self.interpolate)
+            return window(images, top, left, mirrored, size, self.interpolate)
+
+        pixels, inside = cut(images)
         if self.rand_ops:
             fill = self._fill_colour(pixels)
             if inside is not None and fill is not None:
@@ -116,7 +125,8 @@ class Augmenter:
             pixels = rand_augment(pixels, self.rand_ops, self.rand_strength, fill, _stream(seed, "rand"), (count, rows))
         hole = square(torch.stack((cutout_y, cutout_x), 1), self.cutout, size) if self.cutout else None
         shifts = self._shifts(lit, count, seed)
-        result = self._bordered(pixels, inside, hole, None if shifts is None else shifts[rows])
+        offset = self._offset_of(lambda whole: cut(whole)[0])
+        result = self._bordered(pixels, inside, offset, hole, None if shifts is None else shifts[rows])
         if self.erase:
             self._erase(result, _stream(seed, "erase"), count, rows)
         return result
@@ -125,17 +135,23 @@ class Augmenter:
         """Normalised, the centre of larger pictures; no randomness."""
         top, left = (spare // 2 for spare in self._spare(images))
         height, width = self.preprocessing.size
-        return self._normalise(images[:, top : top + height, left : left + width])
+        centre = (slice(None), slice(top, top + height), slice(left, left + width))
+        return self._normalise(images[centre], self._offset_of(lambda whole: whole[centre]))
 
     def view(self, images: Tensor, top: int, left: int, mirrored: bool) -> Tensor:
         """Normalised, the input's window from (top, left) on; outside the picture it is filled as in training."""
         self._spare(images)
         at = torch.tensor((top, left), dtype=torch.float32, device=images.device).expand(len(images), 2)
         turned = torch.full((len(images),), mirrored, device=images.device)
-        return self._bordered(*window(images, at[:, 0], at[:, 1], turned, self.preprocessing.size))
+        size = self.preprocessing.size
+        offset = self._offset_of(lambda whole: window(whole, at[:, 0], at[:, 1], turned, size)[0])
+        return self._bordered(*window(images, at[:, 0], at[:, 1], turned, size), offset)
 
     def _spare(self, images: Tensor) -> tuple[int, int]:
-        """Rows and columns by which the pictures exceed the input; InputError when they do not fit the network."""
+        """Rows and columns by which the pictures exceed the input; InputError when they do not fit the network.
+
+        The constants go where the pictures are.
+        """
         (height, width), channels = self.preprocessing.size, self.preprocessing.channels
         if images.dtype != torch.uint8:
             raise InputError(f"pictures must be uint8, not {images.dtype}")
@@ -144,7 +160,19 @@ class Augmenter:
                 f"pictures of {images.shape[1]}×{images.shape[2]} with {images.shape[3]} channels do not fit a network "
                 f"that takes {height}×{width} with {channels}"
             )
+        if self.preprocessing.mean_by_place and images.shape[1:3] != self._offset.shape[1:3]:
+            stored, own = ("×".join(map(str, each.shape[1:3])) for each in (images, self._offset))
+            raise InputError(f"pictures are stored at {stored}, their mean picture at {own}")
+        if self._factor.device != images.device:
+            self._factor, self._offset = self._factor.to(images.device), self._offset.to(images.device)
         return images.shape[1] - height, images.shape[2] - width
+
+    def _offset_of(self, cut: Callable[[Tensor], Tensor]) -> Tensor:
+        """What is added to a row of pixels after scaling: [width·C], or [height, width·C], or one such per picture.
+
+        `cut` gives the mean picture's part that belongs to the part of the pictures that is used.
+        """
+        return cut(self._offset).flatten(2) if self.preprocessing.mean_by_place else self._offset
 
     def _shift(self, draw: Tensor, side: int) -> Tensor:
         """Pixels to shift by, from draws in [0, 1)."""
@@ -154,7 +182,12 @@ class Augmenter:
         return (draw * (2 * most + 1)).floor() - most
 
     def _bordered(
-        self, pixels: Tensor, inside: Tensor | None, hole: Tensor | None = None, shifts: Tensor | None = None
+        self,
+        pixels: Tensor,
+        inside: Tensor | None,
+        offset: Tensor,
+        hole: Tensor | None = None,
+        shifts: Tensor | None = None,
     ) -> Tensor:
         """Normalised, with `fill` where pixels do not lie `inside` and the mean colour in the `hole`, bool N×h×w."""
         keep = None if hole is None else ~hole
@@ -162,7 +195,7 @@ class Augmenter:
             pixels = pixels * inside[..., None]
         elif inside is not None and self.fill == "mean":
             keep = inside if keep is None else inside & keep
-        result = self._normalise(pixels, shifts)
+        result = self._normalise(pixels, offset, shifts)
         if keep is not None:
             result *= keep[:, None]  # 0 is the mean colour
         return result
@@ -201,10 +234,10 @@ class Augmenter:
         inside = rectangle(where, _ERASED_AREA, _ERASED_RATIO, self.preprocessing.size)
         result.index_copy_(0, there, torch.where(inside[:, None], colours[:, :, None, None], result[there]))
 
-    def _normalise(self, pixels: Tensor, shifts: Tensor | None = None) -> Tensor:
+    def _normalise(self, pixels: Tensor, offset: Tensor, shifts: Tensor | None = None) -> Tensor:
         """N×h×w×C, uint8 or float, to the network's channels and range, float32 N×C×h×w in channels_last memory.
 
-        `shifts` N×C: what lighting adds to the channels.
+        `offset`: of `_offset_of`. `shifts` N×C: what lighting adds to the channels.
         """
         count, height, width, _ = pixels.shape
         channels = self.preprocessing.channels
@@ -212,9 +245,7 @@ class Augmenter:
             pixels = pixels.expand(-1, -1, -1, channels)
         elif self.preprocessing.colours == "BGR":
             pixels = pixels.flip(3)
-        if self._factor.device != pixels.device:
-            self._factor, self._offset = self._factor.to(pixels.device), self._offset.to(pixels.device)
-        factor, offset = self._factor, self._offset
+        factor = self._factor
         if shifts is not None and self.lighting:
             added = shifts.to(pixels.device, non_blocking=True).repeat(1, width)[:, None]
             factor, offset = factor / self.lighting.divisor, (offset + added) / self.lighting.divisor

@@ -15,15 +15,16 @@ def window(
 ) -> tuple[Tensor, Tensor]:
     """Each picture's window from (top, left) on, N×h×w×C, and which of its pixels lie inside, bool N×h×w.
 
-    `images` is N×H×W×C; `top` and `left` float N, in pixels, also outside the picture; `mirrored` bool N. With `blend`
-    the two may be fractions, and the result is float and blends neighbours. Outside, the edge is repeated.
+    `images` is N×H×W×C, or 1×H×W×C for all; `top` and `left` float N, in pixels, also outside the picture; `mirrored`
+    bool N. With `blend` the two may be fractions, and the result is float and blends neighbours. Outside, the edge is
+    repeated.
 
     One gather: each output pixel's row and column are computed, and mirroring reverses the columns. Large windows that
     lie inside are copied row by row instead where that is quicker, on a CPU.
     """
-    count, height, width, channels = images.shape
+    height, width, channels = images.shape[1:]
     if images.device.type == "cpu" and not blend and size[0] * size[1] >= _LARGE and _within(images, top, left, size):
-        return _copied(images, top, left, mirrored, size), torch.ones((), dtype=torch.bool).expand(count, *size)
+        return _copied(images, top, left, mirrored, size), torch.ones((), dtype=torch.bool).expand(len(top), *size)
     more = int(blend)  # one row and one column more, to blend with
     rows, columns = (torch.arange(side + more, device=images.device) for side in size)
     inside_rows, inside_columns = (
@@ -33,7 +34,7 @@ def window(
     rows, columns = top.floor()[:, None] + rows, left.floor()[:, None] + columns
     columns = torch.where(mirrored[:, None], columns.flip(1), columns)
     inside_columns = torch.where(mirrored[:, None], inside_columns.flip(1), inside_columns)
-    starts = torch.arange(0, count * height, height, device=images.device)[:, None]
+    starts = torch.arange(0, len(images) * height, height, device=images.device)[:, None]
     index = ((starts + rows.clamp(0, height - 1).long()) * width)[:, :, None]
     index = index + columns.clamp(0, width - 1).long()[:, None, :]
     pixels = images.reshape(-1, channels).index_select(0, index.flatten()).view(*index.shape, channels)
@@ -53,7 +54,8 @@ def _within(images: Tensor, top: Tensor, left: Tensor, size: tuple[int, int]) ->
 
 
 def _copied(images: Tensor, top: Tensor, left: Tensor, mirrored: Tensor, size: tuple[int, int]) -> Tensor:
-    result = images.new_empty(len(images), *size, images.shape[3])
+    result = images.new_empty(len(top), *size, images.shape[3])
+    images = images.expand(len(top), -1, -1, -1)
     places = zip(top.int().tolist(), left.int().tolist(), mirrored.tolist(), strict=True)
     for own, image, (row, column, flipped) in zip(result, images, places, strict=True):
         part = image[row : row + size[0], column : column + size[1]]

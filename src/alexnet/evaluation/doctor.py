@@ -143,7 +143,8 @@ class _Trials:
             way, resize = own.fit, own.resize
         else:
             resize = round(min(own.size) * _MARGIN) if margin == "with margin" else None
-        picture = None if range in RANGES or flipped else own.mean_picture
+        moved = own.mean_by_place and resize != own.resize
+        picture = None if range in RANGES or flipped or moved else own.mean_picture
         return dataclasses.replace(
             own, colours=order, scale=scale, mean=mean, std=std, fit=way, resize=resize, mean_picture=picture
         )

@@ -153,7 +153,9 @@ def _about(card: dict[str, Any]) -> str:
 
 def _use(card: dict[str, Any]) -> str:
     wants = card["preprocessing"]
-    mean = "the mean picture of card.mean.safetensors" if "mean_picture" in wants else _listed(wants["mean"])
+    mean = _listed(wants["mean"])
+    if "mean_picture" in wants:
+        mean = "the mean picture of card.mean.safetensors (of a larger one its centre)"
     return (
         "```python\n"
         "import alexnet\n\n"

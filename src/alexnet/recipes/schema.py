@@ -49,8 +49,8 @@ class Data:
     normalise: str = key(
         "network",
         "mean and std: the network's own, those of the training pictures, their mean pixel by pixel on 0–255 without "
-        "a std (2012), 0–1 only, or raw 0–255",
-        choices=("network", "data", "pixel", "scale", "none"),
+        "a std (2012: the centre's, for every crop; Caffe: at the crop's own place), 0–1 only, or raw 0–255",
+        choices=("network", "data", "pixel", "pixel-at-crop", "scale", "none"),
     )
     first_classes: int | None = key(
         None, "only the first so many classes by name (Caltech-256: 001 is the first, with label 0); none given: all",
@@ -74,6 +74,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Augment:
+    shared: int = key(1, "so many pictures in a row share crop, shift, flip and cutout; 2012: 32", low=1)
     flip: float = key(0.0, "probability of a horizontal flip", low=0, high=1)
     shift: float = key(0.0, "largest shift both ways, as a fraction of the side", low=0, high=0.5)
     interpolate: bool = key(False, "shift by fractions of a pixel, bilinear (Keras's ImageDataGenerator)")

@@ -43,6 +43,11 @@ class Teacher:
         self.opened = store.open(model, device)
         self.weight, self.temperature, self.precision = weight, temperature, precision
         self.seen, self.wants = seen, self.opened.preprocessing
+        if seen != self.wants and (seen.mean_by_place or self.wants.mean_by_place):
+            raise InputError(
+                f"the teacher {str(model)!r} sees pictures less another mean than the network, and a mean picture that "
+                "depends on the crop cannot be put back; set data.normalise to 'pixel' or 'network'"
+            )
         unseen = [name for name in classes if name not in self.opened.classes]
         if unseen:
             raise InputError(

@@ -259,8 +259,11 @@ def _preprocessing(recipe: Recipe, own: Preprocessing, pictures: PictureSet) -> 
         case "data":
             mean, std = (each[:: _direction(own)] for each in statistics(pictures))
             return replace(own, scale=1 / 255, mean=mean, std=std, mean_picture=None)
-        case "pixel":
-            pixels = np.ascontiguousarray(mean_picture(pictures, own.size)[..., :: _direction(own)])
+        case "pixel" | "pixel-at-crop" as name:
+            size = own.size if name == "pixel" else pictures.size
+            if name != "pixel" and size == own.size:
+                raise InputError("data.normalise 'pixel-at-crop' wants pictures that are cropped; set data.resize")
+            pixels = np.ascontiguousarray(mean_picture(pictures, size)[..., :: _direction(own)])
             mean = tuple(round(float(value), 4) for value in pixels.mean((0, 1), dtype=np.float64))
             return replace(own, scale=1.0, mean=mean, std=(1.0,), mean_picture=MeanPicture(pixels))
         case name:
