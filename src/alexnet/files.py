@@ -60,12 +60,16 @@ def write_bytes(path: Path | str, content: bytes) -> None:
 
 
 def write_text(path: Path | str, content: str) -> None:
-    # A file name that is not UTF-8 holds lone surrogates; escaped so, JSON reads them back as they were.
     write_bytes(path, content.encode("utf-8", "backslashreplace"))
 
 
+def json_bytes(content: Any) -> bytes:
+    # A file name that is not UTF-8 holds lone surrogates; escaped so, JSON reads them back as they were.
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+
+
 def write_json(path: Path | str, content: Any) -> None:
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    write_bytes(path, json_bytes(content))
 
 
 def read_json(path: Path | str) -> Any:

@@ -120,7 +120,11 @@ def test_without_it_or_with_another_nothing_is_opened(run: Run, tmp_path: Path) 
 def test_it_goes_where_the_weights_go(run: Run, tmp_path: Path) -> None:
     model = alexnet.open(run)
     export(model, "safetensors", tmp_path / "out.safetensors")
-    assert (tmp_path / "out.mean.safetensors").is_file()
+    (tmp_path / "out.safetensors").rename(tmp_path / "other.safetensors")
+    (tmp_path / "out.json").rename(tmp_path / "other.json")
+    with pytest.raises(InputError, match=r"out\.mean\.safetensors' exists; add --force"):
+        export(model, "safetensors", tmp_path / "out.safetensors")
+    export(model, "safetensors", tmp_path / "out.safetensors", force=True)
     assert alexnet.open(tmp_path / "out.safetensors").preprocessing == model.preprocessing
     import_weights(tmp_path / "out.safetensors", tmp_path / "again.safetensors")
     assert alexnet.open(tmp_path / "again.safetensors").preprocessing == model.preprocessing

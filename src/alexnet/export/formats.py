@@ -1,22 +1,20 @@
 """Every form in which a trained model leaves: what it is called, what it needs, how it is made and checked."""
 
 import contextlib
-import json
-from collections.abc import Callable
-from dataclasses import dataclass
+import importlib.util
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import safetensors.torch
 import torch
 
 from alexnet.errors import InputError, unknown
 from alexnet.export import card as cards
 from alexnet.export import layouts
 from alexnet.export.agree import Agreement, Samples, agree, samples
-from alexnet.export.extras import require
-from alexnet.files import atomic
-from alexnet.weights.store import Opened, mean_file
+from alexnet.files import atomic, json_bytes
+from alexnet.weights.store import Opened, mean_file, packed
 
 if TYPE_CHECKING:
     from alexnet.export.int8 import Quantised
@@ -72,9 +70,7 @@ class Product:
 
 @dataclass(frozen=True)
 class Format:
-    name: str
     suffix: str
-    about: str
     make: Callable[[Request], Product]
     options: tuple[str, ...] = ()
     """Which of --data and --logits mean something for it."""
@@ -97,6 +93,7 @@ def export(
     request = Request(model, Path(out), data, logits)
     kind = _check(request, format, force)
     product = kind.make(request)
+    _check_free(product.files, force)
     with contextlib.ExitStack() as stack:  # all files or none
         for path, content in product.files.items():
             file = stack.enter_context(atomic(path))
@@ -115,17 +112,23 @@ def _check(request: Request, format: str, force: bool) -> Format:
         raise InputError(f"a file of format {format} ends in {kind.suffix}, unlike {str(out)!r}")
     for option, given in (("data", request.data is not None), ("logits", request.logits)):
         if given and option not in kind.options:
-            takers = ", ".join(each.name for each in FORMATS.values() if option in each.options)
+            takers = ", ".join(name for name, each in FORMATS.items() if option in each.options)
             raise InputError(f"--{option} means nothing for format {format}; it is for: {takers}")
     if not out.parent.is_dir():
         raise InputError(f"there is no folder {str(out.parent)!r} to write to")
-    for path in (out, request.beside) if kind.beside else (out,):
+    _check_free((out, request.beside) if kind.beside else (out,), force)
+    if missing := [package for package in kind.packages if importlib.util.find_spec(package) is None]:
+        needs = f"format {format} needs {' and '.join(missing)}"
+        raise InputError(f"{needs}; install with: pip install 'alexnet[{kind.extra}]'")
+    return kind
+
+
+def _check_free(paths: Iterable[Path], force: bool) -> None:
+    for path in paths:
         if path.is_dir():
             raise InputError(f"{str(path)!r} is a folder; choose a file")
         if path.exists() and not force:
             raise InputError(f"{str(path)!r} exists; add --force to replace it, or choose another file")
-    require(f"format {format}", kind.extra, kind.packages)
-    return kind
 
 
 def _onnx(request: Request) -> Product:
@@ -168,10 +171,9 @@ def _torch(request: Request) -> Product:
 
 
 def _safetensors(request: Request) -> Product:
-    state = {name: value.contiguous() for name, value in request.model.module.state_dict().items()}
-    files = {request.out: safetensors.torch.save(state), request.beside: _json(request.card)}
+    files = {request.out: packed(request.model.module.state_dict()), request.beside: json_bytes(request.card)}
     if picture := request.model.preprocessing.mean_picture:
-        files[mean_file(request.beside)] = safetensors.torch.save({"mean": torch.from_numpy(picture.pixels)})
+        files[mean_file(request.beside)] = packed({"mean": torch.from_numpy(picture.pixels)})
     return Product(files)
 
 
@@ -187,48 +189,16 @@ def _torchvision(request: Request) -> Product:
 
 def _card(request: Request) -> Product:
     text, content = cards.build(request.model, request.data, request.beside.name)
-    return Product({request.out: text.encode("utf-8", "backslashreplace"), request.beside: _json(content)})
+    return Product({request.out: text.encode("utf-8", "backslashreplace"), request.beside: json_bytes(content)})
 
 
-def _json(content: Any) -> bytes:
-    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
-
-
-_RUNTIME = ("onnx", "onnxscript", "onnxruntime")
-
+_ONNX = Format(".onnx", _onnx, ("data", "logits"), "onnx", ("onnx", "onnxscript", "onnxruntime"))
 FORMATS = {
-    each.name: each
-    for each in (
-        Format(
-            "onnx",
-            ".onnx",
-            "ONNX: uint8 pictures in, probabilities and names out",
-            _onnx,
-            ("data", "logits"),
-            "onnx",
-            _RUNTIME,
-        ),
-        Format(
-            "int8",
-            ".onnx",
-            "the same with int8 weights, for ONNX Runtime; says what it gains and loses",
-            _int8,
-            ("data", "logits"),
-            "onnx",
-            _RUNTIME,
-        ),
-        Format(
-            "torch",
-            ".pt2",
-            "a torch.export program: uint8 pictures in, probabilities out",
-            _torch,
-            ("data", "logits"),
-        ),
-        Format(
-            "safetensors", ".safetensors", "weights, with their card as .json beside them", _safetensors, beside=True
-        ),
-        Format("torchvision", ".pth", "a state dict for torchvision's alexnet", _torchvision),
-        Format("keras", ".h5", "weights for a Keras network, by layer name", _keras, extra="keras", packages=("h5py",)),
-        Format("card", ".md", "a model card, and the same as .json beside it", _card, ("data",), beside=True),
-    )
+    "onnx": _ONNX,
+    "int8": replace(_ONNX, make=_int8),
+    "torch": Format(".pt2", _torch, ("data", "logits")),
+    "safetensors": Format(".safetensors", _safetensors, beside=True),
+    "torchvision": Format(".pth", _torchvision),
+    "keras": Format(".h5", _keras, extra="keras", packages=("h5py",)),
+    "card": Format(".md", _card, ("data",), beside=True),
 }

@@ -33,11 +33,14 @@ class Opened:
     path: Path
 
 
+def packed(state: Mapping[str, Tensor]) -> bytes:
+    """The content of a safetensors file with these tensors."""
+    return safetensors.torch.save({name: value.detach().cpu().contiguous() for name, value in state.items()})
+
+
 def save(path: Path | str, state: Mapping[str, Tensor]) -> None:
     """Writes the tensors to `path` (safetensors), atomically."""
-    write_bytes(
-        path, safetensors.torch.save({name: value.detach().cpu().contiguous() for name, value in state.items()})
-    )
+    write_bytes(path, packed(state))
 
 
 def load(path: Path | str) -> dict[str, Tensor]:
