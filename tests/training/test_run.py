@@ -53,6 +53,7 @@ def test_a_run_goes_on_with_its_own_recipe_and_more_epochs(tmp_path: Path) -> No
     run, longer = resume(None, tmp_path / "run", {"train.epochs": 5})
     assert run == Run(tmp_path / "run")
     assert (longer.train.epochs, longer.optimizer.lr) == (5, 0.5)
+    assert resume(None, tmp_path / "run", {"data.workers": 2})[1].data.workers == 2
     # The recipe by name, as it was begun: how long it runs need not be said again.
     assert resume("digits", tmp_path / "run", {"optimizer.lr": 0.5})[1].train.epochs == 2
 

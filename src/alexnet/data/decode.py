@@ -43,8 +43,11 @@ class DecodeError(InputError):
     """A picture that cannot be read; `reason` says why in a few words, the text also says which."""
 
     def __init__(self, name: str, reason: str) -> None:
-        super().__init__(f"{name}: {reason}")
+        super().__init__(name, reason)  # both, so that it can be sent to another process
         self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.args[0]}: {self.reason}"
 
 
 def decode(

@@ -8,21 +8,25 @@ import torch
 from torch import Tensor
 
 from alexnet.data.pictures import ArrayPictures, PictureSet
+from alexnet.data.stored import StoredPictures
+from alexnet.data.workers import AHEAD, Workers, chosen
 
-_AHEAD = 3  # batches that are decoded while the device works; more only costs memory
+_LEAST = 8  # pictures that a process decodes at a time: fewer are hardly worth handing over
 
 
 class Loader:
     """Gives batches of a picture set as tensors on `device`.
 
-    A set in memory is moved to the device once, whole, as uint8; a larger one is decoded ahead in threads (the decoder
-    releases the interpreter lock).
+    A set in memory is moved to the device once, whole, as uint8; a larger one is decoded ahead, in threads (the decoder
+    releases the interpreter lock) or in processes.
     """
 
-    def __init__(self, pictures: PictureSet, device: torch.device):
+    def __init__(self, pictures: PictureSet, device: torch.device, workers: Workers | int | None = None):
+        """`workers`: so many processes, another loader's `workers`, 0: threads; None: whatever is quicker."""
         self.pictures = pictures
         self.device = device
         self.labels = torch.from_numpy(np.ascontiguousarray(pictures.labels)).to(device)
+        self.workers = workers if isinstance(workers, Workers) else chosen(workers, pictures, device)
         self._images: Tensor | None = None
         if isinstance(pictures, ArrayPictures):
             # A copy only of what torch cannot share: arrays that are read-only or run backwards.
@@ -41,13 +45,33 @@ class Loader:
                 indices = indices.to(self.device, non_blocking=True)
                 yield self._images[indices], self.labels[indices]
             return
-        yield from self._decoded(slices)
+        if isinstance(self.workers, Workers) and isinstance(self.pictures, StoredPictures):
+            decoded = self._by_processes(slices, self.workers, self.pictures)
+        else:
+            decoded = self._by_threads(slices)
+        for indices, images in zip(slices, decoded, strict=True):
+            yield images, self.labels[indices.to(self.device)]
 
-    def _decoded(self, slices: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+    def _by_threads(self, slices: Sequence[Tensor]) -> Iterator[Tensor]:
         with ThreadPoolExecutor(2) as pool:  # two batches at a time: the second fills the gaps that the first leaves
-            pending = [pool.submit(self.pictures.batch, s.numpy()) for s in slices[:_AHEAD]]
-            for number, indices in enumerate(slices):
+            pending = [pool.submit(self.pictures.batch, s.numpy()) for s in slices[:AHEAD]]
+            for number in range(len(slices)):
                 images = torch.from_numpy(pending.pop(0).result())
-                if number + _AHEAD < len(slices):
-                    pending.append(pool.submit(self.pictures.batch, slices[number + _AHEAD].numpy()))
-                yield images.to(self.device, non_blocking=True), self.labels[indices.to(self.device)]
+                if number + AHEAD < len(slices):
+                    pending.append(pool.submit(self.pictures.batch, slices[number + AHEAD].numpy()))
+                yield images.to(self.device, non_blocking=True)
+
+    def _by_processes(self, slices: Sequence[Tensor], workers: Workers, pictures: StoredPictures) -> Iterator[Tensor]:
+        """Every process decodes a part of each batch."""
+
+        steps = [max(_LEAST, -(-len(each) // workers.count)) for each in slices]
+        decoded = workers.decoded(
+            pictures.part(part.numpy()) for each, step in zip(slices, steps, strict=True) for part in each.split(step)
+        )
+        for indices, step in zip(slices, steps, strict=True):
+            images = torch.empty(
+                (len(indices), *pictures.size, pictures.channels), dtype=torch.uint8, device=self.device
+            )
+            for part in images.split(step):
+                part.copy_(next(decoded), non_blocking=True)
+            yield images

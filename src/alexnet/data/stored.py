@@ -38,6 +38,10 @@ class Store(Protocol):
         """The content of picture `row`; raises DecodeError."""
         ...
 
+    def part(self, rows: np.ndarray) -> Self:
+        """Those of the pictures (int64 [n]) as a store of their own."""
+        ...
+
     def sizes(self) -> np.ndarray:
         """Bytes of each picture, int64 [n]."""
         ...
@@ -51,6 +55,9 @@ class Files:
 
     def read(self, row: int) -> bytes:
         return read(self.root / self.names[row])
+
+    def part(self, rows: np.ndarray) -> Self:
+        return type(self)(self.root, [self.names[int(row)] for row in rows])
 
     def sizes(self) -> np.ndarray:
         return np.array([(self.root / name).stat().st_size for name in self.names], np.int64)
@@ -82,6 +89,11 @@ class Members:
             raise DecodeError(str(archive), "cut short")
         return content
 
+    def part(self, rows: np.ndarray) -> Self:
+        used, which = np.unique(self.which[rows], return_inverse=True)
+        places = np.stack([which, self.offsets[rows], self.lengths[rows]], 1)
+        return type(self)([self.archives[number] for number in used], places)
+
     def sizes(self) -> np.ndarray:
         return self.lengths
 
@@ -111,6 +123,26 @@ class Listing:
         return sum(len(split.names) for split in self.splits.values())
 
 
+@dataclass
+class Part:
+    """Some pictures of a set, and nothing else of it: small enough to be sent to another process."""
+
+    names: list[str]
+    store: Store
+    form: Form
+
+    def decoded(self, out: np.ndarray | None = None) -> np.ndarray:
+        """The pictures, uint8 n × height × width × channels, in `out` if it is given. Raises DecodeError."""
+        if out is None:
+            out = np.empty((len(self.names), *self.form["size"], self.form["channels"]), np.uint8)
+        for row, name in enumerate(self.names):
+            try:
+                out[row] = decode(self.store.read(row), **self.form)
+            except DecodeError as error:
+                raise DecodeError(name, error.reason) from error
+        return out
+
+
 class StoredPictures(PictureSet):
     """Pictures decoded when asked for; for sets too large to keep in memory."""
 
@@ -124,21 +156,19 @@ class StoredPictures(PictureSet):
         self.rows = np.arange(len(split.names)) if rows is None else rows
         """Where in `store` each picture is."""
 
+    def part(self, indices: np.ndarray) -> Part:
+        """What it takes to decode the pictures at `indices` (int64 [n])."""
+        return Part([self.names[index] for index in indices], self.store.part(self.rows[indices]), self.form)
+
     def batch(self, indices: np.ndarray) -> np.ndarray:
         out = np.empty((len(indices), *self.size, self.channels), np.uint8)
-
-        def put(places: range) -> None:
-            for place in places:
-                index = indices[place]
-                try:
-                    out[place] = decode(self.store.read(int(self.rows[index])), **self.form)
-                except DecodeError as error:
-                    raise DecodeError(self.names[index], error.reason) from error
-
         # Handing over a picture costs a twentieth of decoding it: threads take several at a time.
         step = max(1, min(8, len(indices) // (4 * sets.threads())))
-        parts = [range(start, min(start + step, len(indices))) for start in range(0, len(indices), step)]
-        for _ in sets.pool().map(put, parts):
+
+        def put(start: int) -> None:
+            self.part(indices[start : start + step]).decoded(out[start : start + step])
+
+        for _ in sets.pool().map(put, range(0, len(indices), step)):
             pass
         return out
 

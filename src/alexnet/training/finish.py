@@ -23,7 +23,9 @@ def finish(setup: Setup, run: Run, log: Log, best: dict[str, Any]) -> dict[str, 
     validated = evaluate.run(setup.model, setup.validation, augmenter, views=views if apart is None else 1)
     test = None
     if apart is not None:
-        test = evaluate.run(setup.model, Loader(apart, setup.device), augmenter, views=views).figures
+        test = evaluate.run(
+            setup.model, Loader(apart, setup.device, setup.train.workers), augmenter, views=views
+        ).figures
     pictures = setup.validation.pictures
     wrong = validated.worst(24, pictures.labels)
     plots.worst(

@@ -1,6 +1,6 @@
 """A run's folder: what is in it, how it begins, how it goes on."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from alexnet.recipes import recipe as recipes
 from alexnet.recipes.schema import Recipe
 
 # What a resumed run may have otherwise than it began: none of it changes a step that was already made.
-_MAY_CHANGE = ("epochs", "checkpoint_seconds", "patience")
+_MAY_CHANGE = ("train.epochs", "train.checkpoint_seconds", "train.patience", "data.workers")
 
 
 @dataclass(frozen=True)
@@ -93,19 +93,14 @@ def resume(recipe: str | Path | Recipe | None, out: Path | str | None, changes: 
     run = Run(Path(out))
     if not (run.path / "recipe.toml").is_file():
         raise InputError(f"{str(run.path)!r} is not a run: it has no recipe.toml")
-    began = run.recipe
-    wanted = recipes.load(recipe or began, changes)
-    kept = {name: getattr(began.train, name) for name in _MAY_CHANGE if f"train.{name}" not in changes}
-    wanted = replace(wanted, train=replace(wanted.train, **kept))
-    changed = [
-        key
-        for (key, a), (_, b) in zip(recipes.flat(began), recipes.flat(wanted), strict=True)
-        if a != b and key.removeprefix("train.") not in _MAY_CHANGE
-    ]
+    began = dict(recipes.flat(run.recipe))
+    kept = {name: began[name] for name in _MAY_CHANGE if name not in changes}
+    wanted = recipes.load(recipe or run.recipe, kept | changes)
+    changed = [name for name, value in recipes.flat(wanted) if value != began[name] and name not in _MAY_CHANGE]
     if changed:
         raise InputError(
             f"{str(run.path)!r} was begun with another recipe: {', '.join(changed[:4])} differ; resuming may change "
-            f"only {', '.join(f'train.{name}' for name in _MAY_CHANGE)}"
+            f"only {', '.join(_MAY_CHANGE)}"
         )
     return run, wanted
 
