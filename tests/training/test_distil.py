@@ -52,6 +52,8 @@ def test_classes_are_joined_by_name(trained: Run) -> None:
     assert some.scores(inputs)[:, 2].equal(teacher(trained).scores(inputs)[:, 4])
     with pytest.raises(InputError, match="does not know 2 of the 3 classes, such as 'a'"):
         teacher(trained, "0ab")
+    with pytest.raises(InputError, match=r"no teacher at '.*none'; a run that learns from one needs it to be resumed"):
+        Teacher(trained.path / "none", "0", PLAIN, CPU)
     by_place = Preprocessing((8, 8), colours="L", mean_picture=MeanPicture(np.ones((9, 9, 1), np.float32)))
     with pytest.raises(InputError, match="a mean picture that depends on the crop cannot be put back"):
         Teacher(trained.path, tuple("0123456789"), by_place, CPU)

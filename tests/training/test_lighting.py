@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from alexnet.data.colour import Lighting
 from alexnet.data.statistics import mean_picture, spectrum, statistics
 from alexnet.errors import InputError
 from alexnet.recipes import recipe as recipes
+from alexnet.training.interrupts import Interrupted
 from alexnet.training.run import Run
 from alexnet.training.setup import Setup, prepare
 
@@ -60,6 +62,22 @@ def test_another_runs_matrix_of_the_same_pictures_is_taken(run: Run) -> None:
         assert other is not None
         assert list(other.spectrum.eigenvalues) == run.card["lighting"]["eigenvalues"]
         assert other.form == "paper"
+
+
+@pytest.mark.usefixtures("bare")
+def test_a_resumed_run_needs_neither_the_weights_nor_the_card_it_began_with(run: Run, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    shutil.copytree(run.path, source)
+    began = COLOURED | {"model.weights": str(source), "augment.lighting_from": str(source), "train.epochs": 2}
+    whole = alexnet.train("digits", out=tmp_path / "whole", settings=began)
+    with pytest.raises(Interrupted):
+        alexnet.train("digits", out=tmp_path / "parts", settings=began, stop_after=1)
+    shutil.rmtree(source)
+    parts = alexnet.train(out=tmp_path / "parts", resume_run=True)
+    assert {key: parts.card[key] for key in ("weights", "lighting", "preprocessing", "sha256")} == {
+        key: whole.card[key] for key in ("weights", "lighting", "preprocessing", "sha256")
+    }
+    assert parts.card["weights"]["file"] == "best.safetensors"
 
 
 @pytest.mark.parametrize(

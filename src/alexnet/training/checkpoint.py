@@ -50,6 +50,7 @@ def of(trainer: "Trainer") -> dict[str, Any]:
     return {
         "data": trainer.setup.data,
         "fingerprint": trainer.setup.fingerprint,
+        "start": trainer.setup.start,
         "model": trainer.model.state_dict(),
         "optimizer": trainer.optimizer.state_dict(),
         "ema": trainer.ema.state_dict() if trainer.ema else None,

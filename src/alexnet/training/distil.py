@@ -40,6 +40,8 @@ class Teacher:
 
         Raises InputError when it never saw one of the classes, or takes pictures of another shape.
         """
+        if not Path(model).exists():
+            raise InputError(f"no teacher at {str(model)!r}; a run that learns from one needs it to be resumed, too")
         self.opened = store.open(model, device)
         self.weight, self.temperature, self.precision = weight, temperature, precision
         self.seen, self.wants = seen, self.opened.preprocessing

@@ -2,7 +2,9 @@
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from alexnet.data.colour import Lighting, Spectrum
 from alexnet.data.splits import Splits
@@ -13,15 +15,20 @@ from alexnet.recipes.schema import Augment
 from alexnet.weights.store import CARD
 
 
-def lighting(augment: Augment, splits: Splits) -> Lighting | None:
+def lighting(augment: Augment, splits: Splits, own: Mapping[str, Any] | None = None) -> Lighting | None:
     """What the recipe asks for, None when that is nothing. InputError for a matrix that is not of these pictures.
+
+    `own`: the fields of the run's own matrix, when it is resumed.
 
     A matrix from a card is taken when its run had the same picture set with the same classes (another split or seed
     will do), and it has these pictures' channels and is the spectrum of a covariance.
     """
     if not augment.lighting:
         return None
-    found = spectrum(splits.train) if augment.lighting_from is None else _read(Path(augment.lighting_from), splits)
+    if own:
+        found = Spectrum(**own)
+    else:
+        found = spectrum(splits.train) if augment.lighting_from is None else _read(Path(augment.lighting_from), splits)
     until = math.inf if augment.lighting_until is None else augment.lighting_until
     return Lighting(found, augment.lighting, augment.lighting_form, until)
 

@@ -72,7 +72,7 @@ def train(
         def again() -> Trainer:
             run, wanted = resume(recipe, out, changes)
             state = checkpoint.load(run.state)
-            setup = prepare(wanted, data or state["data"], device, reporter.scanning)
+            setup = prepare(wanted, data or state["data"], device, reporter.scanning, start=state.get("start"))
             trainer = Trainer(setup, run, reporter, world)
             trainer.load(state)
             return trainer

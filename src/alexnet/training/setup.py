@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,17 @@ class Setup:
         return augment | {"lighting": self.lighting}
 
     @property
+    def start(self) -> dict[str, Any]:
+        """What `prepare` takes for a resumed run as it was, whatever has become of the files that it came from."""
+        picture, loaded = self.preprocessing.mean_picture, self.loaded
+        return {
+            "preprocessing": self.preprocessing.to_json(),
+            "mean": torch.from_numpy(picture.pixels) if picture else None,
+            "spectrum": vars(self.lighting.spectrum) if self.lighting else None,
+            "loaded": vars(loaded) | {"path": str(loaded.path), "preprocessing": None} if loaded else None,
+        }
+
+    @property
     def mixing(self) -> Mixing:
         augment = self.recipe.augment
         return Mixing(augment.mixup, augment.cutmix, augment.mix_probability)
@@ -149,9 +160,11 @@ def prepare(
     device_name: str,
     scanning: Callable[[int, int], None] | None = None,
     splits: Splits | None = None,
+    start: Mapping[str, Any] | None = None,
 ) -> Setup:
     """Opens the pictures (unless `splits` are given) and builds the network; writes nothing.
 
+    `start`: the `Setup.start` of the run that is resumed, whose weights are in its state.
     Raises InputError for whatever does not fit.
     """
     keep_freed_memory()
@@ -173,7 +186,11 @@ def prepare(
     model = catalog.create(
         spec.name, classes=len(pictures.classes), init=recipe.model.init, dropout=recipe.model.dropout
     )
-    loaded = load_into(model, recipe.model.weights, recipe.model.skip) if recipe.model.weights else None
+    if start:
+        kept = start["loaded"]
+        loaded = Loaded(**kept | {"path": Path(kept["path"])}) if kept else None
+    else:
+        loaded = load_into(model, recipe.model.weights, recipe.model.skip) if recipe.model.weights else None
     base = loaded.preprocessing if loaded and loaded.preprocessing else spec.preprocessing
     base = replace(base, size=spec.preprocessing.size, fit=recipe.data.fit, resize=resize)
     summary = summarise(model)
@@ -212,7 +229,7 @@ def prepare(
         validation_is_test=splits.validation_is_test,
         fingerprint=_fingerprint(splits),
         class_weights=_class_weights(pictures).to(device) if recipe.train.class_weights else None,
-        lighting=lighting(recipe.augment, splits),
+        lighting=lighting(recipe.augment, splits, start and start["spectrum"]),
         loaded=loaded,
         teacher=teacher,
     )
