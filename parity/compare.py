@@ -4,8 +4,8 @@ Everything passes between them as NumPy arrays under our names and in our layout
 out × in × height × width, fully connected out × in with inputs flattened channel first).
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -59,10 +59,19 @@ class Difference:
     gradient: float
     """The worst parameter's."""
     parameter: str
+    draws: int = 1
+    """Random batches until one said something (see `agree`)."""
 
     @property
     def worst(self) -> float:
         return max(self.output, self.gradient)
+
+    @property
+    def cells(self) -> dict[str, object]:
+        """For a row of a table."""
+        return {
+            "output": self.output, "worst_gradient": self.gradient, "of": self.parameter, "draws": self.draws
+        }  # fmt: skip
 
 
 def relative(got: np.ndarray, reference: np.ndarray) -> float:
@@ -150,6 +159,19 @@ def outputs(model: nn.Module, pictures: np.ndarray) -> np.ndarray:
         return model.eval()(torch.from_numpy(pictures).to(kind)).numpy()
 
 
+def layer_by_layer(
+    model: Network, pictures: np.ndarray, run: Callable[[list[str]], Iterable[np.ndarray]]
+) -> Iterator[tuple[str, tuple[int, ...], float]]:
+    """Name, shape and difference of every layer that frameworks agree on; `run` gives the origin's outputs of those."""
+    layers = [layer for layer in model.layer_names if layer.startswith(("relu", "norm", "pool", "fc8"))]
+    assert len(layers) == 7 + 2 + 3 + 1
+    with torch.no_grad():
+        ours = model.tap(torch.from_numpy(pictures), layers)
+    for layer, reference in zip(layers, run(layers), strict=True):
+        got = ours[layer].numpy()
+        yield layer, got.shape[1:], relative(got, reference.reshape(got.shape))
+
+
 def same_count(model: Network, origin: Origin, precision: str, table: Table) -> None:
     """Parameters and running statistics: the catalog's number is ours and the origin's."""
     made, theirs = (sum(value.size for value in values.values()) for values in (weights(model), origin.weights()))
@@ -169,15 +191,9 @@ def both_ways(model: nn.Module, origin: Origin) -> Iterator[str]:
     yield "origin → ours"
 
 
-@dataclass(frozen=True)
-class Agreement:
-    difference: Difference
-    draws: int
-
-
 def agree(
     model: Network, origin: Origin, precision: str, scale: float = 1.0, training: bool = False, draws: int = 1
-) -> Agreement:
+) -> Difference:
     """The difference on one random batch, when both carry the same weights.
 
     In float32 a unit that stands within rounding of a kink (ReLU at 0, two equal values in a pool) may fall on either
@@ -188,4 +204,4 @@ def agree(
     found = difference(ours(model, batch, origin.output, training), origin.run(batch, training))
     if found.worst > BOUNDS[precision] and precision == "float32" and draws < 3:
         return agree(model, origin, precision, scale, training, draws + 1)
-    return Agreement(found, draws)
+    return replace(found, draws=draws)

@@ -5,8 +5,10 @@ numbers: src/caffe/proto/caffe.proto.
 """
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
+import pytest
 
 from parity.compare import Weights
 
@@ -49,6 +51,18 @@ def _layers(pool_first: bool) -> Iterator[tuple[str, str, str, bool]]:
     yield "prob", "Softmax", "", False
 
 
+def opencv(content: bytes, pool_first: bool) -> Any:
+    """OpenCV's network of a caffemodel, as plain as it can be run; skips the test where OpenCV does not read them."""
+    cv2 = pytest.importorskip("cv2", reason="OpenCV is not installed: make parity")
+    if not hasattr(cv2.dnn, "readNetFromCaffe"):
+        pytest.skip("this OpenCV no longer reads Caffe models; opencv-python-headless<5 does")
+    text = prototxt(pool_first).encode()
+    net = cv2.dnn.readNetFromCaffe(*(np.frombuffer(each, np.uint8) for each in (text, content)))
+    net.enableFusion(False)
+    net.enableWinograd(False)
+    return net
+
+
 def caffemodel(weights: Weights) -> bytes:
     """The weights as a binary NetParameter: per layer its name and two blobs (weight, bias) of float32."""
     names = dict.fromkeys(name.split(".")[0] for name in weights)
@@ -57,20 +71,20 @@ def caffemodel(weights: Weights) -> bytes:
 
 def _layer(name: str, blobs: Iterable[np.ndarray]) -> bytes:
     kind = "Convolution" if name.startswith("conv") else "InnerProduct"
-    content = _field(1, name.encode()) + _field(2, kind.encode())
-    return _field(100, content + b"".join(_field(7, _blob(value)) for value in blobs))
+    content = field(1, name.encode()) + field(2, kind.encode())
+    return field(100, content + b"".join(field(7, _blob(value)) for value in blobs))
 
 
 def _blob(value: np.ndarray) -> bytes:
-    shape = _field(1, b"".join(_varint(side) for side in value.shape))
-    return _field(7, shape) + _field(5, value.astype("<f4").tobytes())
+    shape = field(1, b"".join(varint(side) for side in value.shape))
+    return field(7, shape) + field(5, value.astype("<f4").tobytes())
 
 
-def _field(number: int, content: bytes) -> bytes:
+def field(number: int, content: bytes) -> bytes:
     """A length-delimited field of protocol buffers."""
-    return _varint(number << 3 | 2) + _varint(len(content)) + content
+    return varint(number << 3 | 2) + varint(len(content)) + content
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
     low, rest = value & 0x7F, value >> 7
-    return bytes([low | 0x80]) + _varint(rest) if rest else bytes([low])
+    return bytes([low | 0x80]) + varint(rest) if rest else bytes([low])

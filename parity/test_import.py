@@ -10,7 +10,9 @@ from alexnet.models import catalog
 from alexnet.models.network import Network
 from alexnet.weights import store
 from alexnet.weights.imports import import_weights
-from parity.compare import BOUNDS, Table, Weights, draw, outputs, randomise, relative, weights
+from parity import origins_caffe
+from parity.compare import BOUNDS, Table, Weights, draw, layer_by_layer, outputs, randomise, relative, weights
+from parity.origins_caffe import field, varint
 
 SECTION = "Files of other programs, imported"
 
@@ -45,48 +47,33 @@ def test_keras_saves_and_we_load(name: str, suffix: str, tmp_path: Path, table: 
 @pytest.mark.parametrize("version", [1, 2])
 @pytest.mark.parametrize(("name", "pool_first"), [("alexnet-bvlc", False), ("caffenet", True)])
 def test_opencv_reads_the_same_caffemodel(name: str, pool_first: bool, version: int, tmp_path: Path, table: Table):
-    cv2 = pytest.importorskip("cv2", reason="OpenCV is not installed: make parity")
-    if not hasattr(cv2.dnn, "readNetFromCaffe"):
-        pytest.skip("this OpenCV no longer reads Caffe models; opencv-python-headless<5 does")
-    from parity import origins_caffe
-
     ours = catalog.create(name).eval()
     randomise(ours, 1, 60.0)
     content = origins_caffe.caffemodel(weights(ours)) if version == 2 else _version_1(weights(ours))
     file = tmp_path / "net.caffemodel"
     file.write_bytes(content)
-    text = np.frombuffer(origins_caffe.prototxt(pool_first).encode(), np.uint8)
-    net = cv2.dnn.readNetFromCaffe(text, np.frombuffer(content, np.uint8))
-    net.enableFusion(False)
-    net.enableWinograd(False)
+    net = origins_caffe.opencv(content, pool_first)
     loaded = store.open(import_weights(file, tmp_path / "imported.safetensors", name).path).module
     assert isinstance(loaded, Network)
     pictures = draw(ours, 0, 60.0).pictures[:1].astype(np.float32)
     net.setInput(pictures, "data")
-    layers = [layer for layer in ours.layer_names if layer.startswith(("relu", "norm", "pool", "fc8"))]
-    worst = 0.0
-    for layer, reference in zip(layers, net.forward(layers), strict=True):
-        with torch.no_grad():
-            got = loaded.tap(torch.from_numpy(pictures), [layer])[layer].numpy()
-        worst = max(worst, relative(got, reference.reshape(got.shape)))
+    worst = max(found for _, _, found in layer_by_layer(loaded, pictures, net.forward))
     table(SECTION, origin=f"caffemodel, version {version} of layers", network=name, output=worst)
     assert worst <= BOUNDS["float32"]
 
 
 def _version_1(values: Weights) -> bytes:
     """The NetParameter as Caffe wrote it until 2014: numbered types, blobs of four sides, numbers one by one."""
-    from parity import origins_caffe as caffe
-
     layers = []
     for name in dict.fromkeys(each.split(".")[0] for each in values):
         kind = 4 if name.startswith("conv") else 14
         blobs = b""
         for value in (values[f"{name}.weight"], values[f"{name}.bias"]):
             sides = (1,) * (4 - value.ndim) + value.shape
-            head = b"".join(caffe._varint(i << 3) + caffe._varint(side) for i, side in enumerate(sides, 1))
+            head = b"".join(varint(i << 3) + varint(side) for i, side in enumerate(sides, 1))
             rows = np.empty((value.size, 5), np.uint8)
             rows[:, 0] = 5 << 3 | 5
             rows[:, 1:] = np.ascontiguousarray(value, "<f4").reshape(-1, 1).view(np.uint8)
-            blobs += caffe._field(6, head + rows.tobytes())
-        layers.append(caffe._field(2, caffe._field(4, name.encode()) + bytes([5 << 3, kind]) + blobs))
+            blobs += field(6, head + rows.tobytes())
+        layers.append(field(2, field(4, name.encode()) + bytes([5 << 3, kind]) + blobs))
     return b"".join(layers)

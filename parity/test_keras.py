@@ -30,12 +30,9 @@ def test_same_function(name: str, precision: str, table: Table):
                 weights=direction,
                 mode=mode,
                 precision=precision,
-                output=found.difference.output,
-                worst_gradient=found.difference.gradient,
-                of=found.difference.parameter,
-                draws=found.draws,
+                **found.cells,
             )
-            assert found.difference.worst <= BOUNDS[precision], (direction, mode, found)
+            assert found.worst <= BOUNDS[precision], (direction, mode, found)
 
 
 def test_running_statistics(table: Table):

@@ -9,7 +9,7 @@ import torch
 
 from alexnet.models import catalog
 from alexnet.models.layers import LocalResponseNorm
-from parity.compare import BOUNDS, Table, draw, randomise, relative, weights
+from parity.compare import BOUNDS, Table, draw, layer_by_layer, randomise, relative, weights
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed: make parity")
 reference = pytest.importorskip("onnx.reference", reason="onnx is not installed: make parity")
@@ -71,13 +71,13 @@ def test_light_bvlc_alexnet(table: Table):
     _fill(light, weights(model))
     light.graph.output.extend(onnx.ValueInfoProto(name=node.output[0]) for node in nodes[:-1])
     pictures = draw(model, 0, SCALE).pictures[:1].astype(np.float32)
-    layers = [name for name, _ in children if name.startswith(("relu", "norm", "pool", "fc8"))]
     names = {name: node.output[0] for node, (name, _) in zip(nodes, children, strict=False)}
     session = onnxruntime.InferenceSession(light.SerializeToString())
-    for layer, expected in zip(layers, session.run([names[n] for n in layers], {"data_0": pictures}), strict=True):
-        with torch.no_grad():
-            got = model.tap(torch.from_numpy(pictures), [layer])[layer].numpy()
-        found = relative(got, expected)
+
+    def run(layers: list[str]) -> list[np.ndarray]:
+        return session.run([names[layer] for layer in layers], {"data_0": pictures})
+
+    for layer, _, found in layer_by_layer(model, pictures, run):
         table("light_bvlc_alexnet of the onnx package, run by ONNX Runtime", layer=layer, output=found)
         assert found <= BOUNDS["float32"], layer
 

@@ -31,17 +31,8 @@ def test_same_function(name: str, precision: str, table: Table):
     same_count(model, origin, precision, table)
     for direction in both_ways(model, origin):
         found = agree(model, origin, precision, scale)
-        table(
-            "TensorFlow",
-            network=name,
-            weights=direction,
-            precision=precision,
-            output=found.difference.output,
-            worst_gradient=found.difference.gradient,
-            of=found.difference.parameter,
-            draws=found.draws,
-        )
-        assert found.difference.worst <= BOUNDS[precision], (direction, found)
+        table("TensorFlow", network=name, weights=direction, precision=precision, **found.cells)
+        assert found.worst <= BOUNDS[precision], (direction, found)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from alexnet.export.layouts import TORCHVISION
 from alexnet.models import catalog
 from alexnet.models.layers import LocalResponseNorm
 from parity.compare import BOUNDS, Result, Table, difference, draw, ours, randomise
@@ -18,16 +19,7 @@ FEATURES = Path(os.environ.get("ALEXNET_DATA", "data"), "weights", "torchvision-
 
 NETWORKS = [("alexnet-owt", 1000, False), ("alexnet-two-class", 2, True)]
 
-NAMES = {
-    "features.0": "conv1",
-    "features.3": "conv2",
-    "features.6": "conv3",
-    "features.8": "conv4",
-    "features.10": "conv5",
-    "classifier.1": "fc6",
-    "classifier.4": "fc7",
-    "classifier.6": "fc8",
-}
+NAMES = {theirs: ours for ours, theirs in TORCHVISION.items()}
 
 
 def published(classes: int, log_softmax: bool) -> nn.Sequential:
