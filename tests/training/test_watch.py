@@ -136,6 +136,24 @@ def test_training_labels_that_moved_one_row(digits):
     assert all("rows shifted" in finding.cause for finding in told)
 
 
+def test_a_bad_epoch_of_few_pictures_is_no_proof_of_moved_labels():
+    def told(accuracies: list[float], each: int, by: int, classes: int = 10) -> list[Finding]:
+        guard, found = watch(classes=TEN[:classes], train_counts=[27] * classes), []
+        for number, val in enumerate(accuracies, 1):
+            metrics = EPOCH | {"epoch": number, "train_accuracy": 0.8, "val_accuracy": val, "val_loss": float(number)}
+            right = round(each * val)
+            wrong = np.roll(np.eye(classes, dtype=np.int64), by, 1) * (each - right)
+            found += guard.epoch(metrics, np.eye(classes, dtype=np.int64) * right + wrong)
+        return found
+
+    below_chance = told([0.35, 0.35, 0.03], 3, by=2)  # on 30 pictures
+    the_other_class = told([0.6, 0.2, 0.6], 5, by=1, classes=2)
+    for found in (below_chance, the_other_class):
+        assert found
+        assert all(finding.cause.startswith("overfitting") for finding in found)
+    assert kinds(told([0.1] * 4, 40, by=1)) == {"labels shifted by one"}
+
+
 def test_labels_that_start_at_1():
     found = watch(train_counts=[0] + [100] * 10).labels()
     assert [f.kind for f in found] == ["labels out of range"]

@@ -29,13 +29,15 @@ PICTURE_STD = 0.25  # of ordinary pictures whose pixels span 0 to 1
 DEAD_FRACTION = 0.9  # sparse layers legitimately rest half of their units; above nine tenths little gets through
 OVERFIT_GAP = 0.15  # train − validation accuracy, …
 OVERFIT_RISE = 1.1  # … together with a validation loss 10 % above its lowest
+GUESS_EPOCHS = 3  # behind 'no better than guessing', for one may be bad luck
 SWALLOWED_RECALL = 0.05  # a class is swallowed when at most this is recognised, …
 SWALLOWED_SHARE = 0.5  # … at least this goes to one other class, …
 SWALLOWED_PICTURES = 5  # … on at least so many validation pictures, …
 SWALLOWED_EPOCHS = 3  # … in so many epochs in a row: in the first ones it happens to healthy networks
 IMBALANCE = 10.0  # times as many training pictures
 SHIFTED_SHARE = 0.5  # of the validation pictures are predicted as a neighbour of their label, …
-SHIFTED_RATIO = 3.0  # … and so many times more than as the label itself
+SHIFTED_RATIO = 3.0  # … and so many times more than as the label itself, …
+SHIFTED_EPOCHS = 3  # … in so many epochs in a row: one may be bad luck, above all on few pictures of two classes
 WORSE = 1.5  # a finding is repeated when its size has grown by this factor
 
 
@@ -67,6 +69,9 @@ class _State:
     norms: list[float] = field(default_factory=list)
     spiked: bool = False
     lowest_val_loss: float | None = None
+    val_accuracies: list[float] = field(default_factory=list)
+    shifted: int = 0
+    """Epochs in a row."""
     swallowed: dict[str, int] = field(default_factory=dict)
     """'i>j' → epochs in a row."""
     unscaled: str = ""
@@ -207,14 +212,15 @@ class Watch:
         state = self._state
         found = self._finite("training", metrics["train_loss"]) + self._finite("validation", metrics["val_loss"])
         found += self._shifted(confusion)
-        if "labels shifted by one" not in state.reported:  # it looks like both of these
-            found += self._overfit(metrics) + self._swallowed(confusion)
+        if not state.shifted:  # it looks like both of these
+            found += self._overfit(metrics, int(confusion.sum())) + self._swallowed(confusion)
         state.epoch = metrics["epoch"]
         return found
 
-    def _overfit(self, metrics: Mapping[str, Any]) -> list[Finding]:
+    def _overfit(self, metrics: Mapping[str, Any], count: int) -> list[Finding]:
         state, loss = self._state, metrics["val_loss"]
         train, val = metrics["train_accuracy"], metrics["val_accuracy"]
+        state.val_accuracies = [*state.val_accuracies, val][-GUESS_EPOCHS:]
         if not math.isfinite(loss):
             return []
         lowest = state.lowest_val_loss = min(loss, loss if state.lowest_val_loss is None else state.lowest_val_loss)
@@ -224,7 +230,7 @@ class Watch:
             f"accuracy is {train:.1%} in training and {val:.1%} in validation, "
             f"and the validation loss rose from {lowest:.3f} to {loss:.3f}"
         )
-        if val < 1.5 * max(self.train_counts) / max(sum(self.train_counts), 1):
+        if self._guesses(count):
             cause = "labels that are not their pictures' (rows shifted or shuffled apart): they are learned by heart"
             fix = "compare pictures and labels in the sample grid, and check how they were paired"
         else:
@@ -235,6 +241,15 @@ class Watch:
             )
         return self._report("overfitting", seen, cause, fix, size=train - val)
 
+    def _guesses(self, count: int) -> bool:
+        """Whether the last epochs were no better than guessing, on `count` validation pictures that are enough to tell:
+        a network with twice the odds of guessing would be above their mean, to two standard deviations."""
+        accuracies = self._state.val_accuracies
+        guess = max(self.train_counts) / max(sum(self.train_counts), 1)
+        doubled = 2 * guess / (1 + guess)
+        sure = doubled - 2 * math.sqrt(doubled * (1 - doubled) / max(count, 1))
+        return len(accuracies) == GUESS_EPOCHS and statistics.fmean(accuracies) < sure
+
     def _shifted(self, confusion: np.ndarray) -> list[Finding]:
         k, total = len(confusion), confusion.sum()
         if k < 2 or not total:
@@ -243,7 +258,8 @@ class Watch:
         right = confusion[rows, rows].sum() / total
         after, before = (confusion[rows, (rows + shift) % k].sum() / total for shift in (1, -1))
         share, side = max((after, "after"), (before, "before"))
-        if share <= max(SHIFTED_SHARE, SHIFTED_RATIO * right):
+        self._state.shifted = self._state.shifted + 1 if share > max(SHIFTED_SHARE, SHIFTED_RATIO * right) else 0
+        if self._state.shifted < SHIFTED_EPOCHS:
             return []
         seen = (
             f"{share:.0%} of the validation pictures are predicted as the class {side} their label, {right:.0%} as it"
