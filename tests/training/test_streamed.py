@@ -1,4 +1,5 @@
-"""Training from shards: in the order that the seed decides, stopped in the middle of an epoch and gone on with."""
+"""Training from shards: in the order that the seed decides, stopped in the middle of an epoch and gone on with, in
+threads or in processes."""
 
 import os
 import signal
@@ -52,7 +53,8 @@ def test_a_run_from_shards_that_was_stopped_ends_as_one_that_was_not(
     with pytest.raises(Interrupted):
         alexnet.train("digits", out=tmp_path / "cut", data=shards, epochs=2, settings=settings, reporter=CtrlC())
     assert Run(tmp_path / "cut").metrics == []
-    again = alexnet.train(out=tmp_path / "cut", resume_run=True)
+    # Decoded in processes from here on, which changes nothing.
+    again = alexnet.train(out=tmp_path / "cut", resume_run=True, data__workers=2)
     assert ended(again) == ended(whole)
     assert whole.card["data"]["set"] == "shards"
     assert (whole.card["data"]["train"], whole.card["data"]["validation"]) == (48, 12)

@@ -102,8 +102,8 @@ def _end(workers: "weakref.ref[Workers]") -> None:
 def chosen(asked: int | None, pictures: PictureSet, device: torch.device) -> Workers | int:
     """The processes for a set that is decoded when it is needed; 0: threads. `asked` None: as many as are worthwhile.
 
-    In one process all threads share Python's lock, and training needs it too: a few cores do as well with threads,
-    many do not. The processes of a distributed run share this machine's cores.
+    Decoding holds Python's lock for a seventh of its time (docs/DATA.md), and training needs the lock too: a few cores
+    do as well with threads, many do not. The processes of a distributed run share this machine's cores.
     """
     if not isinstance(pictures, StoredPictures):
         return 0
