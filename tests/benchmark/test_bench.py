@@ -7,17 +7,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from alexnet.benchmark import bench, machine, workload
+from alexnet.benchmark import bench, workload
 from alexnet.benchmark.step import PHASES
 from alexnet.errors import InputError
 from alexnet.models.catalog import CATALOG
 from alexnet.recipes import recipe as recipes
-
-
-@pytest.fixture(autouse=True)
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(machine._SIDES, "cpu", (64,))
-    monkeypatch.setitem(machine._COPY_BYTES, "cpu", 2**20)
 
 
 def test_a_network_and_a_recipe_at_two_precisions(tmp_path: Path, command: Callable) -> None:

@@ -9,15 +9,10 @@ from types import ModuleType
 import pytest
 import torch
 
-from alexnet.benchmark import machine, peers, worker
+from alexnet.benchmark import peers, worker
 from alexnet.benchmark.workload import of_network
 from alexnet.errors import InputError
 from alexnet.models import catalog
-
-
-@pytest.fixture(autouse=True)
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(machine._SIDES, "cpu", (64,))
 
 
 def test_both_sides_take_turns(monkeypatch: pytest.MonkeyPatch, command: Callable) -> None:

@@ -7,8 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from alexnet.errors import InputError
 from alexnet.models import catalog
 from alexnet.models.network import Network
+from alexnet.weights import store
+from alexnet.weights.imports import Imported, import_weights
+from alexnet.weights.recognise import read_weights
 
 Arrays = dict[str, list[np.ndarray]]
 
@@ -40,6 +44,34 @@ def foreign(digits: Network) -> Callable[[], Arrays]:
         return arrays
 
     return make
+
+
+@pytest.fixture
+def comes_back(digits: Network, tmp_path: Path) -> Callable[[Path], Imported]:
+    """Imports a file that holds the small network, and finds each of its numbers again."""
+
+    def check(file: Path) -> Imported:
+        imported = import_weights(file, tmp_path / "net.safetensors")
+        assert imported.card["name"] == "alexnet-digits"
+        loaded = store.open(imported.path).module.state_dict()
+        assert all(torch.equal(value, loaded[name]) for name, value in digits.state_dict().items())
+        return imported
+
+    return check
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> Callable[[bytes], str]:
+    """What is said of a file with this content, which must be refused in one line."""
+
+    def read(content: bytes) -> str:
+        (tmp_path / "weights").write_bytes(content)
+        with pytest.raises(InputError) as error:
+            read_weights(tmp_path / "weights")
+        assert "\n" not in str(error.value)
+        return str(error.value)
+
+    return read
 
 
 @pytest.fixture

@@ -10,12 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from alexnet.errors import InputError
 from alexnet.models.network import Network
-from alexnet.weights import store
-from alexnet.weights.imports import import_weights
+from alexnet.weights.imports import Imported, import_weights
 from alexnet.weights.recognise import read_weights
 
 h5py = pytest.importorskip("h5py", reason="pip install 'alexnet[keras]'")
@@ -66,15 +64,14 @@ def write(path: Path, layers: Layers) -> Path:
 
 
 @pytest.mark.parametrize("name", ["model.h5", "bare.h5", "net.weights.h5", "net.keras"])
-def test_every_form_is_read(name: str, foreign: Foreign, digits: Network, tmp_path: Path):
+def test_every_form_is_read(name: str, foreign: Foreign, tmp_path: Path, comes_back: Callable[[Path], Imported]):
     layers = {f"net_{layer}": arrays for layer, arrays in foreign().items()}
-    imported = import_weights(write(tmp_path / name, layers), tmp_path / "net.safetensors")
-    assert imported.card["name"] == "alexnet-digits"
-    loaded = store.open(imported.path).module.state_dict()
-    assert all(torch.equal(value, loaded[name]) for name, value in digits.state_dict().items())
+    assert comes_back(write(tmp_path / name, layers)).card["imported"]["kind"] == "keras"
 
 
-def test_theano_turns_kernels_and_flattens_channels_first(digits: Network, tmp_path: Path):
+def test_theano_turns_kernels_and_flattens_channels_first(
+    digits: Network, tmp_path: Path, comes_back: Callable[[Path], Imported]
+):
     state = {name: value.numpy() for name, value in digits.state_dict().items()}
     layers = {
         layer: [state[f"{layer}.weight"], state[f"{layer}.bias"]]
@@ -82,9 +79,7 @@ def test_theano_turns_kernels_and_flattens_channels_first(digits: Network, tmp_p
     }
     for arrays in layers.values():
         arrays[0] = arrays[0][:, :, ::-1, ::-1] if arrays[0].ndim == 4 else arrays[0].T
-    imported = import_weights(write(tmp_path / "theano.h5", layers), tmp_path / "net.safetensors")
-    loaded = store.open(imported.path).module.state_dict()
-    assert all(torch.equal(value, loaded[name]) for name, value in digits.state_dict().items())
+    assert comes_back(write(tmp_path / "theano.h5", layers)).missing == []
 
 
 def test_groups_stored_as_layers_are_put_together(tmp_path: Path):
@@ -141,15 +136,11 @@ def test_loops_and_claims_are_bounded(tmp_path: Path):
         read_weights(tmp_path / "claim.h5")
 
 
-def test_damage_is_one_line(foreign: Foreign, tmp_path: Path):
+def test_damage_is_one_line(foreign: Foreign, tmp_path: Path, told: Callable[[bytes], str]):
     for name in ("model.h5", "net.keras"):
-        path = write(tmp_path / name, foreign())
-        content = path.read_bytes()
+        content = write(tmp_path / name, foreign()).read_bytes()
         for share in (0.01, 0.5, 0.99):
-            path.write_bytes(content[: int(share * len(content))])
-            with pytest.raises(InputError) as error:
-                read_weights(path)
-            assert "\n" not in str(error.value)
+            assert "damaged" in told(content[: int(share * len(content))])
 
 
 def test_without_h5py_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, foreign: Foreign):

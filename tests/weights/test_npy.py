@@ -8,12 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from alexnet.errors import InputError
-from alexnet.models.network import Network
-from alexnet.weights import store
-from alexnet.weights.imports import import_weights
+from alexnet.weights.imports import Imported, import_weights
 from alexnet.weights.recognise import read_weights
 
 Foreign = Callable[[], dict[str, list[np.ndarray]]]
@@ -66,7 +63,9 @@ class Python2:
 
 
 @pytest.mark.parametrize("kind", ["numpy", "python 2", "dicts", "fortran", "float64"])
-def test_a_pickled_dict_becomes_our_network(kind: str, foreign: Foreign, digits: Network, tmp_path: Path):
+def test_a_pickled_dict_becomes_our_network(
+    kind: str, foreign: Foreign, comes_back: Callable[[Path], Imported], tmp_path: Path
+):
     layers: Any = foreign()
     file = tmp_path / "net.npy"
     if kind == "python 2":
@@ -81,11 +80,7 @@ def test_a_pickled_dict_becomes_our_network(kind: str, foreign: Foreign, digits:
             "float64": lambda arrays: [array.astype(">f8") for array in arrays],
         }[kind]
         np.save(file, np.array({name: change(arrays) for name, arrays in layers.items()}, dtype=object))
-    imported = import_weights(file, tmp_path / "net.safetensors")
-    assert imported.card["name"] == "alexnet-digits"
-    assert imported.card["imported"]["kind"] == "npy"
-    loaded = store.open(imported.path).module.state_dict()
-    assert all(torch.equal(value, loaded[name]) for name, value in digits.state_dict().items())
+    assert comes_back(file).card["imported"]["kind"] == "npy"
 
 
 class Bomb:
@@ -113,7 +108,7 @@ def test_a_pickle_that_would_run_code_runs_nothing(tmp_path: Path, nothing_writt
         (npy(b"\x80\x02" + b"K\x00r\xff\xff\xff\x7f."), "no dict"),  # the two-billionth memo
         (npy(b"\x80\x02]."), "no dict"),
         (npy(b"\x80\x02}."), "no dict"),
-        (npy(b"\x80\x02}U\x05conv1K\x07s."), "no .weight, bias"),
+        (npy(b"\x80\x02}U\x05conv1K\x07s."), "no [weight, bias"),
         (npy(b"\x80\x02(cos\nsystem\nK\x01o."), "os.system"),
         (npy(b"\x80\x02})" + b"2\x86" * 60 + b"K\x07s."), "other than a string"),  # 2 to the 60 tuples to hash
         (npy(b"\x80\x02"), "damaged"),
@@ -121,12 +116,8 @@ def test_a_pickle_that_would_run_code_runs_nothing(tmp_path: Path, nothing_writt
         (b"\x93NUMPY", "damaged"),
     ],
 )
-def test_damaged_and_dishonest_files_are_one_line(content: bytes, said: str, tmp_path: Path):
-    file = tmp_path / "net.npy"
-    file.write_bytes(content)
-    with pytest.raises(InputError, match=said) as error:
-        read_weights(file)
-    assert "\n" not in str(error.value)
+def test_damaged_and_dishonest_files_are_one_line(content: bytes, said: str, told: Callable[[bytes], str]):
+    assert said in told(content)
 
 
 def test_a_plain_array_and_arrays_of_strings_are_no_weights(tmp_path: Path):
@@ -139,10 +130,7 @@ def test_a_plain_array_and_arrays_of_strings_are_no_weights(tmp_path: Path):
         read_weights(file)
 
 
-def test_every_cut_is_told(foreign: Foreign, tmp_path: Path):
-    file = tmp_path / "net.npy"
+def test_every_cut_is_told(foreign: Foreign, told: Callable[[bytes], str]):
     content = npy(pickle.dumps(foreign(), protocol=2))
     for share in (0.001, 0.3, 0.7, 0.999):
-        file.write_bytes(content[: int(share * len(content))])
-        with pytest.raises(InputError, match="damaged"):
-            read_weights(file)
+        assert "damaged" in told(content[: int(share * len(content))])

@@ -106,12 +106,8 @@ def expanded() -> bytes:
         (struct.pack("<Q", 2) + b"{}", "holds no weights"),
     ],
 )
-def test_damaged_and_dishonest_files_are_one_line(content: bytes, said: str, tmp_path: Path):
-    file = tmp_path / "net.bin"
-    file.write_bytes(content)
-    with pytest.raises(InputError, match=said) as error:
-        read_weights(file)
-    assert "\n" not in str(error.value)
+def test_damaged_and_dishonest_files_are_one_line(content: bytes, said: str, told: Callable[[bytes], str]):
+    assert said in told(content)
 
 
 def test_tensors_without_numbers_are_refused(tmp_path: Path):
