@@ -201,7 +201,12 @@ def prepare(
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     assert splits.validation is not None, "open_splits cuts one where there is none"
     precision = choose_precision(recipe.train.precision, device)
-    preprocessing = _preprocessing(recipe, base, pictures)
+    if start:
+        mean = MeanPicture(start["mean"].numpy()) if start["mean"] is not None else None
+        preprocessing = Preprocessing.from_json(start["preprocessing"], mean)
+    else:
+        preprocessing = _preprocessing(recipe, base, pictures)
+    train = Loader(pictures, device, recipe.data.workers)
     teacher = None
     if recipe.model.teacher:
         teacher = Teacher(
@@ -223,8 +228,8 @@ def prepare(
         spec=spec,
         summary=summary,
         preprocessing=preprocessing,
-        train=Loader(pictures, device),
-        validation=Loader(splits.validation, device),
+        train=train,
+        validation=Loader(splits.validation, device, train.workers),
         test=splits.test,
         validation_is_test=splits.validation_is_test,
         fingerprint=_fingerprint(splits),
