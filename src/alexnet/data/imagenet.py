@@ -10,7 +10,9 @@ In one folder, each in any of its forms:
   Tinca tinca'), else the synsets themselves. Two synsets with the same words (n02012849 and n03126707 are both
   'crane') are told apart by their synset in brackets. Classes are in the alphabetical order of their synsets.
 
-One set of validation pictures named itself (the tar, or its flat folder) is all the pictures that there are.
+The validation pictures are the set's *test* split here: the labels of ImageNet's own test pictures were never handed
+out, so that every published figure is of these, and they must not choose anything. Named themselves (the tar, or its
+flat folder), they are all the pictures that there are.
 
 Pictures are decoded when they are needed, never all at the start. The real set holds a PNG that is called JPEG
 (n02105855_2933) and 23 CMYK pictures (n02447366_23489 …, and ILSVRC2012_val_00019877; listed in
@@ -45,7 +47,10 @@ def recognise(path: Path) -> bool:
 
 
 def list_imagenet(path: Path, first_classes: int | None = None) -> Listing:
-    """The pictures at `path`: 'train', and 'validation' where it is there. Raises InputError for what does not fit."""
+    """The pictures at `path`: 'train', and as 'test' the validation pictures where they are there.
+
+    Raises InputError for what does not fit.
+    """
     root = path if path.is_dir() else path.parent
     alone = path.name == VAL or _is_flat(path)
     train = {} if alone else _by_synset(root, root / "train", root / TRAIN)
@@ -55,10 +60,9 @@ def list_imagenet(path: Path, first_classes: int | None = None) -> Listing:
         raise InputError(f"no ImageNet training pictures in {root}; expected {EXPECTED}")
     synsets = list(first(sorted(train or val), first_classes, root))
     splits = {}
-    for name, own in (("train", train or val), ("validation", val if train else {})):
-        unseen = sorted(set(own) - set(train or val))
-        if unseen:
-            raise InputError(f"the {name} pictures in {root} have class {unseen[0]}, which training never saw")
+    for name, own in (("train", train or val), ("test", val if train else {})):
+        if unseen := sorted(set(own) - set(train or val)):
+            raise InputError(f"the validation pictures in {root} have class {unseen[0]}, which training never saw")
         if any(own.get(synset) for synset in synsets):
             splits[name] = _split(own, synsets)
     return Listing(root, _names(synsets, root, kit), splits)

@@ -128,10 +128,12 @@ def _ours(figure: Mapping[str, Any], card: Card, rows: Rows) -> tuple[str, str]:
     elif unit in ("accuracy", "top-1", "top-5", "loss") and figures.get("test"):
         value = figures["test"][{"loss": "loss", "top-5": "top5"}.get(unit, "top1")]
         where = f"test, {figures['test']['count']:,} pictures"
-    elif unit in ("accuracy", "top-1", "loss"):
-        value = figures["val_loss" if unit == "loss" else "val_accuracy"]
+    elif unit in ("accuracy", "top-1", "top-5", "loss"):
+        value = figures.get({"loss": "val_loss", "top-5": "val_top5"}.get(unit, "val_accuracy"))
         where = "test (validated on it)" if card["data"]["validation_is_test"] else "validation"
     else:
+        value, where = None, ""
+    if value is None:
         return "–", ""
     return (f"{value:.4f}" if unit == "loss" else page.percent(value)), where
 

@@ -86,6 +86,7 @@ def write_card(
         "figures": {
             "val_accuracy": validation.top1 if validation else best["val_accuracy"],
             "val_loss": validation.loss if validation else best["val_loss"],
+            "val_top5": validation.top5 if validation else None,
             "best_epoch": best["epoch"],
             "epochs": len(log.rows),
             "seconds": log.rows[-1]["seconds"],
