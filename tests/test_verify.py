@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from alexnet import verify as proof
 from alexnet.models import catalog, layers, towers
 from alexnet.models.entries.literals import LAYOUTS, NORMS
-from alexnet.models.init import INITIALISATIONS, Initialisation, Normal
+from alexnet.models.init import INITIALISATIONS, Normal
 from alexnet.models.network import LRN, BatchNorm, Conv, Dropout, Linear, Pool, ReLU
 
 
@@ -145,10 +145,6 @@ def test_towers_that_share_too_little_are_noticed(monkeypatch):
 def test_a_changed_initialisation_is_noticed(name, monkeypatch):
     assert proof.check_initialisation(name).passed
     right = INITIALISATIONS[name]
-
-    def wider(place):
-        weight, bias = right.draw(place)
-        return Normal(weight.std * 1.3), bias
-
-    monkeypatch.setitem(INITIALISATIONS, name, Initialisation(right.source, wider))
+    wider = replace(right, weight=lambda place: Normal(right.draw(place)[0].std * 1.3), dense=None)
+    monkeypatch.setitem(INITIALISATIONS, name, wider)
     assert not proof.check_initialisation(name).passed

@@ -73,122 +73,112 @@ class Place:
     outputs: int
 
 
-@dataclass(frozen=True)
-class Initialisation:
-    source: str
-    draw: Callable[[Place], tuple[Distribution, Distribution]]
-    """(weights, biases) of a place."""
-
-
+Draw = Callable[[Place], Distribution]
 ZERO = Constant(0.0)
 
 
-def _biased(place: Place, value: float) -> Constant:
+@dataclass(frozen=True)
+class Initialisation:
+    source: str
+    weight: Draw
+    dense: Draw | None = None
+    """Weights of fully-connected layers, where they are drawn otherwise than those of convolutions."""
+    bias: Draw = lambda place: ZERO
+
+    def draw(self, place: Place) -> tuple[Distribution, Distribution]:
+        """(weights, biases) of a place."""
+        weight = self.weight if place.convolution else self.dense or self.weight
+        return weight(place), self.bias(place)
+
+
+def _positive(value: float) -> Draw:
     """2012's biases that give ReLUs positive inputs from the start: conv2, 4, 5, 6 and the hidden fc layers."""
-    positive = place.name in ("conv2", "conv4", "conv5", "conv6") if place.convolution else not place.last
-    return Constant(value if positive else 0.0)
 
-
-def _paper(place: Place) -> tuple[Distribution, Distribution]:
-    return Normal(0.01), _biased(place, 1.0)
-
-
-def _as_run(place: Place) -> tuple[Distribution, Distribution]:
-    return Normal(0.03 if place.name in ("conv3", "conv4", "conv5", "conv6") else 0.01), _biased(place, 1.0)
-
-
-def _figure1(place: Place) -> tuple[Distribution, Distribution]:
-    return Normal(0.0001 if place.name == "conv1" else 0.01), ZERO
-
-
-def _caffe(bias: float) -> Callable[[Place], tuple[Distribution, Distribution]]:
-    def draw(place: Place) -> tuple[Distribution, Distribution]:
-        hidden = not place.convolution and not place.last
-        return Normal(0.005 if hidden else 0.01), _biased(place, bias)
+    def draw(place: Place) -> Constant:
+        positive = place.name in ("conv2", "conv4", "conv5", "conv6") if place.convolution else not place.last
+        return Constant(value if positive else 0.0)
 
     return draw
+
+
+def _hidden_caffe(place: Place) -> Normal:
+    return Normal(0.01 if place.last else 0.005)
 
 
 def _glorot(place: Place) -> Uniform:
     return Uniform(math.sqrt(6 / (place.fan_in + place.fan_out)))
 
 
-def _keras_glorot(place: Place) -> tuple[Distribution, Distribution]:
-    return _glorot(place), ZERO
+def _torch(place: Place) -> Uniform:
+    return Uniform(1 / math.sqrt(place.fan_in))
 
 
-def _keras_uniform(place: Place) -> tuple[Distribution, Distribution]:
-    return Uniform(0.05) if place.convolution else _glorot(place), ZERO
-
-
-def _keras_he(place: Place) -> tuple[Distribution, Distribution]:
-    return Truncated(math.sqrt(2 / place.fan_in)) if place.convolution else _glorot(place), ZERO
-
-
-def _tensorflow(place: Place) -> tuple[Distribution, Distribution]:
-    return _glorot(place), Uniform(math.sqrt(3 / place.outputs))
-
-
-def _tensorflow_resnet(place: Place) -> tuple[Distribution, Distribution]:
-    return Truncated(math.sqrt(1 / place.fan_in)) if place.convolution else _glorot(place), ZERO
-
-
-def _torch(place: Place) -> tuple[Distribution, Distribution]:
-    bound = Uniform(1 / math.sqrt(place.fan_in))
-    return bound, bound
-
-
-def _torchvision(place: Place) -> tuple[Distribution, Distribution]:
-    return (Normal(math.sqrt(2 / place.fan_out)), ZERO) if place.convolution else _torch(place)
-
-
-def _he(place: Place) -> tuple[Distribution, Distribution]:
-    return Normal(math.sqrt(2 / place.fan_in)), ZERO
-
-
-def _ours(place: Place) -> tuple[Distribution, Distribution]:
-    return Normal(0.01 if place.last else math.sqrt(2 / place.fan_in)), ZERO
+def _he(place: Place) -> Normal:
+    return Normal(math.sqrt(2 / place.fan_in))
 
 
 _CAFFE = "https://github.com/BVLC/caffe, models/"
 _KERAS = "https://keras.io/api/layers/initializers/: "
 INITIALISATIONS: dict[str, Initialisation] = {
     "paper": Initialisation(
-        "Krizhevsky et al. 2012, section 5: std .01; biases 1 on conv2, 4, 5 and hidden fc", _paper
+        "Krizhevsky et al. 2012, section 5: std .01; biases 1 on conv2, 4, 5 and hidden fc",
+        lambda place: Normal(0.01),
+        bias=_positive(1.0),
     ),
-    "as-run": Initialisation("2012 code, layers/layers-145.cfg: the paper's, but std .03 on conv3–5", _as_run),
+    "as-run": Initialisation(
+        "2012 code, layers/layers-145.cfg: the paper's, but std .03 on conv3–5",
+        lambda place: Normal(0.03 if place.name in ("conv3", "conv4", "conv5", "conv6") else 0.01),
+        bias=_positive(1.0),
+    ),
     "figure1": Initialisation(
-        "2012 code, layers-cifar/layers-18pct.cfg: std 1e-4 on conv1, else .01; biases 0", _figure1
+        "2012 code, layers-cifar/layers-18pct.cfg: std 1e-4 on conv1, else .01; biases 0",
+        lambda place: Normal(0.0001 if place.name == "conv1" else 0.01),
     ),
     "caffe-alexnet": Initialisation(
-        _CAFFE + "bvlc_alexnet/train_val.prototxt: std .01, .005 on fc6 and fc7; biases .1", _caffe(0.1)
+        _CAFFE + "bvlc_alexnet/train_val.prototxt: std .01, .005 on fc6 and fc7; biases .1",
+        lambda place: Normal(0.01),
+        dense=_hidden_caffe,
+        bias=_positive(0.1),
     ),
     "caffenet": Initialisation(
-        _CAFFE + "bvlc_reference_caffenet/train_val.prototxt: the same with biases 1", _caffe(1.0)
+        _CAFFE + "bvlc_reference_caffenet/train_val.prototxt: the same with biases 1",
+        lambda place: Normal(0.01),
+        dense=_hidden_caffe,
+        bias=_positive(1.0),
     ),
-    "keras-glorot": Initialisation(_KERAS + "the default of Conv2D and Dense, Glorot uniform; biases 0", _keras_glorot),
-    "keras-uniform": Initialisation(_KERAS + "'uniform' convolutions are U(−.05, .05); Dense Glorot", _keras_uniform),
+    "keras-glorot": Initialisation(_KERAS + "the default of Conv2D and Dense, Glorot uniform; biases 0", _glorot),
+    "keras-uniform": Initialisation(
+        _KERAS + "'uniform' convolutions are U(−.05, .05); Dense Glorot", lambda place: Uniform(0.05), dense=_glorot
+    ),
     "keras-he": Initialisation(
-        _KERAS + "'he_normal' convolutions, a normal cut at two sigmas; Dense Glorot", _keras_he
+        _KERAS + "'he_normal' convolutions, a normal cut at two sigmas; Dense Glorot",
+        lambda place: Truncated(math.sqrt(2 / place.fan_in)),
+        dense=_glorot,
     ),
     "tensorflow": Initialisation(
-        "TensorFlow 1 get_variable without an initialiser: Glorot uniform, biases too", _tensorflow
+        "TensorFlow 1 get_variable without an initialiser: Glorot uniform, biases too",
+        _glorot,
+        bias=lambda place: Uniform(math.sqrt(3 / place.outputs)),
     ),
     "tensorflow-resnet": Initialisation(
         "https://github.com/tensorflow/models, official/resnet: variance_scaling_initializer(), a normal cut at two "
         "sigmas with std √(1 / fan in); dense Glorot",
-        _tensorflow_resnet,
+        lambda place: Truncated(math.sqrt(1 / place.fan_in)),
+        dense=_glorot,
     ),
     "torch": Initialisation(
-        "PyTorch's Conv2d and Linear, and so torchvision's AlexNet: U(±1/√fan in), biases too", _torch
+        "PyTorch's Conv2d and Linear, and so torchvision's AlexNet: U(±1/√fan in), biases too", _torch, bias=_torch
     ),
     "torchvision": Initialisation(
         "https://github.com/pytorch/vision, models/resnet.py: convolutions N(0, √(2 / fan out)); Linear as torch",
-        _torchvision,
+        lambda place: Normal(math.sqrt(2 / place.fan_out)),
+        dense=_torch,
+        bias=lambda place: ZERO if place.convolution else _torch(place),
     ),
     "he": Initialisation("He et al. 2015 (arXiv 1502.01852), equation 10: N(0, √(2 / fan in)); biases 0", _he),
     "ours": Initialisation(
-        "He's, but std .01 where the classes are scored, so that training starts at ln(classes)", _ours
+        "He's, but std .01 where the classes are scored, so that training starts at ln(classes)",
+        lambda place: Normal(0.01) if place.last else _he(place),
     ),
 }
 

@@ -60,6 +60,10 @@ class Spec:
         return self.architecture if isinstance(self.architecture, tuple) else ()
 
     def build(self, input: tuple[int, int, int], classes: int) -> Network:
+        """The network for pictures of this shape, with torch's default initialisation."""
         if isinstance(self.architecture, tuple):
-            return build(self.architecture, input, classes)
-        return self.architecture(input, classes)
+            network = build(self.architecture, input, classes)
+        else:
+            network = self.architecture(input, classes)
+        network.spec = self
+        return network

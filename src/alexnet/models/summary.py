@@ -95,7 +95,6 @@ def outline(name: str, classes: int | None = None) -> Summary:
     spec = catalog.get(name)
     with torch.device("meta"), _Quick():
         model = spec.build(spec.input, spec.classes if classes is None else classes)
-    model.spec = spec
     return summarise(model)
 
 

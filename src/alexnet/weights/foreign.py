@@ -29,7 +29,7 @@ class Source:
 
     @property
     def sha256(self) -> str:
-        return hashlib.sha256(self.content).hexdigest()
+        return self.digest("sha256")
 
     def digest(self, algorithm: str) -> str:
         return hashlib.new(algorithm, self.content).hexdigest()

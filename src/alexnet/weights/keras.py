@@ -133,8 +133,8 @@ def _in_order(parts: list[tuple[str, np.ndarray]], listed: list[str]) -> list[np
         return [array for array in by_end if array is not None]
     # Keras 1 names a kernel ..._W and its bias ..._b, Keras 2 kernel:0 and bias:0; Keras 3 numbers them.
     rank = ("kernel", "_W", "gamma", "bias", "_b", "beta", "moving_mean", "moving_variance")
-    key = lambda part: (next((i for i, end in enumerate(rank) if end in part[0].rsplit("/")[-1]), -1), natural(part[0]))  # noqa: E731
-    return [array for _, array in sorted(parts, key=key)]
+    ends = {path: next((i for i, end in enumerate(rank) if end in path.rsplit("/")[-1]), -1) for path, _ in parts}
+    return [array for _, array in sorted(parts, key=lambda part: (ends[part[0]], natural(part[0])))]
 
 
 def _foreign(listed: dict[str, list[np.ndarray]]) -> Foreign:

@@ -65,7 +65,7 @@ def load_into(network: Network, path: Path | str, skip: Iterable[str] = ()) -> L
     found = fit(foreign, network, skipped)
     if found.problems:
         first = found.problems[0].split(".")[0]
-        last = list(network.layer_names)[-1] if not network.layers else _head(network)
+        last = next(name for name in reversed(network.layer_names) if name.startswith("fc"))  # it scores the classes
         hint = f"; leave it out with --skip {last}" if first == last and last not in skipped else ""
         raise source.wrong(f"does not fit {network.spec.name}: {listed(found.problems)}{hint}")
     if not found.tensors:
@@ -78,11 +78,6 @@ def load_into(network: Network, path: Path | str, skip: Iterable[str] = ()) -> L
         raise InputError(f"the card of {str(path)!r} is not of this version: {error}") from None
     remark = contradiction(foreign, network.spec)
     return Loaded(source.path, foreign.kind, source.sha256, tuple(found.missing), tuple(skipped), preprocessing, remark)
-
-
-def _head(network: Network) -> str:
-    """The layer that scores the classes."""
-    return next(name for name in reversed(network.layer_names) if name.startswith("fc"))
 
 
 def create(

@@ -161,9 +161,10 @@ def _pairs(foreign: Foreign, own: Mapping[str, nn.Module]) -> dict[str, str]:
     if all(layer in own for layer in foreign.layers):
         return {layer: layer for layer in foreign.layers}
     pairs: dict[str, str] = {}
+    shapes = {name: tuple(next(part.parameters(recurse=False)).shape) for name, part in own.items()}
     for kind in ("conv", "dense", "norm"):
-        ours = {name: _shape(part) for name, part in own.items() if _own_kind(part) == kind}
-        theirs = [name for name, arrays in foreign.layers.items() if _kind(arrays) == kind]
+        ours = {name: shape for name, shape in shapes.items() if _kind(shape) == kind}
+        theirs = [name for name, arrays in foreign.layers.items() if _kind(_sides(arrays)) == kind]
         for name, shape in ours.items():
             free = next((each for each in theirs if _sides(foreign.layers[each]) == shape), None)
             if free is not None:
@@ -173,20 +174,12 @@ def _pairs(foreign: Foreign, own: Mapping[str, nn.Module]) -> dict[str, str]:
     return pairs
 
 
-def _own_kind(part: nn.Module) -> str:
-    return "conv" if isinstance(part, nn.Conv2d) else "dense" if isinstance(part, nn.Linear) else "norm"
-
-
-def _shape(part: nn.Module) -> tuple[int, ...]:
-    return tuple(next(part.parameters(recurse=False)).shape)
-
-
 def _sides(arrays: Arrays) -> tuple[int, ...]:
     return arrays["weight"].shape if "weight" in arrays else ()
 
 
-def _kind(arrays: Arrays) -> str:
-    return {4: "conv", 2: "dense"}.get(len(_sides(arrays)), "norm")
+def _kind(shape: tuple[int, ...]) -> str:
+    return {4: "conv", 2: "dense"}.get(len(shape), "norm")
 
 
 def choose(foreign: Foreign, source: Source, name: str | None = None) -> Fit:
@@ -227,19 +220,13 @@ def _named(foreign: Foreign, source: Source, spec: Spec) -> Fit:
 
 def _try(foreign: Foreign, spec: Spec) -> Fit:
     """The fit in a network without memory, with as many classes as the file's last layer has."""
-    network = _outline(spec, spec.classes)
-    own = weighted(network)
-    theirs = foreign.layers.get(_pairs(foreign, own).get(list(own)[-1], ""), {})
-    if "weight" in theirs and theirs["weight"].shape[0] != spec.classes:
-        network = _outline(spec, theirs["weight"].shape[0])
-    return fit(foreign, network)
-
-
-def _outline(spec: Spec, classes: int) -> Network:
     with torch.device("meta"):
-        network = spec.build(spec.input, classes)
-    network.spec = spec
-    return network
+        network = spec.build(spec.input, spec.classes)
+        own = weighted(network)
+        theirs = foreign.layers.get(_pairs(foreign, own).get(list(own)[-1], ""), {})
+        if "weight" in theirs and theirs["weight"].shape[0] != spec.classes:
+            network = spec.build(spec.input, theirs["weight"].shape[0])
+    return fit(foreign, network)
 
 
 def contradiction(foreign: Foreign, spec: Spec) -> str | None:
