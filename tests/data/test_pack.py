@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -88,26 +89,35 @@ def test_what_was_packed_is_read_back_in_any_order(
     assert (only.classes, len(only)) == (("cat",), 5)
 
 
-def test_a_kill_loses_at_most_a_shard_and_changes_nothing(source: Path, tmp_path: Path) -> None:
+def test_a_kill_loses_at_most_a_shard_and_changes_nothing(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     packed(source, tmp_path / "whole")
     out = tmp_path / "out"
+    replace = os.replace
 
-    def kill(done: int, total: int) -> None:
-        if done > 7:
+    def kill(name: str, path: Path) -> None:
+        if Path(path).name == "train-000001.tar":
             raise KeyboardInterrupt
+        replace(name, path)
 
+    monkeypatch.setattr(os, "replace", kill)
     with pytest.raises(KeyboardInterrupt):
-        packed(source, out, progress=kill)
-    left = content(out)
-    assert left.keys() == {"train-000000.tar", "train-000000.json"}
+        packed(source, out)
+    monkeypatch.setattr(os, "replace", replace)
+    # The list comes before the shard: one that has none is none of ours.
+    assert content(out).keys() == {"train-000000.tar", "train-000000.json", "train-000001.json"}
     (out / ".train-000001.tar.x.tmp").write_bytes(b"half")  # what SIGKILL leaves
-    (out / "train-000001.tar").write_bytes(b"a shard whose list was not written")
     times = (out / "train-000000.tar").stat().st_mtime_ns
     packed(source, out)
     assert content(out) == content(tmp_path / "whole")
     assert (out / "train-000000.tar").stat().st_mtime_ns == times
     packed(source, out)
     assert content(out) == content(tmp_path / "whole")
+    (out / "train-000000.tar").write_text("mine")
+    with pytest.raises(InputError, match=r"train-000000\.tar was changed since it was packed; remove it"):
+        packed(source, out)
+    assert (out / "train-000000.tar").read_text() == "mine"
 
 
 def test_unreadable_pictures_are_left_out_and_named(source: Path, tmp_path: Path) -> None:
@@ -171,7 +181,14 @@ def test_gray_pictures_are_packed_gray(source: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content"), [("index.json", "precious"), ("index.json", "{}"), ("train-000000.json", "[]")]
+    ("name", "content"),
+    [
+        ("index.json", "precious"),
+        ("index.json", "{}"),
+        ("train-000000.json", "[]"),
+        ("train-000000.tar", "a shard of somebody else's"),
+        (".thesis.tmp", "chapter 1"),
+    ],
 )
 def test_a_file_of_the_users_with_a_name_of_ours_is_not_overwritten(
     source: Path, tmp_path: Path, name: str, content: str

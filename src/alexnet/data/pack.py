@@ -2,13 +2,15 @@
 
 Each picture is decoded as training would decode it (see `decode`), cut to `size` and written as JPEG into shards of
 10,000 pictures in WebDataset's layout (see `shards`). A shard is written under another name and renamed when it is
-whole, and its list after it: after a kill, the shards that have a list are kept and the others made anew.
+whole and its list is written: after a kill, the shards that are there are kept, the others made anew, and a shard
+without a list, or of another length than its list says, is none that was written here.
 """
 
 import base64
 import hashlib
 import io
 import json
+import re
 import tarfile
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
@@ -52,19 +54,16 @@ def pack(
         out.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise InputError(f"{out} cannot be a folder: it, or a part of its path, is a file") from None
-    sweep(out)
     _check_foreign(out, parts)
+    sweep(out)
     splits: dict[str, list[dict[str, Any]]] = {}
     skipped: list[tuple[str, str]] = []
     trained: set[int] = set()
     done = 0
     for stem, (name, rows) in parts.items():
         split = listing.splits[name]
-        plan = _plan(listing.classes, split, rows, form)
-        told = _finished(out, stem, plan)
-        if told is None:
-            told = _write(out / f"{stem}.tar", name, split, rows, form, partial(_step, progress, done, listing.count))
-            write_json(out / f"{stem}.json", told | {"plan": plan})
+        plan, step = _plan(listing.classes, split, rows, form), partial(_step, progress, done, listing.count)
+        told = _finished(out, stem, plan) or _write(out / f"{stem}.tar", name, split, rows, form, step, plan)
         done += len(rows)
         _step(progress, done, listing.count, 0)
         skipped += [(one, why) for one, why in told["left_out"]]
@@ -92,8 +91,10 @@ def _step(progress: Progress | None, done: int, total: int, more: int) -> None:
         progress(done + more, total)
 
 
-def _write(path: Path, name: str, split: Split, rows: range, form: Form, step: Callable[[int], None]) -> dict[str, Any]:
-    """Writes one shard; returns what its list tells."""
+def _write(
+    path: Path, name: str, split: Split, rows: range, form: Form, step: Callable[[int], None], plan: str
+) -> dict[str, Any]:
+    """Writes one shard and its list; returns the list."""
 
     def encode(row: int) -> bytes | DecodeError:
         try:
@@ -125,18 +126,21 @@ def _write(path: Path, name: str, split: Split, rows: range, form: Form, step: C
                     _add(tar, f"{key}.jpg", content)
                     _add(tar, f"{key}.cls", str(labels[-1]).encode())
                 step(block.stop - rows.start)
-    return {
-        "file": path.name,
-        "count": len(names),
-        "bytes": hashed.count,
-        "sha256": hashed.digest.hexdigest(),
-        "names": names,
-        "labels": labels,
-        "offsets": offsets,
-        "lengths": lengths,
-        "digests": base64.b64encode(digests).decode(),
-        "left_out": left_out,
-    }
+        told = {
+            "file": path.name,
+            "count": len(names),
+            "bytes": hashed.count,
+            "sha256": hashed.digest.hexdigest(),
+            "names": names,
+            "labels": labels,
+            "offsets": offsets,
+            "lengths": lengths,
+            "digests": base64.b64encode(digests).decode(),
+            "left_out": left_out,
+            "plan": plan,
+        }
+        write_json(path.with_suffix(".json"), told)
+    return told
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
@@ -173,22 +177,30 @@ def _finished(out: Path, stem: str, plan: str) -> dict[str, Any] | None:
     content = read_json(told)
     if content["plan"] != plan:
         raise InputError(f"{out} holds a pack of other pictures or of another size; choose another folder, or empty it")
-    return content if shard.is_file() and shard.stat().st_size == content["bytes"] else None
+    if not shard.exists():
+        return None
+    if shard.stat().st_size != content["bytes"]:
+        raise InputError(f"{shard} was changed since it was packed; remove it to have it packed again")
+    return content
 
 
 def _check_foreign(out: Path, stems: Collection[str]) -> None:
     ours = {INDEX, *(f"{stem}{kind}" for stem in stems for kind in (".tar", ".json"))}
-    foreign = sorted(path.name for path in out.iterdir() if path.name not in ours or not _is_ours(path))
+
+    def is_ours(path: Path) -> bool:
+        """Also by content: other programs have an index.json too."""
+        if re.fullmatch(r"\..*\.tmp", path.name):  # what a kill left of one of ours
+            return path.name[1:].rsplit(".", 2)[0] in ours
+        if path.name not in ours:
+            return False
+        if path.suffix == ".tar":
+            return path.with_suffix(".json").exists()
+        try:
+            content = read_json(path)
+        except ValueError:
+            return False
+        return isinstance(content, dict) and (content.get("kind") == KIND if path.name == INDEX else "plan" in content)
+
+    foreign = sorted(path.name for path in out.iterdir() if not is_ours(path))
     if foreign:
         raise InputError(f"{out} holds something else ({foreign[0]}); choose an empty or a new folder")
-
-
-def _is_ours(path: Path) -> bool:
-    """Whether a file with a name of ours was written here: other programs have an index.json too."""
-    if path.suffix != ".json":
-        return True
-    try:
-        content = read_json(path)
-    except ValueError:
-        return False
-    return isinstance(content, dict) and (content.get("kind") == KIND if path.name == INDEX else "plan" in content)
