@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from alexnet import files
+from alexnet.errors import InputError
 
 
 def names(folder: Path) -> list[str]:
@@ -75,3 +76,19 @@ def test_sha256_is_of_the_content(tmp_path: Path) -> None:
     files.write_bytes(tmp_path / "a", b"abc")
     # FIPS 180-2, appendix B.1
     assert files.sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_what_is_in_the_way_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("{")
+    for call, said in (
+        (lambda: files.make_folder(tmp_path / "file" / "folder"), "cannot be a folder"),
+        (lambda: files.check_target(tmp_path / "nowhere" / "x"), "no folder"),
+        (lambda: files.check_target(tmp_path), "is a folder"),
+        (lambda: files.read_object(tmp_path / "file"), "is not JSON"),
+    ):
+        with pytest.raises(InputError, match=said):
+            call()
+    files.make_folder(tmp_path / "new" / "folder")
+    files.write_json(tmp_path / "new" / "x.json", {"a": 1})
+    with pytest.raises(InputError, match="lacks b, c"):
+        files.read_object(tmp_path / "new" / "x.json", ("a", "b", "c"))

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -54,6 +54,14 @@ def make_folder(path: Path | str) -> None:
         raise InputError(f"{str(path)!r} cannot be a folder: it, or a part of its path, is a file") from None
 
 
+def check_target(path: Path) -> None:
+    """InputError unless a file can become `path`: its folder is there, and it is no folder itself."""
+    if not path.parent.is_dir():
+        raise InputError(f"there is no folder {str(path.parent)!r} to write to")
+    if path.is_dir():
+        raise InputError(f"{str(path)!r} is a folder; choose a file")
+
+
 def write_bytes(path: Path | str, content: bytes) -> None:
     with atomic(path) as file:
         file.write(content)
@@ -74,6 +82,18 @@ def write_json(path: Path | str, content: Any) -> None:
 
 def read_json(path: Path | str) -> Any:
     return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def read_object(path: Path | str, needed: Iterable[str] = ()) -> dict[str, Any]:
+    """The JSON object in a file. InputError when it is no JSON, or lacks one of the `needed` keys."""
+    try:
+        content = read_json(path)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{str(path)!r} is not JSON: {error}") from None
+    missing = [key for key in needed if not isinstance(content, dict) or key not in content]
+    if missing:
+        raise InputError(f"{str(path)!r} is damaged, or of another program: it lacks {', '.join(missing)}")
+    return content
 
 
 def read_lines(path: Path | str) -> list[dict[str, Any]]:

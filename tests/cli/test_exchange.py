@@ -73,6 +73,11 @@ def test_data_lists_and_fetches_public_picture_sets(
     assert "fetches all its files" in command("data", "cifar10", "train").err
 
 
+def test_a_file_in_the_way_of_a_folder_is_told(refused: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert "a file stands where a folder is needed" in refused("data", "cifar10", "--out", tmp_path / "file")
+
+
 @pytest.fixture
 def mistaken(trained: Run, tmp_path: Path) -> Path:
     """The trained digits with a card that says other preprocessing than they were trained with."""

@@ -6,7 +6,7 @@ import importlib
 import os
 import sys
 
-# What a full, read-only or forbidden disk raises: the user can mend it, the program cannot.
+# What a full, read-only, forbidden or otherwise used place raises: the user can mend it, the program cannot.
 _DISK = {
     errno.ENOSPC: "the disk is full",
     errno.EFBIG: "a file would be larger than the limit allows",
@@ -14,6 +14,8 @@ _DISK = {
     errno.EROFS: "the disk is read-only",
     errno.EACCES: "permission denied",
     errno.EPERM: "permission denied",
+    errno.EEXIST: "a file stands where a folder is needed",
+    errno.ENOTDIR: "a file stands where a folder is needed",
 }
 
 

@@ -20,12 +20,13 @@ class PlainReporter(Reporter):
     """One line an epoch, and one every ten seconds within a long one."""
 
     def __init__(self) -> None:
-        self.console = Console(width=None if sys.stdout.isatty() else 200, highlight=False, soft_wrap=True)
+        width = None if sys.stdout.isatty() else 200
+        self.console = Console(width=width, markup=False, emoji=False, highlight=False, soft_wrap=True)
         self.epochs = 0
         self._said = time.monotonic()
 
     def say(self, text: str) -> None:
-        self.console.print(text, markup=False)
+        self.console.print(text)
 
     def scanning(self, done: int, total: int) -> None:
         if done == total or self._due():

@@ -10,7 +10,7 @@ from alexnet.data.pick import pick
 from alexnet.data.pictures import PictureSet, refitted
 from alexnet.data.sources import open_splits
 from alexnet.errors import InputError
-from alexnet.files import read_json
+from alexnet.files import read_object
 from alexnet.weights.store import Opened
 
 
@@ -34,7 +34,7 @@ def pictures_for(model: Opened, data: Path | None = None, split: str | None = No
     record = (model.path if model.path.is_dir() else model.path.parent) / "split.json"
     if data is None and record.is_file() and not trained.get("validation_is_test"):
         # A set of its own validation pictures ignores the record, one that was cut is cut again exactly.
-        options["validation_names"] = read_json(record)["validation"]
+        options["validation_names"] = read_object(record, ("validation",))["validation"]
         splits = open_splits(name, path, **options)
     else:
         splits = open_splits(name, path, validation=None, **options)

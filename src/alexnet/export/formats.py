@@ -13,7 +13,7 @@ from alexnet.errors import InputError, unknown
 from alexnet.export import card as cards
 from alexnet.export import layouts
 from alexnet.export.agree import Agreement, Samples, agree, samples
-from alexnet.files import atomic, json_bytes
+from alexnet.files import atomic, check_target, json_bytes
 from alexnet.weights.store import Opened, mean_file, packed
 
 if TYPE_CHECKING:
@@ -114,8 +114,6 @@ def _check(request: Request, format: str, force: bool) -> Format:
         if given and option not in kind.options:
             takers = ", ".join(name for name, each in FORMATS.items() if option in each.options)
             raise InputError(f"--{option} means nothing for format {format}; it is for: {takers}")
-    if not out.parent.is_dir():
-        raise InputError(f"there is no folder {str(out.parent)!r} to write to")
     _check_free((out, request.beside) if kind.beside else (out,), force)
     if missing := [package for package in kind.packages if importlib.util.find_spec(package) is None]:
         needs = f"format {format} needs {' and '.join(missing)}"
@@ -125,8 +123,7 @@ def _check(request: Request, format: str, force: bool) -> Format:
 
 def _check_free(paths: Iterable[Path], force: bool) -> None:
     for path in paths:
-        if path.is_dir():
-            raise InputError(f"{str(path)!r} is a folder; choose a file")
+        check_target(path)
         if path.exists() and not force:
             raise InputError(f"{str(path)!r} exists; add --force to replace it, or choose another file")
 

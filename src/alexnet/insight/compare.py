@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from alexnet.errors import InputError
-from alexnet.files import read_lines, write_text
+from alexnet.files import check_target, read_lines, read_object, write_text
 from alexnet.insight import page, plots
-from alexnet.weights.store import read_card
 
 HEAD = ("run", "network", "parameters", "MFLOPs", "epochs", "time", "validation", "test", "published")
 
@@ -23,7 +22,8 @@ def compare(runs: Sequence[Path]) -> list[dict[str, Any]]:
 
 
 def write_comparison(runs: Sequence[Path], out: Path) -> None:
-    """Writes a self-contained page of `runs` to `out`."""
+    """Writes a self-contained page of `runs` to `out`. InputError as `compare`, and when `out` cannot be a file."""
+    check_target(out)
     rows = compare(runs)
     metrics = {row["name"]: read_lines(run / "metrics.jsonl") for row, run in zip(rows, runs, strict=True)}
     if len(metrics) < len(rows):
@@ -71,7 +71,7 @@ def _published(runs: Sequence[Path]) -> str:
 def _card(run: Path) -> dict[str, Any]:
     if not (run / "card.json").is_file():
         raise InputError(f"{str(run)!r} is not a run with a finished epoch: it has no card.json")
-    return read_card(run / "card.json", ("name", "parameters", "flops", "figures", "data", "published"))
+    return read_object(run / "card.json", ("name", "parameters", "flops", "figures", "data", "published"))
 
 
 def _row(run: Path) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from alexnet.errors import InputError
+from alexnet.files import check_target
 from alexnet.models.summary import summarise
 from alexnet.weights import public, store
 from alexnet.weights.foreign import Source
@@ -36,8 +37,7 @@ def import_weights(
     out = Path(out)
     if out.suffix != ".safetensors":
         raise InputError(f"--out is {str(out)!r}; name it X.safetensors, its card becomes X.json")
-    if not out.parent.is_dir():
-        raise InputError(f"there is no folder {str(out.parent)!r} to write to")
+    check_target(out)
     if out.exists() and Path(path).exists() and out.samefile(path):
         raise InputError(f"--out is the file that is read; choose another name than {str(out)!r}")
     foreign, source = read_weights(path)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from alexnet.files import read_object
 from alexnet.weights import caffe, keras, npy, torchfile
 from alexnet.weights.foreign import Foreign, Source, read
-from alexnet.weights.store import read_card
 
 KINDS = (
     "safetensors, torch's .pth, Keras's .h5 and .keras, Caffe's .caffemodel, or a .npy dict such as bvlc_alexnet.npy"
@@ -74,7 +74,7 @@ def _card(path: Path) -> tuple[dict[str, object], Path]:
     """The card of our own weights and its path: X.json beside X.safetensors, or card.json of a run; {}: none."""
     for card in (path.with_suffix(".json"), path.parent / "card.json"):
         if card.is_file():
-            content = read_card(card, needed=())
+            content = read_object(card)
             if isinstance(content, dict) and isinstance(content.get("name"), str):
                 return content, card
     return {}, Path()

@@ -1,8 +1,7 @@
 """Weights on disk: safetensors with a JSON card beside them. Nothing is ever unpickled."""
 
 import dataclasses
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from alexnet.errors import InputError
-from alexnet.files import read_json, write_bytes, write_json
+from alexnet.files import read_object, write_bytes, write_json
 from alexnet.models import catalog
 from alexnet.models.layers import LocalResponseNorm
 from alexnet.preprocessing import MeanPicture, Preprocessing
@@ -60,7 +59,7 @@ def open(model: Any, device: torch.device | str = "cpu") -> Opened:
     """
     path = Path(getattr(model, "path", model))
     weights, card_path = _locate(path)
-    card = read_card(card_path)
+    card = read_object(card_path, ("name", "classes", "input", "preprocessing"))
     try:
         channels, height, width = card["input"]
         with torch.device("meta"):  # the weights of the file take the place of its own
@@ -154,15 +153,3 @@ def _locate(path: Path) -> tuple[Path, Path]:
             raise InputError(f"{str(path)!r} needs its card beside it: {beside.name}, or {CARD} of its run")
         return path, card
     raise InputError(f"{str(path)!r} is neither a run's folder nor a .safetensors file")
-
-
-def read_card(path: Path, needed: Iterable[str] = ("name", "classes", "input", "preprocessing")) -> dict[str, Any]:
-    """The card at `path`. InputError when it is no JSON object, or lacks what is needed."""
-    try:
-        card = read_json(path)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{str(path)!r} is not JSON: {error}") from None
-    missing = [key for key in needed if not isinstance(card, dict) or key not in card]
-    if missing:
-        raise InputError(f"{str(path)!r} is not a model's card: it lacks {', '.join(missing)}")
-    return card
