@@ -10,6 +10,7 @@ import threading
 import types
 import weakref
 from collections.abc import Iterable, Iterator
+from multiprocessing import resource_tracker
 from multiprocessing.context import BaseContext
 
 import torch
@@ -24,6 +25,8 @@ from alexnet.memory import keep_freed_memory
 
 AHEAD = 3  # batches that are decoded while the device works; more only costs memory
 MANY_CORES, MANY_PICTURES = 5, 5_000  # from so many on, processes are worth the seconds that they take to begin
+_SIGNALS = {signal.SIGINT, signal.SIGTERM}
+_MASKS = hasattr(signal, "pthread_sigmask")
 _LOST = "DataLoader worker (pid"  # how torch begins to tell that one is gone, where no pipe breaks first
 _GRACE = 20  # seconds that one works on when it is asked to end
 
@@ -90,7 +93,7 @@ class Workers:
                 multiprocessing_context=_context(),
             )
             atexit.register(_end, weakref.ref(self))  # else Python would wait for them
-        with _without_main():
+        with _starting():
             self._results = iter(self._loader)
 
 
@@ -142,6 +145,8 @@ def _prepare(number: int) -> None:
     # for which it may wait for pictures; then it ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: signal.alarm(_GRACE))
+    if _MASKS:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     threading.Thread(target=_follow, daemon=True).start()
     keep_freed_memory()
 
@@ -164,11 +169,16 @@ def _context() -> BaseContext:
 
 
 @contextlib.contextmanager
-def _without_main() -> Iterator[None]:
-    """Processes that begin run the program's main file first, which would train once more where it has no guard."""
+def _starting() -> Iterator[None]:
+    """While processes begin: what could end them before they are ready is held back (they inherit that), and they do
+    not run the program's main file first, which would train once more where it has no guard."""
     main = sys.modules["__main__"]
+    resource_tracker.ensure_running()  # or it would be started meanwhile, and let signals pass
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS) if _MASKS else None
     sys.modules["__main__"] = types.ModuleType("__main__")
     try:
         yield
     finally:
         sys.modules["__main__"] = main
+        if before is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
