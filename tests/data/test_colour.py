@@ -10,7 +10,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from alexnet.data.augment import Augmenter
-from alexnet.data.colour import COLOURS, MOVES, OPERATIONS, Lighting, Spectrum, rand_augment
+from alexnet.data.colour import COLOURS, MOVES, OPERATIONS, Lighting, Spectrum, _maps, rand_augment
 from alexnet.data.windows import warp
 from alexnet.device import derive_seed
 from alexnet.errors import InputError
@@ -89,7 +89,8 @@ def applied(name: str, amount: float, fill: Tensor | None = None, pixels: Tensor
     if name in COLOURS:
         return COLOURS[name](pixels.float(), amounts[:, None, None, None]).numpy()
     height, width = pixels.shape[1:3]
-    return warp(pixels, MOVES[name](amounts, width / height), (height, width), fill).numpy()
+    theta = _maps(amounts[:, None] * torch.tensor(MOVES[name]), width / height)
+    return warp(pixels, theta, (height, width), fill).numpy()
 
 
 @pytest.mark.parametrize("amount", [-1.0, -0.4, 0.5, 1.0])
@@ -154,6 +155,8 @@ def test_each_picture_gets_operations_of_its_own() -> None:
     assert torch.equal(rand_augment(IMAGES, 2, 0.5, None, generator()), rand_augment(IMAGES, 2, 0.5, None, generator()))
     twice = rand_augment(IMAGES, 2, 0.5, None, generator())
     assert not torch.equal(twice, torch.from_numpy(found))
+    one = [rand_augment(IMAGES[:1], 1, 0.5, None, generator(seed)) for seed in range(20)]  # moved, or not
+    assert len({each.numpy().tobytes() for each in one}) > 8
     gray = rand_augment(IMAGES[..., :1], 3, 1.0, None, generator())
     assert gray.shape == (48, 14, 10, 1)
     assert gray.isfinite().all()

@@ -119,10 +119,9 @@ class Augmenter:
 
         pixels, inside = cut(images)
         if self.rand_ops:
-            fill = self._fill_colour(pixels)
-            if inside is not None and fill is not None:
-                pixels, inside = torch.where(inside[..., None], pixels.float(), fill), None
-            pixels = rand_augment(pixels, self.rand_ops, self.rand_strength, fill, _stream(seed, "rand"), (count, rows))
+            fill, stream = self._fill_colour(pixels), _stream(seed, "rand")
+            pixels = rand_augment(pixels, self.rand_ops, self.rand_strength, fill, stream, (count, rows), inside)
+            inside = None
         hole = square(torch.stack((cutout_y, cutout_x), 1), self.cutout, size) if self.cutout else None
         shifts = self._shifts(lit, count, seed)
         offset = self._offset_of(lambda whole: cut(whole)[0])

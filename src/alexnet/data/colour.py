@@ -92,36 +92,39 @@ def rand_augment(
     fill: Tensor | None,
     generator: torch.Generator,
     part: Part | None = None,
+    inside: Tensor | None = None,
 ) -> Tensor:
     """`count` operations of OPERATIONS on each picture, each drawn anew and in a random direction.
 
     `pixels` is N×h×w×C on the scale 0–255; the result is float, not rounded. `strength` 0–1 corresponds to M/30 in
     Cubuk et al. 2020, section 3, whose ranges these are; equalise and sharpness of its fourteen are left out, and
-    identity and invert. `fill` [C]: the colour that moving uncovers; None: the edge. Of a `part` of a batch each
-    picture gets what it would get in the whole.
+    identity and invert. `fill` [C]: the colour that moving uncovers, and that lies where `inside` (bool N×h×w) is not;
+    None: the edge. Of a `part` of a batch each picture gets what it would get in the whole.
     """
-    # Plane by plane in memory, whatever the order of the dimensions: operations on single channels are quicker so.
-    pixels = pixels.float().permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1)
-    whole, rows = part or (len(pixels), slice(None))
+    planes = pixels.permute(0, 3, 1, 2).float().contiguous()  # operations on single channels are quicker so
+    if inside is not None and fill is not None:
+        planes = torch.lerp(fill[:, None, None], planes, inside[:, None].float())  # one or the other, exactly
+    whole, rows = part or (len(planes), slice(None))
+    height, width = planes.shape[2:]
+    place = torch.arange(len(planes))  # whose each row is: they are put in the order of their operations
     for _ in range(count):
-        chosen = torch.randint(len(OPERATIONS), (whole,), generator=generator)[rows]
-        amounts = (torch.randint(2, (whole,), generator=generator)[rows] * 2 - 1) * strength
-        changed = pixels.clone()
-        for number, change in enumerate(COLOURS.values()):
-            index = (chosen == number).nonzero()[:, 0]  # on the CPU: no waiting for a GPU
-            there, amount = (each.to(pixels.device, non_blocking=True) for each in (index, amounts[index]))
-            if len(index):
-                changed.index_copy_(0, there, change(pixels[there], amount[:, None, None, None]))
-        index = (chosen >= len(COLOURS)).nonzero()[:, 0]
-        if len(index):
-            theta = torch.zeros(len(index), 2, 3)
-            for number, matrix in enumerate(MOVES.values(), len(COLOURS)):
-                these = chosen[index] == number
-                theta[these] = matrix(amounts[index][these], pixels.shape[2] / pixels.shape[1])
-            there, theta = (each.to(pixels.device, non_blocking=True) for each in (index, theta))
-            changed.index_copy_(0, there, warp(pixels[there], theta, (pixels.shape[1], pixels.shape[2]), fill))
-        pixels = changed
-    return pixels
+        # What is drawn is put in order on the CPU: no waiting for a GPU.
+        chosen = torch.randint(len(OPERATIONS), (whole,), generator=generator)[rows][place]
+        amounts = ((torch.randint(2, (whole,), generator=generator)[rows] * 2 - 1) * strength)[place]
+        (chosen, order), drawn = chosen.sort(), torch.bincount(chosen, minlength=len(OPERATIONS)).tolist()
+        place, amounts = place[order], amounts[order]
+        still = sum(drawn[: len(COLOURS)])
+        moves = torch.tensor(list(MOVES.values()))[chosen[still:] - len(COLOURS)] * amounts[still:, None]
+        theta = _maps(moves, width / height)
+        order, amounts, theta = (each.to(planes.device, non_blocking=True) for each in (order, amounts, theta))
+        pixels = planes.index_select(0, order).permute(0, 2, 3, 1)
+        parts = (each.split(drawn) for each in (pixels, amounts[:, None, None, None]))
+        changed = [change(*part) for change, *part in zip(COLOURS.values(), *parts, strict=False) if len(part[0])]
+        if still < len(pixels):
+            changed.append(warp(pixels[still:], theta, (height, width), fill))
+        planes = torch.cat([each.permute(0, 3, 1, 2) for each in changed])
+    back = place.argsort().to(planes.device, non_blocking=True)
+    return planes.index_select(0, back).permute(0, 2, 3, 1)
 
 
 def _blend(plain: Callable[[Tensor], Tensor]) -> "Change":
@@ -142,7 +145,7 @@ def _posterise(x: Tensor, amount: Tensor) -> Tensor:
 
 def _solarise(x: Tensor, amount: Tensor) -> Tensor:
     """Inverts what is brighter than a threshold from 256 down to 0."""
-    return torch.where(x >= 256 * (1 - amount.abs()), 255 - x, x)
+    return torch.lerp(x, 255 - x, (x >= 256 * (1 - amount.abs())).float())  # one or the other; quicker than `where`
 
 
 def _autocontrast(x: Tensor, amount: Tensor) -> Tensor:
@@ -152,22 +155,11 @@ def _autocontrast(x: Tensor, amount: Tensor) -> Tensor:
     return torch.where(high > low, stretched.clamp(0, 255), x)
 
 
-def _rotation(amount: Tensor, aspect: float) -> Tensor:
-    angle = amount * math.radians(30)
-    return _matrix(xx=angle.cos(), xy=-angle.sin() / aspect, yx=angle.sin() * aspect, yy=angle.cos())
-
-
-def _matrix(
-    xx: Tensor | float = 1.0,
-    xy: Tensor | float = 0.0,
-    x: Tensor | float = 0.0,
-    yx: Tensor | float = 0.0,
-    yy: Tensor | float = 1.0,
-    y: Tensor | float = 0.0,
-) -> Tensor:
-    """Affine maps N×2×3 for `warp` from what their six entries are; at least one is a tensor N."""
-    entries = torch.broadcast_tensors(*(torch.as_tensor(entry) for entry in (xx, xy, x, yx, yy, y)))
-    return torch.stack(entries, 1).view(-1, 2, 3)
+def _maps(moves: Tensor, aspect: float) -> Tensor:
+    """`warp`'s N×2×3 for MOVES, N×5, on pictures of this width over height."""
+    angle, shear_x, shear_y, x, y = moves.unbind(1)
+    across, down = shear_x - angle.sin(), shear_y + angle.sin()
+    return torch.stack((angle.cos(), across / aspect, x, down * aspect, angle.cos(), y), 1).view(-1, 2, 3)
 
 
 Change = Callable[[Tensor, Tensor], Tensor]
@@ -182,12 +174,12 @@ COLOURS: dict[str, Change] = {
     "solarise": _solarise,
 }
 """At amount 1: factors of 1.9, 4 bits, all inverted."""
-MOVES: dict[str, Callable[[Tensor, float], Tensor]] = {
-    "rotate": _rotation,
-    "shear-x": lambda amount, aspect: _matrix(xy=0.3 * amount / aspect),
-    "shear-y": lambda amount, aspect: _matrix(yx=0.3 * amount * aspect),
-    "translate-x": lambda amount, _: _matrix(x=0.9 * amount),
-    "translate-y": lambda amount, _: _matrix(y=0.9 * amount),
+MOVES = {
+    "rotate": (math.radians(30), 0.0, 0.0, 0.0, 0.0),
+    "shear-x": (0.0, 0.3, 0.0, 0.0, 0.0),
+    "shear-y": (0.0, 0.0, 0.3, 0.0, 0.0),
+    "translate-x": (0.0, 0.0, 0.0, 0.9, 0.0),
+    "translate-y": (0.0, 0.0, 0.0, 0.0, 0.9),
 }
-"""(amount float N, width over height) → `warp`'s N×2×3. At amount 1: 30°, shears by 0.3, moves by 0.45 of the side."""
+"""Angle, shears along x and y, moves along x and y in half sides: at amount 1."""
 OPERATIONS = (*COLOURS, *MOVES)
