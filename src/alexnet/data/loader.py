@@ -63,7 +63,6 @@ class Loader:
 
     def _by_processes(self, slices: Sequence[Tensor], workers: Workers, pictures: StoredPictures) -> Iterator[Tensor]:
         """Every process decodes a part of each batch."""
-
         steps = [max(_LEAST, -(-len(each) // workers.count)) for each in slices]
         decoded = workers.decoded(
             pictures.part(part.numpy()) for each, step in zip(slices, steps, strict=True) for part in each.split(step)

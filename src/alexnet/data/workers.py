@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import types
+import warnings
 import weakref
 from collections.abc import Iterable, Iterator
 from multiprocessing import resource_tracker
@@ -53,14 +54,16 @@ class Workers:
         """
         self._turn += 1
         turn, self._parts.waiting = self._turn, parts
-        self._begin()
+        begun = False
         while True:
             assert turn == self._turn, "the processes have gone on to something else"
             try:
-                result = next(self._results)
+                if not begun:
+                    self._begin()
+                begun, result = True, next(self._results)
             except StopIteration:
                 return
-            except (RuntimeError, OSError, EOFError) as error:
+            except (RuntimeError, ConnectionError, FileNotFoundError, EOFError) as error:
                 if isinstance(error, RuntimeError) and not str(error).startswith(_LOST):
                     raise
                 break
@@ -80,6 +83,7 @@ class Workers:
 
     def _begin(self) -> None:
         if self._loader is None:
+            warnings.filterwarnings("ignore", "This DataLoader will create")  # more than cores: as was asked
             self._loader = DataLoader(
                 _Decoder(),  # pyright: ignore[reportArgumentType]  # its indices are parts, not numbers
                 batch_size=None,
@@ -173,8 +177,10 @@ def _starting() -> Iterator[None]:
     """While processes begin: what could end them before they are ready is held back (they inherit that), and they do
     not run the program's main file first, which would train once more where it has no guard."""
     main = sys.modules["__main__"]
-    resource_tracker.ensure_running()  # or it would be started meanwhile, and let signals pass
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS) if _MASKS else None
+    before = None
+    if _MASKS:
+        resource_tracker.ensure_running()  # or it would be started meanwhile, and let signals pass
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     sys.modules["__main__"] = types.ModuleType("__main__")
     try:
         yield
