@@ -146,19 +146,15 @@ class Part:
 class StoredPictures(PictureSet):
     """Pictures decoded when asked for; for sets too large to keep in memory."""
 
-    def __init__(
-        self, split: Split, classes: Sequence[str], form: Form, digests: np.ndarray, rows: np.ndarray | None = None
-    ) -> None:
+    def __init__(self, split: Split, classes: Sequence[str], form: Form, digests: np.ndarray) -> None:
         super().__init__(
             split.labels, classes, split.names, channels=form["channels"], size=form["size"], digests=digests
         )
         self.store, self.form = split.store, form
-        self.rows = np.arange(len(split.names)) if rows is None else rows
-        """Where in `store` each picture is."""
 
     def part(self, indices: np.ndarray) -> Part:
         """What it takes to decode the pictures at `indices` (int64 [n])."""
-        return Part([self.names[index] for index in indices], self.store.part(self.rows[indices]), self.form)
+        return Part([self.names[index] for index in indices], self.store.part(indices), self.form)
 
     def batch(self, indices: np.ndarray) -> np.ndarray:
         out = np.empty((len(indices), *self.size, self.channels), np.uint8)
@@ -174,7 +170,7 @@ class StoredPictures(PictureSet):
 
     def subset(self, indices: np.ndarray) -> Self:
         part = super().subset(indices)
-        part.rows = self.rows[indices]
+        part.store = self.store.part(indices)
         return part
 
 
@@ -215,11 +211,11 @@ def open_listing(
         if not good:
             continue
         rows = np.array(good)
-        own = Split([split.names[row] for row in good], split.labels[rows], split.store)
+        own = Split([split.names[row] for row in good], split.labels[rows], split.store.part(rows))
         if keep:
             splits[name] = ArrayPictures(images[: len(good)], own.labels, listing.classes, own.names, stack(digests))
         else:
-            splits[name] = StoredPictures(own, listing.classes, form, stack(digests), rows)
+            splits[name] = StoredPictures(own, listing.classes, form, stack(digests))
     check_skipped(listing, skipped, splits["train"].labels if "train" in splits else np.array([], np.int64))
     return splits, listing.left_out + skipped
 

@@ -30,8 +30,8 @@ class Arm:
         """recipe, n, seeds, values (accuracies, fractions), mean, std, low, high, epochs, seconds (mean of a run) …
 
         std is the sample's, low and high bound the mean with 95 % (None for a single seed); `hardware` is a line for
-        each machine. Accuracy is on the test pictures (of ImageNet, its validation pictures); where there are none, on those
-        for validation.
+        each machine. Accuracy is on the test pictures (of ImageNet, its validation pictures); where there are none, on
+        those for validation.
         """
         rows = compare([run.path for run in self.runs])
         cards = [run.card for run in self.runs]
