@@ -187,12 +187,15 @@ def prepare(
         spec.name, classes=len(pictures.classes), init=recipe.model.init, dropout=recipe.model.dropout
     )
     if start:
-        kept = start["loaded"]
+        kept, mean = start["loaded"], start["mean"]
         loaded = Loaded(**kept | {"path": Path(kept["path"])}) if kept else None
+        picture = None if mean is None else MeanPicture(mean.numpy())
+        preprocessing = Preprocessing.from_json(start["preprocessing"], picture)
     else:
         loaded = load_into(model, recipe.model.weights, recipe.model.skip) if recipe.model.weights else None
-    base = loaded.preprocessing if loaded and loaded.preprocessing else spec.preprocessing
-    base = replace(base, size=spec.preprocessing.size, fit=recipe.data.fit, resize=resize)
+        base = loaded.preprocessing if loaded and loaded.preprocessing else spec.preprocessing
+        base = replace(base, size=spec.preprocessing.size, fit=recipe.data.fit, resize=resize)
+        preprocessing = _preprocessing(recipe, base, pictures)
     summary = summarise(model)
     model.to(device)
     if recipe.train.channels_last:
@@ -201,11 +204,6 @@ def prepare(
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     assert splits.validation is not None, "open_splits cuts one where there is none"
     precision = choose_precision(recipe.train.precision, device)
-    if start:
-        mean = MeanPicture(start["mean"].numpy()) if start["mean"] is not None else None
-        preprocessing = Preprocessing.from_json(start["preprocessing"], mean)
-    else:
-        preprocessing = _preprocessing(recipe, base, pictures)
     train = Loader(pictures, device, recipe.data.workers)
     teacher = None
     if recipe.model.teacher:
