@@ -64,7 +64,8 @@ def open_splits(
 ) -> Splits:
     """The splits of the picture set `name`, one of SETS; None or 'auto': recognised by what lies at `data`.
 
-    - `data`: a folder or file; None: `$ALEXNET_DATA/<set>/`, else `~/.cache/alexnet/<set>/`.
+    - `data`: a folder or file, of sets of picture files also the shards that they were packed into; None:
+      `$ALEXNET_DATA/<set>/`, else `~/.cache/alexnet/<set>/`.
     - `size` (height, width), `fit`, `resize`: as in Preprocessing. The pictures are as large as `decode.stored_size`
       says; None keeps the set's own size, which class folders do not have.
     - `channels`: 1 or 3; None: the set's own, for folders 3.
@@ -87,6 +88,10 @@ def open_splits(
         name = recognise(path)
     if name not in SETS:
         raise unknown("picture set", name, SETS)
+    if name in LISTED and name != "folder":
+        path = path or _looked_up(name, LISTED[name][0])
+    if name in LISTED and path is not None and shards.recognise(path):
+        name = "shards"  # the set as `alexnet pack` copied it
     if path is not None and name in ("digits", "synthetic"):
         raise InputError(f"the {name} pictures are made here, not read; for those in {path} name another set")
     if fit not in FITS:
@@ -103,9 +108,8 @@ def open_splits(
         elif name == "synthetic":
             read = make_synthetic(stored or (32, 32), channels or 3, classes, count, seed)
         elif name in LISTED:
-            if (path is None and name == "folder") or stored is None:
+            if path is None or stored is None:
                 raise InputError(f"class folders need {'data, the path to them' if path is None else 'a size'}")
-            path = path or _looked_up(name, LISTED[name][0])
             form: Form = {"channels": channels or 3, "size": stored, "fit": fit}
             # All of ImageNet takes as long to decode as an epoch: it is trusted until a picture proves otherwise.
             read, skipped = open_listing(
