@@ -1,12 +1,10 @@
 """Several processes end as one: with the failing one's line and exit code, and a run that goes on."""
 
-import contextlib
 import os
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +14,6 @@ from alexnet.cli import launch as launching
 from alexnet.cli.launch import LOST, launch
 from alexnet.training.run import Run
 
-TINY = ["--set=data.set=synthetic", "--set=data.synthetic_pictures=80", "--set=train.batch_size=16"]
 SETUP = f"import os, sys, time; first = os.environ['RANK'] == '0'; LOST = {LOST}; "
 
 
@@ -67,25 +64,8 @@ def test_options_that_exclude_each_other(refused: Callable[..., str], arguments:
     assert says in refused("train", *arguments)
 
 
-@contextlib.contextmanager
-def started(*arguments: object) -> Iterator[subprocess.Popen[str]]:
-    """`alexnet train` in two processes that would go on for hours, once the first epoch is done."""
-    command = [sys.executable, "-m", "alexnet", "train", "digits", "--processes", "2", "--set=train.epochs=100000"]
-    with subprocess.Popen(
-        [*command, *TINY, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            assert process.stdout is not None
-            for line in process.stdout:
-                if line.startswith("epoch   1/"):
-                    break
-            yield process
-        finally:
-            process.terminate()
-
-
-def test_sigterm_stops_all_with_everything_saved(tmp_path: Path) -> None:
-    with started("--out", tmp_path / "run") as process:
+def test_sigterm_stops_all_with_everything_saved(started: Callable, tmp_path: Path) -> None:
+    with started("--processes", 2, "--out", tmp_path / "run") as process:
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=60)
         assert (process.returncode, err) == (130, "")
@@ -96,8 +76,8 @@ def test_sigterm_stops_all_with_everything_saved(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes through Linux's /proc")
 @pytest.mark.usefixtures("bare")
-def test_a_killed_process_takes_the_other_with_it_and_the_run_goes_on(tmp_path: Path) -> None:
-    with started("--out", tmp_path / "run") as process:
+def test_a_killed_process_takes_the_other_with_it_and_the_run_goes_on(started: Callable, tmp_path: Path) -> None:
+    with started("--processes", 2, "--out", tmp_path / "run") as process:
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         os.kill(int(children[1]), signal.SIGKILL)
         _, err = process.communicate(timeout=60)

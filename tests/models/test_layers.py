@@ -71,15 +71,6 @@ def test_lrn_refuses_an_even_window():
         layers.LocalResponseNorm(4)
 
 
-def test_spatial_norm_equals_its_formula():
-    x = 30 * torch.randn(2, 3, 7, 6, dtype=torch.float64)
-    expected = torch.empty_like(x)
-    for r, c in itertools.product(range(7), range(6)):
-        window = x[:, :, max(r - 2, 0) : r + 3, max(c - 2, 0) : c + 3]
-        expected[:, :, r, c] = x[:, :, r, c] / (1 + 1e-3 / 25 * (window**2).sum((2, 3))) ** 0.75
-    torch.testing.assert_close(layers.SpatialResponseNorm(5, 1e-3, 0.75)(x), expected)
-
-
 def windows(size, kernel, stride, padding):
     """First pixels of the windows along one side, straight from the definitions."""
     if padding == "same":

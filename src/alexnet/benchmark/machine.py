@@ -9,6 +9,7 @@ import torch
 
 _SIDES = {"cpu": (1024, 2048, 3072), "cuda": (4096, 8192, 16384), "mps": (1024, 2048)}
 _COPY_BYTES = {"cpu": 2**29, "cuda": 2**32, "mps": 2**28}  # beyond every cache
+_REPEATS = 5
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -27,10 +28,10 @@ def peaks(device: torch.device, precisions: tuple[str, ...] = ("fp32", "bf16")) 
     return Peaks({name: matrix_peak(device, name) for name in precisions}, copy_bandwidth(device))
 
 
-def matrix_peak(device: torch.device, precision: str, sides: tuple[int, ...] = (), repeats: int = 5) -> float:
+def matrix_peak(device: torch.device, precision: str, repeats: int = _REPEATS) -> float:
     """FLOP/s of the quickest of `repeats` products of square matrices of the best side."""
     best = 0.0
-    for side in sides or _SIDES[device.type]:
+    for side in _SIDES[device.type]:
         a, b = (torch.randn(side, side, device=device).to(_TYPES[precision]) for _ in range(2))
         out = torch.empty_like(a)
         times = _times(device, lambda a=a, b=b, out=out: torch.mm(a, b, out=out), repeats)
@@ -38,11 +39,11 @@ def matrix_peak(device: torch.device, precision: str, sides: tuple[int, ...] = (
     return best
 
 
-def copy_bandwidth(device: torch.device, repeats: int = 5) -> float:
+def copy_bandwidth(device: torch.device) -> float:
     """Bytes/s of the median copy, each byte counted when it is read and when it is written."""
     size = _COPY_BYTES[device.type]
     source, target = (torch.ones(size // 4, device=device) for _ in range(2))
-    return 2 * size / statistics.median(_times(device, lambda: target.copy_(source), repeats))
+    return 2 * size / statistics.median(_times(device, lambda: target.copy_(source), _REPEATS))
 
 
 def synchronise(device: torch.device) -> None:

@@ -27,10 +27,10 @@ class Served(nn.Module):
         return (scores.softmax(1), scores) if self.logits else scores.softmax(1)
 
 
-def example(preprocessing: Preprocessing, count: int = 2) -> Tensor:
-    """Pictures to trace with: uint8 `count` × height × width × channels, all black."""
-    channels = 1 if preprocessing.colours == "L" else 3
-    return torch.zeros(count, *stored_size(preprocessing.size, preprocessing.resize), channels, dtype=torch.uint8)
+def example(preprocessing: Preprocessing) -> Tensor:
+    """Two black pictures to trace with: uint8 2 × height × width × channels."""
+    size = stored_size(preprocessing.size, preprocessing.resize)
+    return torch.zeros(2, *size, preprocessing.channels, dtype=torch.uint8)
 
 
 BATCH = ({0: torch.export.Dim("batch", min=1)},)
