@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,11 @@ def _read(path: Path, splits: Splits) -> Spectrum:
         raise InputError(f"{own} is for {found.channels} channels, these pictures have {splits.train.channels}")
     if not same:
         raise InputError(
-            f"{own} was computed from {where!r} with {len(card['classes'])} classes, not from these pictures "
-            f"({splits.set!r}, {len(splits.train.classes)}); leave augment.lighting_from out to compute it from them"
+            f"{own} was computed from {where!r} with {_few(card['classes'])}, not from these pictures "
+            f"({splits.set!r} with {_few(splits.train.classes)}); leave augment.lighting_from out to compute it anew"
         )
     return found
+
+
+def _few(classes: Sequence[str]) -> str:
+    return ", ".join(map(repr, classes[:3])) + (f" and {len(classes) - 3:,} more" if len(classes) > 3 else "")
