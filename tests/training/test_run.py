@@ -40,7 +40,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
             check_free(tmp_path / name)
         with pytest.raises(InputError, match=said):
             begin(Recipe(), tmp_path / name)
-    with pytest.raises(InputError, match="a part of its path is a file"):
+    with pytest.raises(InputError, match="a part of its path, is a file"):
         begin(Recipe(), tmp_path / "file" / "run")
     assert (tmp_path / "file").read_text() == (tmp_path / "other" / "thesis.txt").read_text() == "mine"
 

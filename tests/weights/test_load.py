@@ -6,6 +6,7 @@ import torch
 
 import alexnet
 from alexnet.errors import InputError
+from alexnet.files import write_json
 from alexnet.models import catalog
 from alexnet.models.network import Network
 from alexnet.training.run import Run
@@ -56,7 +57,7 @@ def test_nothing_changes_when_something_does_not_fit(digits: Network, tmp_path: 
 
 def test_weights_of_another_function_are_told(trained: Run, tmp_path: Path):
     store.save(tmp_path / "net.safetensors", store.load(trained.path / "best.safetensors"))
-    store.write_card(tmp_path / "net.json", {**trained.card, "name": "alexnet-mnist"})
+    write_json(tmp_path / "net.json", {**trained.card, "name": "alexnet-mnist"})
     with pytest.warns(WeightsWarning, match="its card says that it is alexnet-mnist"):
         alexnet.create("alexnet-digits", weights=tmp_path / "net.safetensors")
 

@@ -135,9 +135,9 @@ def test_other_lrn_constants_are_refused(tmp_path: Path) -> None:
         "name": "alexnet-caltech-lrn", "classes": ["a", "b"], "input": [3, 227, 227],
         "preprocessing": module.spec.preprocessing.to_json(), "lrn": constants,
     }  # fmt: skip
-    store.write_card(tmp_path / "m.json", card)
+    write_json(tmp_path / "m.json", card)
     assert alexnet.open(tmp_path / "m.safetensors").classes == ("a", "b")
     card["lrn"] = [constants[0] | {"alpha": constants[0]["alpha"] / 5}, constants[1]]
-    store.write_card(tmp_path / "m.json", card)
+    write_json(tmp_path / "m.json", card)
     with pytest.raises(InputError, match="other LRN constants"):
         alexnet.open(tmp_path / "m.safetensors")

@@ -98,21 +98,21 @@ class Augmenter:
         """
         count, rows = part or (len(images), slice(None))
         size, (top_most, left_most) = self.preprocessing.size, self._spare(images)
-        own = (torch.arange(count) // self.shared * self.shared)[rows]
+        own = rows if self.shared == 1 else (torch.arange(count) // self.shared * self.shared)[rows]
         draws = torch.rand(count, 7, generator=generator)[own].to(images.device, non_blocking=True)
         crop_y, crop_x, shift_y, shift_x, flip, cutout_y, cutout_x = draws.unbind(1)
         lit = self.lighting if self.lighting and epoch < self.lighting.until else None
         more = self.resized_crop or self.rand_ops or lit or self.erase
         seed = int(torch.randint(2**62, (), generator=generator)) if more else 0
-        mirrored = flip < self.flip
 
         def cut(images: Tensor) -> tuple[Tensor, Tensor | None]:
+            if not (self.resized_crop or self.flip or self.shift or top_most or left_most):
+                return images, None
+            mirrored = flip < self.flip
             if self.resized_crop:
                 where = torch.rand(count, 4, generator=_stream(seed, "crop"))[own].to(images.device, non_blocking=True)
                 images = images.expand(len(where), -1, -1, -1)
                 return resized_crop(images, where, mirrored, self.resized_crop, self.crop_ratio, size), None
-            if not (self.flip or self.shift or top_most or left_most):
-                return images, None
             top = (crop_y * (top_most + 1)).floor() + self._shift(shift_y, size[0])
             left = (crop_x * (left_most + 1)).floor() + self._shift(shift_x, size[1])
             return window(images, top, left, mirrored, size, self.interpolate)

@@ -26,7 +26,7 @@ from alexnet.data.decode import DecodeError, decode
 from alexnet.data.shards import INDEX, KIND, VERSION
 from alexnet.data.stored import AHEAD, Form, Listing, Progress, Split, check_skipped, printable
 from alexnet.errors import InputError
-from alexnet.files import atomic, read_json, sweep, write_json
+from alexnet.files import atomic, make_folder, read_json, sweep, write_json
 from alexnet.preprocessing import FITS
 
 QUALITY = 95
@@ -50,10 +50,7 @@ def pack(
     }
     if form["fit"] not in FITS:
         raise InputError(f"fit is {form['fit']!r}; choose one of: {', '.join(FITS)}")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise InputError(f"{out} cannot be a folder: it, or a part of its path, is a file") from None
+    make_folder(out)
     _check_foreign(out, parts)
     sweep(out)
     splits: dict[str, list[dict[str, Any]]] = {}

@@ -7,7 +7,7 @@ from alexnet.data.loader import Loader
 from alexnet.device import environment
 from alexnet.evaluation import evaluate
 from alexnet.evaluation.evaluate import Figures
-from alexnet.files import sha256
+from alexnet.files import sha256, write_json
 from alexnet.insight import plots, report
 from alexnet.training.log import Log
 from alexnet.training.run import Run
@@ -97,5 +97,5 @@ def write_card(
         "seed": recipe.train.seed,
         "sha256": {name: sha256(run.path / f"{name}.safetensors") for name in ("best", "last")},
     }
-    store.write_card(run.path / store.CARD, card)
+    write_json(run.path / store.CARD, card)
     return card

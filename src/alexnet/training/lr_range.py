@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from alexnet.device import derive_seed
-from alexnet.files import write_json
+from alexnet.files import make_folder, write_json
 from alexnet.insight import plots
 from alexnet.training.loop import Diverged, Trainer
 from alexnet.training.reporter import Reporter
@@ -47,9 +46,6 @@ class LrRange:
     """The rate at which the smoothed loss falls most steeply; None: it hardly fell, more steps may tell."""
     lowest: float
     """The rate at which the smoothed loss is lowest: beyond it, learning breaks down."""
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def lr_range(setup: Setup, steps: int = STEPS, progress: Callable[[int, int], None] | None = None) -> LrRange:
@@ -90,8 +86,8 @@ def lr_range(setup: Setup, steps: int = STEPS, progress: Callable[[int, int], No
 
 def write(found: LrRange, folder: Path) -> None:
     """Writes lr_range.json and lr_range.png into `folder`, which is made if need be."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "lr_range.json", found.to_json())
+    make_folder(folder)
+    write_json(folder / "lr_range.json", asdict(found))
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     axes.plot(found.rates, found.losses, color=plots.FAINT, linewidth=0.8, label="batch")

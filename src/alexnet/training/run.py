@@ -6,7 +6,7 @@ from typing import Any
 
 from alexnet.data.sources import ANY_SIZE, recognise
 from alexnet.errors import InputError
-from alexnet.files import read_json, read_lines, write_text
+from alexnet.files import make_folder, read_json, read_lines, write_text
 from alexnet.recipes import recipe as recipes
 from alexnet.recipes.schema import Recipe
 
@@ -74,10 +74,7 @@ def begin(recipe: Recipe, out: Path | str | None) -> Run:
     """A new run's folder with its recipe; never one that holds anything (without `out`: runs/NAME, -2, -3 …)."""
     check_free(out)
     path = free(Path("runs") / recipe.name) if out is None else Path(out)
-    try:
-        (path / "plots").mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise InputError(f"{str(path)!r} cannot be a folder: a part of its path is a file") from None
+    make_folder(path / "plots")
     run = Run(path)
     write_recipe(run, recipe)
     return run

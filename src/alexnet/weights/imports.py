@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from alexnet.errors import InputError
-from alexnet.files import check_target
+from alexnet.files import check_target, write_json
 from alexnet.models.summary import summarise
 from alexnet.weights import public, store
 from alexnet.weights.foreign import Source
@@ -52,7 +52,7 @@ def import_weights(
     if "mean_picture" in card["preprocessing"]:
         store.save_mean(out.with_suffix(".json"), store.read_preprocessing(card, foreign.card_path))
     store.save(out, found.state())
-    store.write_card(out.with_suffix(".json"), card)
+    write_json(out.with_suffix(".json"), card)
     return Imported(out, card)
 
 

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from alexnet.errors import InputError
-from alexnet.files import read_object, write_bytes, write_json
+from alexnet.files import read_object, write_bytes
 from alexnet.models import catalog
 from alexnet.models.layers import LocalResponseNorm
 from alexnet.preprocessing import MeanPicture, Preprocessing
@@ -134,10 +134,6 @@ def read_preprocessing(card: Mapping[str, Any], card_path: Path) -> Preprocessin
             raise InputError(f"{str(path)!r} holds no mean picture")
         picture = MeanPicture(found.float().numpy())
     return Preprocessing.from_json(content, picture)
-
-
-def write_card(path: Path | str, card: dict[str, Any]) -> None:
-    write_json(path, card)
 
 
 def _locate(path: Path) -> tuple[Path, Path]:
