@@ -54,6 +54,7 @@ EXPERIMENTS = (
     Experiment("transfer-probe", None, "probe", "the same with one linear layer, from 3,000 pictures"),
     Experiment("transfer-finetune", None, "finetune", "the same, and all layers learn"),
     Experiment("imagenet-2012", "imagenet-2012", "imagenet"),
+    Experiment("imagenet-2012-as-written", "imagenet-2012-as-written", None),
     Experiment("imagenet-caffe", "imagenet-caffe", None),
     Experiment("imagenet-torchvision", "imagenet-torchvision", None),
 )
