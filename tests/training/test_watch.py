@@ -147,7 +147,7 @@ def test_a_bad_epoch_of_few_pictures_is_no_proof_of_moved_labels():
         return found
 
     below_chance = told([0.35, 0.35, 0.03], 3, by=2)  # on 30 pictures
-    the_other_class = told([0.6, 0.2, 0.6], 5, by=1, classes=2)
+    the_other_class = told([0.6, 0.2, 0.6, 0.6], 5, by=1, classes=2)
     for found in (below_chance, the_other_class):
         assert found
         assert all(finding.cause.startswith("overfitting") for finding in found)
@@ -202,13 +202,16 @@ def test_overfitting_is_told_again_only_when_it_grows():
 
     assert epoch(1, 0.6, 0.6, 1.0) == []
     assert epoch(2, 0.9, 0.7, 1.0) == []
-    (finding,) = epoch(3, 0.9, 0.7, 1.3)
-    assert finding.epoch == 3
+    assert epoch(3, 0.9, 0.4, 2.3) == []  # one bad epoch
+    assert epoch(4, 0.9, 0.7, 1.0) == []
+    assert epoch(5, 0.9, 0.7, 1.2) == []
+    (finding,) = epoch(6, 0.9, 0.7, 1.3)
+    assert finding.epoch == 6
     assert finding.seen == (
         "accuracy is 90.0% in training and 70.0% in validation, and the validation loss rose from 1.000 to 1.300"
     )
-    assert epoch(4, 0.92, 0.7, 1.4) == []
-    assert kinds(epoch(5, 0.99, 0.65, 2.0)) == {"overfitting"}
+    assert epoch(7, 0.92, 0.7, 1.4) == []
+    assert kinds(epoch(8, 0.99, 0.65, 2.0)) == {"overfitting"}
 
 
 def test_a_swallowed_class_is_told_after_three_epochs_with_its_cause():

@@ -28,7 +28,8 @@ SCALE_RATIO = 10.0  # inputs ten times wider or narrower than the network was pu
 PICTURE_STD = 0.25  # of ordinary pictures whose pixels span 0 to 1
 DEAD_FRACTION = 0.9  # sparse layers legitimately rest half of their units; above nine tenths little gets through
 OVERFIT_GAP = 0.15  # train − validation accuracy, …
-OVERFIT_RISE = 1.1  # … together with a validation loss 10 % above its lowest
+OVERFIT_RISE = 1.1  # … together with a validation loss 10 % above its lowest, …
+OVERFIT_EPOCHS = 2  # … so many epochs in a row: at a high rate, any one may be bad
 GUESS_EPOCHS = 3  # behind 'no better than guessing', for one may be bad luck
 SWALLOWED_RECALL = 0.05  # a class is swallowed when at most this is recognised, …
 SWALLOWED_SHARE = 0.5  # … at least this goes to one other class, …
@@ -70,6 +71,8 @@ class _State:
     spiked: bool = False
     lowest_val_loss: float | None = None
     val_accuracies: list[float] = field(default_factory=list)
+    overfit: int = 0
+    """Epochs in a row."""
     shifted: int = 0
     """Epochs in a row."""
     swallowed: dict[str, int] = field(default_factory=dict)
@@ -224,7 +227,8 @@ class Watch:
         if not math.isfinite(loss):
             return []
         lowest = state.lowest_val_loss = min(loss, loss if state.lowest_val_loss is None else state.lowest_val_loss)
-        if train - val <= OVERFIT_GAP or loss <= OVERFIT_RISE * lowest:
+        state.overfit = state.overfit + 1 if train - val > OVERFIT_GAP and loss > OVERFIT_RISE * lowest else 0
+        if state.overfit < OVERFIT_EPOCHS:
             return []
         seen = (
             f"accuracy is {train:.1%} in training and {val:.1%} in validation, "
