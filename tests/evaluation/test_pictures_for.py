@@ -1,5 +1,6 @@
 """Which pictures a model is measured on when nobody says."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,29 @@ def test_test_pictures_before_validation_before_all(
             Image.new("L", (8, 8)).save(tmp_path / split / name / "x.png")
     pictures = pictures_for(alexnet.open(trained.path), tmp_path)
     assert pictures.names == (f"{taken}/0/x.png", f"{taken}/1/x.png")
+
+
+@pytest.mark.parametrize(
+    ("settings", "measured"),
+    [({}, "validation"), ({"data.train_pictures": 15}, "test"), ({"data.validation": "test"}, "test")],
+)
+@pytest.mark.usefixtures("bare")
+def test_pictures_that_trained_are_not_measured_on(tmp_path: Path, settings: dict[str, object], measured: str) -> None:
+    place, random = tmp_path / "pictures", np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (place / name).mkdir(parents=True)
+        for index in range(12):
+            Image.fromarray(random.integers(0, 256, (8, 8), np.uint8)).save(place / name / f"{index:02}.png")
+    drawn = {"data.train_pictures": 15} if "data.validation" in settings else {}
+    options = {"model.name": "alexnet-digits", "data.validation": 0.3} | settings | drawn
+    run = alexnet.train("folder", out=tmp_path / "run", data=place, steps=1, settings=options)
+    moved = shutil.copytree(place, tmp_path / "moved")
+    model = alexnet.open(run)
+    names = pictures_for(model, moved).names
+    assert len(names) == run.card["data"][measured] < 24
+    assert names == pictures_for(model).names
+    next(moved.glob("cat/*")).unlink()
+    assert len(pictures_for(model, moved)) == 23  # no longer the same: all of them
 
 
 def test_fitted_to_the_classes_and_size_of_the_model(trained: Run) -> None:

@@ -1,5 +1,6 @@
 """Training, validation and test pictures of one set, and how validation is cut from training."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,12 @@ class Splits:
     validation_is_test: bool = False
     protocol: dict[str, Any] = field(default_factory=dict)
     """The options of `open_splits` that drew classes and test pictures, where some did."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Of all pictures and of how they are split."""
+        parts = (self.train, self.validation, self.test)
+        return hashlib.sha256("\n".join(part.fingerprint if part else "-" for part in parts).encode()).hexdigest()
 
 
 def stratified(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

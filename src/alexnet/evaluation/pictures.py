@@ -1,5 +1,7 @@
 """The pictures on which a trained model is measured."""
 
+import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,9 @@ from alexnet.weights.store import Opened
 def pictures_for(model: Opened, data: Path | None = None, split: str | None = None) -> PictureSet:
     """The split `split` of `data`, or of the pictures that the model was trained on, as the model wants them.
 
-    split None: 'test', else 'validation'; for `data` without splits, all of it. The validation split of a run is the
-    recorded one, picture by picture. Raises InputError when there is no such split.
+    split None: 'test', else 'validation'; for `data` without splits, all of it. Pictures that the model was trained on,
+    wherever `data` says that they are, are split as they were then, so that none that trained is measured on. Raises
+    InputError when there is no such split.
     """
     wants, trained = model.preprocessing, model.card.get("data", {})
     name = trained.get("set") if data is None or trained.get("set") in _NAMED_ALIKE else "auto"
@@ -29,18 +32,32 @@ def pictures_for(model: Opened, data: Path | None = None, split: str | None = No
     if name == "synthetic":
         held = 0 if trained["validation_is_test"] else trained["validation"]
         options |= {"count": trained["train"] + held, "seed": model.card["seed"]}
-    if data is None:
-        options |= trained.get("protocol", {})
+    as_trained = options | trained.get("protocol", {})
     record = (model.path if model.path.is_dir() else model.path.parent) / "split.json"
-    if data is None and record.is_file() and not trained.get("validation_is_test"):
+    if trained.get("validation_is_test"):
+        as_trained["validation"] = "test"
+    elif record.is_file():
         # A set of its own validation pictures ignores the record, one that was cut is cut again exactly.
-        options["validation_names"] = read_object(record, ("validation",))["validation"]
-        splits = open_splits(name, path, **options)
+        as_trained["validation_names"] = read_object(record, ("validation",))["validation"]
+    else:
+        as_trained["validation"] = None
+    if data is None:
+        splits = open_splits(name, path, **as_trained)
     else:
         splits = open_splits(name, path, validation=None, **options)
+        if splits.test is splits.validation is None and len(splits.train) == _count(trained):
+            with contextlib.suppress(InputError):  # of other pictures
+                again = open_splits(name, path, **as_trained)
+                splits = again if again.fingerprint == trained.get("fingerprint") else splits
     if split is None:
         split = "test" if splits.test is not None else "validation" if splits.validation is not None else "train"
     return pick(splits, split)
+
+
+def _count(trained: Mapping[str, Any]) -> int:
+    """The pictures that a run had in all, by what its card says of them."""
+    parts = ("train", "test") if trained.get("validation_is_test") else ("train", "validation", "test")
+    return sum(trained.get(part, 0) for part in parts)
 
 
 def fitted(model: Opened, pictures: PictureSet) -> PictureSet:

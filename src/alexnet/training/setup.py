@@ -1,6 +1,5 @@
 """From a recipe to everything that a run needs, checked before the first step."""
 
-import hashlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -230,7 +229,7 @@ def prepare(
         validation=Loader(splits.validation, device, train.workers),
         test=splits.test,
         validation_is_test=splits.validation_is_test,
-        fingerprint=_fingerprint(splits),
+        fingerprint=splits.fingerprint,
         class_weights=_class_weights(pictures).to(device) if recipe.train.class_weights else None,
         lighting=lighting(recipe.augment, splits, start and start["spectrum"]),
         loaded=loaded,
@@ -263,12 +262,6 @@ def _opened(
         count=wanted.synthetic_pictures,
     )
     return folded(splits, wanted.fold, seed) if wanted.fold else splits
-
-
-def _fingerprint(splits: Splits) -> str:
-    """Of all pictures and of how they are split."""
-    parts = (splits.train, splits.validation, splits.test)
-    return hashlib.sha256("\n".join(part.fingerprint if part else "-" for part in parts).encode()).hexdigest()
 
 
 def _preprocessing(recipe: Recipe, own: Preprocessing, pictures: PictureSet) -> Preprocessing:
