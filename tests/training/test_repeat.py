@@ -21,12 +21,13 @@ TINY = {"data.set": "synthetic", "data.synthetic_pictures": 60, "train.batch_siz
 
 def test_the_spread_is_students() -> None:
     """By the table: t(0.975) is 4.303 for two degrees of freedom, 12.706 for one."""
-    found = spread([0.90, 0.92, 0.97])
-    assert (found.n, found.mean) == (3, pytest.approx(0.93))
+    found = spread([0.70, 0.72, 0.77])
+    assert (found.n, found.mean) == (3, pytest.approx(0.73))
     assert found.std == pytest.approx(0.0360555)
     assert found.high - found.mean == pytest.approx(4.303 * 0.0360555 / 3**0.5, rel=1e-3)
     assert found.mean - found.low == pytest.approx(found.high - found.mean)
-    assert spread([1.0, 2.0]).high == pytest.approx(1.5 + 12.706 * 0.5, rel=1e-3)
+    assert spread([0.50, 0.51]).high == pytest.approx(0.505 + 12.706 * 0.005, rel=1e-3)
+    assert (spread([0.3, 0.7]).low, spread([0.3, 0.7]).high) == (0, 1)  # an accuracy is no less and no more
     assert spread([0.5, 0.5]).std == 0
 
 

@@ -22,10 +22,10 @@ CONFIDENCE = 0.95
 
 @dataclasses.dataclass(frozen=True)
 class Spread:
-    """Of n measurements: mean, sample standard deviation, and the interval in which their true mean lies with 95 %.
+    """Of n accuracies: mean, sample standard deviation, and the interval in which their true mean lies with 95 %.
 
-    Student's t, for independent measurements. Folds share most of their training pictures: their interval is somewhat
-    too narrow.
+    Student's t, for independent measurements, cut at 0 and 1. Folds share most of their training pictures: their
+    interval is somewhat too narrow.
     """
 
     n: int
@@ -36,10 +36,10 @@ class Spread:
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Of two values or more."""
+    """Of two accuracies or more."""
     mean, std = statistics.fmean(values), statistics.stdev(values)
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * std / len(values) ** 0.5
-    return Spread(len(values), mean, std, mean - half, mean + half)
+    return Spread(len(values), mean, std, max(mean - half, 0.0), min(mean + half, 1.0))
 
 
 def repeat(
