@@ -26,7 +26,7 @@ demo: $(READY)
 	@echo "  alexnet models                             every published AlexNet"
 	@echo "  alexnet summary alexnet-cifar10            layers, parameters, FLOPs"
 	@echo "  alexnet evaluate runs/digits               measure the model again"
-	@echo "  alexnet train folder --data MY_PICTURES    your own pictures, one folder per class"
+	@echo "  alexnet train folder --data MY_IMAGES    your own images, one folder per class"
 
 test: $(READY)
 	@$(BIN)/python -m pytest

@@ -1,12 +1,12 @@
-"""Pictures a second from disk to 256-pixel training crops: alexnet's folder and packed shards against tf.data, and the
+"""Images a second from disk to 256-pixel training crops: alexnet's folder and packed shards against tf.data, and the
 folder decoded by as many processes.
 
-    .venv-parity/bin/python benchmarks/input.py [--pictures 300] [--rounds 3] [--threads 2] [--json]
+    .venv-parity/bin/python benchmarks/input.py [--images 300] [--rounds 3] [--threads 2] [--json]
 
-Runs where both alexnet and TensorFlow are installed (`make parity` sets such an environment up). The pictures are made
+Runs where both alexnet and TensorFlow are installed (`make parity` sets such an environment up). The images are made
 here: 500 × 375 JPEGs of the size that ImageNet's have, smooth shapes under noise. The contestants take turns, each
 with the same threads, after one round that does not count; medians, and beside them the least processor time that a
-picture took in one process, which other programs disturb less. All read from the system's cache of files.
+image took in one process, which other programs disturb less. All read from the system's cache of files.
 """
 
 import argparse
@@ -28,8 +28,8 @@ BATCH = 100
 PROCESSES = "alexnet, folder, processes"
 
 
-def make_pictures(root: Path, count: int) -> int:
-    """Writes `count` pictures into ten class folders; returns their bytes."""
+def make_images(root: Path, count: int) -> int:
+    """Writes `count` images into ten class folders; returns their bytes."""
     random = np.random.default_rng(0)
     total = 0
     for index in range(count):
@@ -43,53 +43,53 @@ def make_pictures(root: Path, count: int) -> int:
 
 
 def contestants(root: Path, threads: int) -> dict[str, Callable[[], int]]:
-    """Each reads every picture once, as batches of crops, and returns how many there were."""
+    """Each reads every image once, as batches of crops, and returns how many there were."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     import tensorflow as tf
     import torch
 
-    from alexnet.data import pictures as sets
-    from alexnet.data.folder import list_folder
-    from alexnet.data.loader import Loader
+    from alexnet.data import dataset as sets
+    from alexnet.data.loading.loader import Loader
     from alexnet.data.pack import pack
+    from alexnet.data.readers.folder import list_folder
     from alexnet.data.sources import open_splits
-    from alexnet.memory import keep_freed_memory
+    from alexnet.process.memory import keep_freed_memory
 
     keep_freed_memory()  # as training does
     torch.set_num_threads(1)
     sets.MEMORY_LIMIT = 0
     form = {"size": (CROP, CROP), "validation": None}
-    pack(list_folder(root / "pictures"), {"channels": 3, "size": (CROP, CROP), "fit": "crop"}, root / "shards")
+    pack(list_folder(root / "images"), {"channels": 3, "size": (CROP, CROP), "fit": "crop"}, root / "shards")
 
     def ours(path: Path, workers: int = 0) -> Callable[[], int]:
         loader = Loader(open_splits(None, path, **form).train, torch.device("cpu"), workers)
 
         def read() -> int:
-            order = torch.randperm(len(loader.pictures), generator=torch.Generator().manual_seed(0))
+            order = torch.randperm(len(loader.dataset), generator=torch.Generator().manual_seed(0))
             return sum(len(images) for images, _ in loader.batches(order, BATCH))
 
         return read
 
     def decoded(path: "tf.Tensor") -> "tf.Tensor":
-        picture = tf.io.decode_jpeg(tf.io.read_file(path), channels=3)
-        return tf.cast(tf.image.resize(picture, (CROP, CROP)), tf.uint8)
+        image = tf.io.decode_jpeg(tf.io.read_file(path), channels=3)
+        return tf.cast(tf.image.resize(image, (CROP, CROP)), tf.uint8)
 
     options = tf.data.Options()
     options.threading.private_threadpool_size = threads
-    paths = sorted(map(str, (root / "pictures").rglob("*.jpg")))
+    paths = sorted(map(str, (root / "images").rglob("*.jpg")))
     peer = tf.data.Dataset.from_tensor_slices(paths).shuffle(len(paths), seed=0)
     peer = peer.map(decoded, tf.data.AUTOTUNE).batch(BATCH).prefetch(tf.data.AUTOTUNE).with_options(options)
     return {
         "tf.data, folder": lambda: sum(len(batch) for batch in peer),
-        "alexnet, folder": ours(root / "pictures"),
-        PROCESSES: ours(root / "pictures", threads),
+        "alexnet, folder": ours(root / "images"),
+        PROCESSES: ours(root / "images", threads),
         "alexnet, shards": ours(root / "shards"),
     }
 
 
-def measure(pictures: int, rounds: int, threads: int) -> dict[str, Any]:
+def measure(dataset: int, rounds: int, threads: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
-        kilobytes = make_pictures(Path(name) / "pictures", pictures) / pictures / 1e3
+        kilobytes = make_images(Path(name) / "images", dataset) / dataset / 1e3
         rates: dict[str, list[float]] = {}
         cpu: dict[str, list[float]] = {}
         runners = contestants(Path(name), threads)
@@ -103,11 +103,11 @@ def measure(pictures: int, rounds: int, threads: int) -> dict[str, Any]:
     medians = {who: statistics.median(values) for who, values in rates.items()}
     peer = medians["tf.data, folder"]
     return {
-        "pictures": pictures,
+        "images": dataset,
         "kilobytes": round(kilobytes, 1),
         "threads": threads,
         "rounds": rounds,
-        "pictures_per_second": {who: round(rate) for who, rate in medians.items()},
+        "images_per_second": {who: round(rate) for who, rate in medians.items()},
         "times_tf_data": {who: round(rate / peer, 2) for who, rate in medians.items()},
         "cpu_milliseconds": {who: round(min(values), 2) for who, values in cpu.items() if who != PROCESSES},
         "all": {who: [round(rate) for rate in values] for who, values in rates.items()},
@@ -116,19 +116,19 @@ def measure(pictures: int, rounds: int, threads: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--pictures", type=int, default=300)
+    parser.add_argument("--images", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
-    found = measure(arguments.pictures, arguments.rounds, arguments.threads)
+    found = measure(arguments.dataset, arguments.rounds, arguments.threads)
     if arguments.json:
         print(json.dumps(found, indent=2))
         return
-    print(f"{found['pictures']} JPEGs of {found['kilobytes']} kB, {found['threads']} threads, {found['rounds']} rounds")
-    for who, rate in found["pictures_per_second"].items():
+    print(f"{found['images']} JPEGs of {found['kilobytes']} kB, {found['threads']} threads, {found['rounds']} rounds")
+    for who, rate in found["images_per_second"].items():
         cpu = f", {found['cpu_milliseconds'][who]:.2f} ms of a core each" if who != PROCESSES else ""
-        print(f"{who:26} {rate:6,} pictures/s   {found['times_tf_data'][who]:.2f} × tf.data{cpu}")
+        print(f"{who:26} {rate:6,} images/s   {found['times_tf_data'][who]:.2f} × tf.data{cpu}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Training in several processes against one: pictures per second, each process with one thread of its own.
+"""Training in several processes against one: images per second, each process with one thread of its own.
 
-    python benchmarks/scaling.py [--recipe cifar10-thinner-4] [--processes 2] [--batch 64] [--runs 5] [--pictures 2048]
+    python benchmarks/scaling.py [--recipe cifar10-thinner-4] [--processes 2] [--batch 64] [--runs 5] [--images 2048]
 
-Both train the same batch on synthetic pictures, A B A B …; of each run the first epoch warms up and the second
+Both train the same batch on synthetic images, A B A B …; of each run the first epoch warms up and the second
 is timed. Printed as JSON: the rates, their medians, and how much of N times the single rate the N processes reach.
 """
 
@@ -16,11 +16,11 @@ import tempfile
 from pathlib import Path
 
 
-def rate(recipe: str, batch: int | None, processes: int, pictures: int) -> float:
-    """Pictures per second of one short run's second epoch."""
+def rate(recipe: str, batch: int | None, processes: int, images: int) -> float:
+    """Images per second of one short run's second epoch."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
-        settings = {"data.set": "synthetic", "data.synthetic_pictures": pictures, "data.validation": 0.05}
+        settings = {"data.name": "synthetic", "data.synthetic_images": images, "data.validation": 0.05}
         if batch:
             settings["train.batch_size"] = batch
         command = [sys.executable, "-m", "alexnet", "train", recipe, "--epochs", "2", "--out", str(out)]
@@ -34,15 +34,15 @@ def rate(recipe: str, batch: int | None, processes: int, pictures: int) -> float
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recipe", default="cifar10-thinner-4")
-    parser.add_argument("--batch", type=int, help="pictures a step, over all processes; none: the recipe's")
+    parser.add_argument("--batch", type=int, help="images a step, over all processes; none: the recipe's")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--pictures", type=int, default=2048)
+    parser.add_argument("--images", type=int, default=2048)
     given = parser.parse_args()
     rates: dict[int, list[float]] = {1: [], given.processes: []}
     for _ in range(given.runs):
         for count, seen in rates.items():
-            seen.append(rate(given.recipe, given.batch, count, given.pictures))
+            seen.append(rate(given.recipe, given.batch, count, given.images))
     medians = {count: statistics.median(seen) for count, seen in rates.items()}
     ratio = medians[given.processes] / medians[1]
     print(json.dumps({

@@ -2,10 +2,10 @@
 
     make bench-accuracy                 (half an hour on two cores; BENCH_ARGS names some of the rows)
 
-Each side is a process of its own, one after the other, on the same pictures and threads. The Keras program trains as
-its write-up says and is evaluated on the test pictures after every epoch; the time counts from the start of the process
+Each side is a process of its own, one after the other, on the same images and threads. The Keras program trains as
+its write-up says and is evaluated on the test images after every epoch; the time counts from the start of the process
 to the end of the evaluation of its last epoch. Ours counts to the end of the first evaluation that is at least as good.
-Both look at the test pictures, as the write-ups did; ours chooses nothing by them.
+Both look at the test images, as the write-ups did; ours chooses nothing by them.
 """
 
 import argparse
@@ -23,9 +23,9 @@ from alexnet.device import choose_device, environment
 
 _SHORT = ("train.steps=150", "train.batch_size=128", "optimizer.lr=0.05", "augment.cutmix=0")  # mixtures take longer
 ROWS: dict[str, tuple[str, float, str, tuple[str, ...]]] = {
-    "A": ("cifar10-seed", 5, "cifar10-quick", ("train.epochs=1",)),
+    "A": ("cifar10-as-published", 5, "cifar10-quick", ("train.epochs=1",)),
     "C": ("cifar10-alexnet", 1, "cifar10", _SHORT),
-    "E": ("mnist-seed", 0.25, "mnist", ("train.steps=60",)),
+    "E": ("mnist-as-published", 0.25, "mnist", ("train.steps=60",)),
 }
 """Per published system: its recipe, the Keras program's epochs, our recipe for the same network, our settings.
 
@@ -46,9 +46,9 @@ def keras_side(recipe_name: str, epochs: float, started: float) -> None:
     wants = catalog.get(recipe.model.name).preprocessing
     parts = {}
     for split in ("train", "test"):
-        pictures = alexnet.pictures(recipe.data.set, split)
-        x = pictures.batch(np.arange(len(pictures))).astype(np.float32) * wants.scale
-        parts[split] = ((x - np.float32(wants.mean)) / np.float32(wants.std), pictures.labels)
+        dataset = alexnet.dataset(recipe.data.name, split)
+        x = dataset.batch(np.arange(len(dataset))).astype(np.float32) * wants.scale
+        parts[split] = ((x - np.float32(wants.mean)) / np.float32(wants.std), dataset.labels)
     keras.utils.set_random_seed(0)
     model = build(recipe.model.name, recipe.optimizer)
     if catalog.get(recipe.model.name).init == "keras-uniform":  # convolutions 'uniform', as the write-ups have it

@@ -1,6 +1,6 @@
 """What two frameworks must agree on: outputs, the loss's gradient for every parameter, and running statistics.
 
-Everything passes between them as NumPy arrays under our names and in our layout (pictures N × C × H × W, convolutions
+Everything passes between them as NumPy arrays under our names and in our layout (images N × C × H × W, convolutions
 out × in × height × width, fully connected out × in with inputs flattened channel first).
 """
 
@@ -25,9 +25,9 @@ BOUNDS = {"float32": 1e-5, "float64": 1e-10}
 
 @dataclass(frozen=True)
 class Draw:
-    """Random pictures (float64, N × C × H × W) and labels."""
+    """Random images (float64, N × C × H × W) and labels."""
 
-    pictures: np.ndarray
+    images: np.ndarray
     labels: np.ndarray
 
 
@@ -91,17 +91,17 @@ def difference(got: Result, reference: Result) -> Difference:
 
 
 def draw(model: Network, seed: int, scale: float = 1.0, count: int = 2) -> Draw:
-    """Normal pictures with standard deviation `scale` of the size that `model` takes, and labels."""
+    """Normal images with standard deviation `scale` of the size that `model` takes, and labels."""
     generator = np.random.default_rng(seed)
-    pictures = generator.normal(0, scale, (count, *model.input))
-    # Rounded to float32 so that both precisions see the same picture.
-    return Draw(pictures.astype(np.float32).astype(np.float64), generator.integers(0, model.classes, count))
+    images = generator.normal(0, scale, (count, *model.input))
+    # Rounded to float32 so that both precisions see the same image.
+    return Draw(images.astype(np.float32).astype(np.float64), generator.integers(0, model.classes, count))
 
 
-def randomise(model: nn.Module, seed: int, scale: float = 1.0) -> None:
+def randomize(model: nn.Module, seed: int, scale: float = 1.0) -> None:
     """Weights that let every parameter matter: variance kept from layer to layer, no bias and no statistic at its rest.
 
-    `scale` is that of the pictures; biases follow it and the last layer undoes it, so that no probability saturates.
+    `scale` is that of the images; biases follow it and the last layer undoes it, so that no probability saturates.
     Biases are as large as activations: under BatchNorm, the gradient of a small one is a difference of large numbers,
     which float32 cannot resolve to 1e-5 (either framework against its own float64).
     """
@@ -142,7 +142,7 @@ def ours(model: nn.Module, draw: Draw, output: str, training: bool = False) -> R
     """Our network's result, in the precision that its weights have."""
     kind = next(model.parameters()).dtype
     model.train(training).zero_grad(set_to_none=True)
-    outputs = model(torch.from_numpy(draw.pictures).to(kind))
+    outputs = model(torch.from_numpy(draw.images).to(kind))
     log_probabilities = outputs.log_softmax(1)
     nn.functional.nll_loss(log_probabilities, torch.from_numpy(draw.labels)).backward()
     return Result(
@@ -152,21 +152,21 @@ def ours(model: nn.Module, draw: Draw, output: str, training: bool = False) -> R
     )
 
 
-def outputs(model: nn.Module, pictures: np.ndarray) -> np.ndarray:
+def outputs(model: nn.Module, images: np.ndarray) -> np.ndarray:
     """Our network's raw outputs in evaluation, without gradients."""
     with torch.no_grad():
         kind = next(model.parameters()).dtype
-        return model.eval()(torch.from_numpy(pictures).to(kind)).numpy()
+        return model.eval()(torch.from_numpy(images).to(kind)).numpy()
 
 
 def layer_by_layer(
-    model: Network, pictures: np.ndarray, run: Callable[[list[str]], Iterable[np.ndarray]]
+    model: Network, images: np.ndarray, run: Callable[[list[str]], Iterable[np.ndarray]]
 ) -> Iterator[tuple[str, tuple[int, ...], float]]:
     """Name, shape and difference of every layer that frameworks agree on; `run` gives the origin's outputs of those."""
     layers = [layer for layer in model.layer_names if layer.startswith(("relu", "norm", "pool", "fc8"))]
     assert len(layers) == 7 + 2 + 3 + 1
     with torch.no_grad():
-        ours = model.tap(torch.from_numpy(pictures), layers)
+        ours = model.tap(torch.from_numpy(images), layers)
     for layer, reference in zip(layers, run(layers), strict=True):
         got = ours[layer].numpy()
         yield layer, got.shape[1:], relative(got, reference.reshape(got.shape))

@@ -81,14 +81,14 @@ class _PaddedConv(layers.Layer):
         return tf.nn.conv2d(x, self.kernel, strides=1, padding=[[0, 0], [2, 2], [2, 2], [0, 0]])
 
 
-class _Normalisation(layers.Layer):
+class _Normalization(layers.Layer):
     """The LRN that the Caltech write-up states and leaves to the reader: k 2, n 5, alpha 1e-4 undivided, beta .75."""
 
     def call(self, x: Any) -> Any:
         return lrn(x, 2, 2.0, 1e-4, 0.75)
 
 
-def caltech(normalise: Callable[[str], Any] = lambda name: layers.BatchNormalization(name=name)) -> Any:
+def caltech(normalize: Callable[[str], Any] = lambda name: layers.BatchNormalization(name=name)) -> Any:
     """Half an AlexNet on 45 classes of Caltech-256, with BatchNorm where the paper has LRN."""
 
     def conv(name: str, width: int) -> Any:
@@ -99,11 +99,11 @@ def caltech(normalise: Callable[[str], Any] = lambda name: layers.BatchNormaliza
             layers.Input((227, 227, 3)),
             layers.Conv2D(48, 11, 4, activation="relu", name="conv1"),
             layers.MaxPooling2D(3, 2),
-            normalise("bn1"),
+            normalize("bn1"),
             _PaddedConv(name="conv2"),
             layers.MaxPooling2D(3, 2),
             layers.ReLU(),
-            normalise("bn2"),
+            normalize("bn2"),
             conv("conv3", 192),
             conv("conv4", 192),
             conv("conv5", 128),
@@ -115,7 +115,7 @@ def caltech(normalise: Callable[[str], Any] = lambda name: layers.BatchNormaliza
 
 
 def caltech_lrn() -> Any:
-    return caltech(lambda name: _Normalisation())
+    return caltech(lambda name: _Normalization())
 
 
 def _head(hidden: int, classes: int, rate: float) -> list[Any]:
@@ -130,7 +130,7 @@ def _head(hidden: int, classes: int, rate: float) -> list[Any]:
 
 
 NETWORKS: dict[str, Callable[[], Any]] = {
-    "alexnet-cifar100-seed": cifar100,
+    "alexnet-cifar100": cifar100,
     "alexnet-cifar10": cifar10,
     "alexnet-slim": lambda: cifar10(slim=True),
     "alexnet-slim-regular": lambda: cifar10(slim=True, regular=True),
@@ -152,7 +152,7 @@ _NAMES = {
 
 
 def build(name: str, precision: str = "float32", seed: int = 0) -> Any:
-    """The Keras model of one of our networks, initialised by Keras from `seed`."""
+    """The Keras model of one of our networks, initialized by Keras from `seed`."""
     keras.config.set_floatx(precision)
     keras.config.set_dtype_policy(precision)
     keras.utils.set_random_seed(seed)

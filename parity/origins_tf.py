@@ -36,7 +36,7 @@ def to_ours(name: str, value: np.ndarray, flat: tuple[int, int, int]) -> np.ndar
 
 
 class TensorFlowOrigin:
-    """A function of pictures and variables, with weights and gradients in our names and layout."""
+    """A function of images and variables, with weights and gradients in our names and layout."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class TensorFlowOrigin:
         kind = next(iter(self.variables.values())).dtype
         trained = {name: variable for name, variable in self.variables.items() if variable.trainable}
         with tf.GradientTape() as tape:
-            outputs = self.forward(tf.constant(draw.pictures.transpose(0, 2, 3, 1), kind), training)
+            outputs = self.forward(tf.constant(draw.images.transpose(0, 2, 3, 1), kind), training)
             loss = self.loss(draw.labels, outputs)
         gradients = tape.gradient(loss, list(trained.values()))
         if self.output == "log-probabilities":
@@ -81,7 +81,7 @@ class TensorFlowOrigin:
 
 
 def lrn(x: Tensor, radius: int, bias: float, alpha: float, beta: float) -> Tensor:
-    """TensorFlow's local response normalisation; in float64, which its kernel lacks, its formula in its operations."""
+    """TensorFlow's local response normalization; in float64, which its kernel lacks, its formula in its operations."""
     if x.dtype != tf.float64:
         return tf.nn.local_response_normalization(x, radius, bias, alpha, beta)
     return lrn_formula(x, radius, bias, alpha, beta)
@@ -118,9 +118,9 @@ def imagenet(precision: str, alpha: float, bias: float = 1.0, pool_first: bool =
     v = _variables(shapes, precision)
 
     def conv(x: Tensor, name: str, stride: int = 1, padding: str = "SAME", groups: int = 1) -> Tensor:
-        pictures = tf.split(x, groups, axis=3)
+        images = tf.split(x, groups, axis=3)
         kernels = tf.split(v[f"{name}.weight"], groups, axis=3)
-        parts = [tf.nn.conv2d(p, k, stride, padding) for p, k in zip(pictures, kernels, strict=True)]
+        parts = [tf.nn.conv2d(p, k, stride, padding) for p, k in zip(images, kernels, strict=True)]
         return tf.nn.relu(tf.nn.bias_add(tf.concat(parts, axis=3), v[f"{name}.bias"]))
 
     def pool(x: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ import pytest
 
 from alexnet.models import catalog
 from parity import origins_caffe
-from parity.compare import BOUNDS, Table, draw, layer_by_layer, randomise, weights
+from parity.compare import BOUNDS, Table, draw, layer_by_layer, randomize, weights
 
 SCALE = 60.0
 
@@ -13,10 +13,10 @@ SCALE = 60.0
 @pytest.mark.parametrize(("name", "pool_first"), [("alexnet-bvlc", False), ("caffenet", True)])
 def test_layer_by_layer(name: str, pool_first: bool, table: Table):
     model = catalog.create(name).eval()
-    randomise(model, 1, SCALE)
+    randomize(model, 1, SCALE)
     net = origins_caffe.opencv(origins_caffe.caffemodel(weights(model)), pool_first)
-    pictures = draw(model, 0, SCALE).pictures[:1].astype(np.float32)
-    net.setInput(pictures, "data")
-    for layer, shape, found in layer_by_layer(model, pictures, net.forward):
+    images = draw(model, 0, SCALE).images[:1].astype(np.float32)
+    net.setInput(images, "data")
+    for layer, shape, found in layer_by_layer(model, images, net.forward):
         table("OpenCV's Caffe reader", network=name, layer=layer, shape="×".join(map(str, shape)), output=found)
         assert found <= BOUNDS["float32"], layer

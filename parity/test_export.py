@@ -8,29 +8,29 @@ import numpy as np
 import pytest
 import torch
 
+from alexnet.artifacts.store import Model
 from alexnet.export import formats
 from alexnet.export.agree import samples
 from alexnet.models import catalog
 from alexnet.models.network import Network
-from alexnet.weights.store import Opened
-from parity.compare import BOUNDS, Table, draw, outputs, randomise, relative
+from parity.compare import BOUNDS, Table, draw, outputs, randomize, relative
 
 PIXELS = 74.0  # standard deviation of pixels drawn evenly from 0–255
 
 
-def opened(name: str) -> Opened:
+def opened(name: str) -> Model:
     """A network of the catalog with random weights in which every number matters, classes named by number."""
     model = catalog.create(name).eval()
     wants = model.spec.preprocessing
-    randomise(model, 1, PIXELS * wants.scale / float(np.mean(wants.std)))
+    randomize(model, 1, PIXELS * wants.scale / float(np.mean(wants.std)))
     classes = tuple(str(number) for number in range(model.classes))
     card = {"name": name, "classes": list(classes), "input": list(model.input), "preprocessing": wants.to_json()}
-    return Opened(model, classes, wants, card, Path("nowhere"))
+    return Model(model, classes, wants, card, Path("nowhere"))
 
 
 @pytest.mark.parametrize("name", catalog.CATALOG)
 def test_onnx_runtime_runs_it(name: str, table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Exported with its preprocessing, run on random pictures, compared with PyTorch; a big picture alone."""
+    """Exported with its preprocessing, run on random images, compared with PyTorch; a big image alone."""
     pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: make parity")
     monkeypatch.setattr(formats, "samples", partial(samples, count=2))
     found = formats.export(opened(name), "onnx", tmp_path / "network.onnx", logits=True).agreement
@@ -40,7 +40,13 @@ def test_onnx_runtime_runs_it(name: str, table: Table, tmp_path: Path, monkeypat
     assert found.logits <= 1e-4
 
 
-KERAS = ("alexnet-cifar100-seed", "alexnet-cifar10", "alexnet-slim", "alexnet-thinner-2-as-run", "alexnet-caltech")
+KERAS = (
+    "alexnet-cifar100",
+    "alexnet-cifar10",
+    "alexnet-slim",
+    "alexnet-thinner-2-as-run",
+    "alexnet-caltech",
+)
 
 
 @pytest.mark.parametrize("name", KERAS)
@@ -52,9 +58,9 @@ def test_keras_loads_it_by_name(name: str, table: Table, tmp_path: Path):
     formats.export(model, "keras", tmp_path / "weights.h5")
     built: Any = origins_keras.build(name)
     built.load_weights(tmp_path / "weights.h5", by_name=True)
-    pictures = draw(model.module, 0).pictures.astype(np.float32)
-    theirs = built(pictures.transpose(0, 2, 3, 1), training=False).numpy()
-    ours = torch.from_numpy(outputs(model.module, pictures)).softmax(1).numpy()
+    images = draw(model.module, 0).images.astype(np.float32)
+    theirs = built(images.transpose(0, 2, 3, 1), training=False).numpy()
+    ours = torch.from_numpy(outputs(model.module, images)).softmax(1).numpy()
     found = relative(theirs, ours)
     table("Exported as .h5, loaded by Keras by name", network=name, probabilities=found)
     assert found <= BOUNDS["float32"]

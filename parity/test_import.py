@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from alexnet.artifacts import store
 from alexnet.models import catalog
 from alexnet.models.network import Network
-from alexnet.weights import store
 from alexnet.weights.imports import import_weights
 from parity import origins_caffe
-from parity.compare import BOUNDS, Table, Weights, draw, layer_by_layer, outputs, randomise, relative, weights
+from parity.compare import BOUNDS, Table, Weights, draw, layer_by_layer, outputs, randomize, relative, weights
 from parity.origins_caffe import field, varint
 
 SECTION = "Files of other programs, imported"
@@ -21,12 +21,18 @@ SECTION = "Files of other programs, imported"
 @pytest.mark.parametrize("suffix", [".h5", ".keras", ".weights.h5"])
 @pytest.mark.parametrize(
     "name",
-    ["alexnet-cifar100-seed", "alexnet-cifar10", "alexnet-thinner-2-as-run", "alexnet-thinner-4", "alexnet-caltech"],
+    [
+        "alexnet-cifar100",
+        "alexnet-cifar10",
+        "alexnet-thinner-2-as-run",
+        "alexnet-thinner-4",
+        "alexnet-caltech",
+    ],
 )
 def test_keras_saves_and_we_load(name: str, suffix: str, tmp_path: Path, table: Table):
     origins_keras = pytest.importorskip("parity.origins_keras", reason="Keras is not installed: make parity")
     ours = catalog.create(name).eval()
-    randomise(ours, 1)
+    randomize(ours, 1)
     keras_model = origins_keras.build(name)
     origin = origins_keras.wrap(keras_model)
     origin.load(weights(ours))
@@ -36,10 +42,8 @@ def test_keras_saves_and_we_load(name: str, suffix: str, tmp_path: Path, table: 
     assert imported.card["name"] == name
     assert imported.missing == []
     batch = draw(ours, 0)
-    loaded = store.open(imported.path).module
-    found = relative(
-        torch.from_numpy(outputs(loaded, batch.pictures)).log_softmax(1).numpy(), origin.run(batch).outputs
-    )
+    loaded = store.load_model(imported.path).module
+    found = relative(torch.from_numpy(outputs(loaded, batch.images)).log_softmax(1).numpy(), origin.run(batch).outputs)
     table(SECTION, origin=f"Keras {suffix}", network=name, output=found)
     assert found <= BOUNDS["float32"]
 
@@ -48,16 +52,16 @@ def test_keras_saves_and_we_load(name: str, suffix: str, tmp_path: Path, table: 
 @pytest.mark.parametrize(("name", "pool_first"), [("alexnet-bvlc", False), ("caffenet", True)])
 def test_opencv_reads_the_same_caffemodel(name: str, pool_first: bool, version: int, tmp_path: Path, table: Table):
     ours = catalog.create(name).eval()
-    randomise(ours, 1, 60.0)
+    randomize(ours, 1, 60.0)
     content = origins_caffe.caffemodel(weights(ours)) if version == 2 else _version_1(weights(ours))
     file = tmp_path / "net.caffemodel"
     file.write_bytes(content)
     net = origins_caffe.opencv(content, pool_first)
-    loaded = store.open(import_weights(file, tmp_path / "imported.safetensors", name).path).module
+    loaded = store.load_model(import_weights(file, tmp_path / "imported.safetensors", name).path).module
     assert isinstance(loaded, Network)
-    pictures = draw(ours, 0, 60.0).pictures[:1].astype(np.float32)
-    net.setInput(pictures, "data")
-    worst = max(found for _, _, found in layer_by_layer(loaded, pictures, net.forward))
+    images = draw(ours, 0, 60.0).images[:1].astype(np.float32)
+    net.setInput(images, "data")
+    worst = max(found for _, _, found in layer_by_layer(loaded, images, net.forward))
     table(SECTION, origin=f"caffemodel, version {version} of layers", network=name, output=worst)
     assert worst <= BOUNDS["float32"]
 

@@ -6,7 +6,7 @@ import torch
 
 from alexnet.models import catalog
 from parity import origins_keras
-from parity.compare import BOUNDS, Table, agree, both_ways, draw, ours, randomise, relative, same_count, weights
+from parity.compare import BOUNDS, Table, agree, both_ways, draw, ours, randomize, relative, same_count, weights
 from parity.origins_tf import tf
 
 NOTE = {"running_var": ", its batch variance times n / (n − 1)"}
@@ -17,7 +17,7 @@ STATISTICS = "BatchNorm's running statistics after one training batch (float64)"
 @pytest.mark.parametrize("name", origins_keras.NETWORKS)
 def test_same_function(name: str, precision: str, table: Table):
     model = catalog.create(name, dropout=0).to(getattr(torch, precision))
-    randomise(model, seed=1)
+    randomize(model, seed=1)
     origin = origins_keras.wrap(origins_keras.build(name, precision))
     same_count(model, origin, precision, table)
     modes = ("inference", "training") if any(".running_" in key for key in origin.variables) else ("inference",)
@@ -42,14 +42,14 @@ def test_running_statistics(table: Table):
     PyTorch does and thus we: n / (n − 1) times Keras 3's, exactly.
     """
     model = catalog.create("alexnet-caltech", dropout=0).double()
-    randomise(model, seed=1)
+    randomize(model, seed=1)
     origin = origins_keras.wrap(origins_keras.build("alexnet-caltech", "float64"))
     origin.load(weights(model))
     batch = draw(model, 0)
     before = {name: np.asarray(value) for name, value in weights(model).items()}
     reference = dict(origin.run(batch, training=True).statistics)
     for name, side in (("bn1.running_var", 27), ("bn2.running_var", 13)):
-        n, kept = len(batch.pictures) * side * side, 0.99 * before[name]
+        n, kept = len(batch.images) * side * side, 0.99 * before[name]
         reference[name] = kept + (reference[name] - kept) * n / (n - 1)
     got = ours(model, batch, origin.output, training=True).statistics
     found = {name: relative(got[name], reference[name]) for name in reference}

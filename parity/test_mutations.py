@@ -13,11 +13,11 @@ from torch import nn
 from alexnet.models import catalog
 from alexnet.models.layers import Conv2d
 from parity import origins_keras, origins_tf
-from parity.compare import BOUNDS, Origin, Table, draw, outputs, randomise, relative, weights
+from parity.compare import BOUNDS, Origin, Table, draw, outputs, randomize, relative, weights
 
 Mutation = Callable[[nn.Module], nn.Module]
 Case = tuple[nn.Module, np.ndarray, np.ndarray]
-"""Our network, pictures, and the origin's outputs for them."""
+"""Our network, images, and the origin's outputs for them."""
 
 
 def setting(layer: str, **values: Any) -> Mutation:
@@ -41,7 +41,7 @@ def replacing(layer: str, change: Callable[[Any], nn.Module]) -> Mutation:
 
 
 def exchanging(first: str, second: str) -> Mutation:
-    """Two neighbours in the other order."""
+    """Two neighbors in the other order."""
 
     def mutate(model: nn.Module) -> nn.Module:
         other = {first: second, second: first}
@@ -82,17 +82,17 @@ IMAGENET: dict[str, Mutation] = {
 }
 CIFAR10: dict[str, Mutation] = {
     "nothing": lambda model: model,
-    "SAME's odd pixel before the picture (conv1)": replacing("conv1", padded(4, 3)),
+    "SAME's odd pixel before the image (conv1)": replacing("conv1", padded(4, 3)),
     "one pixel on each side for SAME (pool1)": setting("pool1", padding=1),
 }
 
 
 def case(name: str, origin: Origin, scale: float) -> Case:
     model = catalog.create(name)
-    randomise(model, 1, scale)
+    randomize(model, 1, scale)
     origin.load(weights(model))
     batch = draw(model, 0, scale)
-    return model, batch.pictures, origin.run(batch).outputs
+    return model, batch.images, origin.run(batch).outputs
 
 
 @pytest.fixture(scope="module")
@@ -108,15 +108,15 @@ def cifar10() -> Case:
 
 @pytest.mark.parametrize("mutation", IMAGENET)
 def test_imagenet(mutation: str, imagenet: Case, table: Table):
-    model, pictures, reference = imagenet
-    found = relative(outputs(IMAGENET[mutation](model), pictures), reference)
+    model, images, reference = imagenet
+    found = relative(outputs(IMAGENET[mutation](model), images), reference)
     _check_mutation("alexnet-bvlc against TensorFlow", mutation, found, table)
 
 
 @pytest.mark.parametrize("mutation", CIFAR10)
 def test_cifar10(mutation: str, cifar10: Case, table: Table):
-    model, pictures, reference = cifar10
-    got = torch.from_numpy(outputs(CIFAR10[mutation](model), pictures)).log_softmax(1).numpy()
+    model, images, reference = cifar10
+    got = torch.from_numpy(outputs(CIFAR10[mutation](model), images)).log_softmax(1).numpy()
     _check_mutation("alexnet-cifar10 against Keras", mutation, relative(got, reference), table)
 
 

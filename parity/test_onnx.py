@@ -9,7 +9,7 @@ import torch
 
 from alexnet.models import catalog
 from alexnet.models.layers import LocalResponseNorm
-from parity.compare import BOUNDS, Table, draw, layer_by_layer, randomise, relative, weights
+from parity.compare import BOUNDS, Table, draw, layer_by_layer, randomize, relative, weights
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed: make parity")
 reference = pytest.importorskip("onnx.reference", reason="onnx is not installed: make parity")
@@ -25,7 +25,7 @@ LIGHT = Path(onnx.__file__).parent / "backend/test/data/light"
 def test_lrn(size: int, divided: float, k: float, precision: str, table: Table):
     """Our divided form is ONNX's LRN (bias is k there).
 
-    ONNX keeps its attributes in float32, hence alphas near the published ones that are exact there. As many pictures as
+    ONNX keeps its attributes in float32, hence alphas near the published ones that are exact there. As many images as
     channels: the reference of onnx 1.23 loops over the former (https://github.com/onnx/onnx/issues/7805).
     """
     alpha = size * divided
@@ -67,17 +67,17 @@ def test_light_bvlc_alexnet(table: Table):
     stored = onnx.load_tensor(LIGHT / "light_bvlc_alexnet_output_0.pb")
     assert relative(shipped, onnx.numpy_helper.to_array(stored)) <= BOUNDS["float32"]
 
-    randomise(model, 1, SCALE)
+    randomize(model, 1, SCALE)
     _fill(light, weights(model))
     light.graph.output.extend(onnx.ValueInfoProto(name=node.output[0]) for node in nodes[:-1])
-    pictures = draw(model, 0, SCALE).pictures[:1].astype(np.float32)
+    images = draw(model, 0, SCALE).images[:1].astype(np.float32)
     names = {name: node.output[0] for node, (name, _) in zip(nodes, children, strict=False)}
     session = onnxruntime.InferenceSession(light.SerializeToString())
 
     def run(layers: list[str]) -> list[np.ndarray]:
-        return session.run([names[layer] for layer in layers], {"data_0": pictures})
+        return session.run([names[layer] for layer in layers], {"data_0": images})
 
-    for layer, _, found in layer_by_layer(model, pictures, run):
+    for layer, _, found in layer_by_layer(model, images, run):
         table("light_bvlc_alexnet of the onnx package, run by ONNX Runtime", layer=layer, output=found)
         assert found <= BOUNDS["float32"], layer
 
@@ -127,6 +127,6 @@ def _fill(light: Any, values: dict[str, np.ndarray]) -> None:
     for name, value in values.items():
         layer, kind = name.split(".")
         light.graph.initializer.append(onnx.numpy_helper.from_array(value, f"{layer}_{kind[0]}_0"))
-    light.ir_version = 4  # from here on initialisers need not be inputs
+    light.ir_version = 4  # from here on initializers need not be inputs
     for dimension in light.graph.input[0].type.tensor_type.shape.dim[2:]:
         dimension.dim_value = 227

@@ -7,11 +7,11 @@ import torch
 from alexnet.models import catalog
 from alexnet.models.layers import LocalResponseNorm
 from parity import origins_tf
-from parity.compare import BOUNDS, Table, agree, both_ways, outputs, randomise, relative, same_count
+from parity.compare import BOUNDS, Table, agree, both_ways, outputs, randomize, relative, same_count
 from parity.origins_tf import tf
 
 SCALE = 60.0
-"""Standard deviation of pictures on the 0–255 scale, at which the LRNs bite."""
+"""Standard deviation of images on the 0–255 scale, at which the LRNs bite."""
 
 NETWORKS = {
     "alexnet-mnist": (origins_tf.mnist, 1.0),
@@ -26,7 +26,7 @@ NETWORKS = {
 def test_same_function(name: str, precision: str, table: Table):
     build, scale = NETWORKS[name]
     model = catalog.create(name, dropout=0).to(getattr(torch, precision))
-    randomise(model, 1, scale)
+    randomize(model, 1, scale)
     origin = build(precision)
     same_count(model, origin, precision, table)
     for direction in both_ways(model, origin):
@@ -64,9 +64,9 @@ def test_lrn(radius: int, bias: float, alpha: float, table: Table):
 def test_printed_alpha_differs(table: Table):
     """With the same weights, the write-up's alpha and the right one are two functions."""
     printed, right = catalog.create("alexnet-tf-as-printed"), catalog.create("alexnet-tf")
-    randomise(printed, 1, SCALE)
+    randomize(printed, 1, SCALE)
     right.load_state_dict(printed.state_dict())
-    pictures = np.random.default_rng(0).normal(0, SCALE, (1, 3, 227, 227))
-    found = relative(outputs(printed, pictures), outputs(right, pictures))
+    images = np.random.default_rng(0).normal(0, SCALE, (1, 3, 227, 227))
+    found = relative(outputs(printed, images), outputs(right, images))
     table("Traps", what="alexnet-tf-as-printed against alexnet-tf, same weights", difference_of_outputs=found)
     assert found > 100 * BOUNDS["float32"]

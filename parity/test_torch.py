@@ -13,7 +13,7 @@ from torch import nn
 from alexnet.export.layouts import TORCHVISION
 from alexnet.models import catalog
 from alexnet.models.layers import LocalResponseNorm
-from parity.compare import BOUNDS, Result, Table, difference, draw, ours, randomise
+from parity.compare import BOUNDS, Result, Table, difference, draw, ours, randomize
 
 FEATURES = Path(os.environ.get("ALEXNET_DATA", "data"), "weights", "torchvision-alexnet-features.safetensors")
 
@@ -49,7 +49,7 @@ def published(classes: int, log_softmax: bool) -> nn.Sequential:
 def test_torchvision(name: str, classes: int, log_softmax: bool, size: int, precision: str, table: Table):
     kind = getattr(torch, precision)
     model = catalog.create(name, size=size).to(kind)
-    randomise(model, 1)
+    randomize(model, 1)
     trained = FEATURES.is_file()
     if trained:
         loaded = model.load_state_dict({_ours(key): value for key, value in load_file(FEATURES).items()}, strict=False)

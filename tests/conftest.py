@@ -4,14 +4,17 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 
 import alexnet
+from alexnet.artifacts import store
+from alexnet.artifacts.run import Run
+from alexnet.artifacts.store import Model
 from alexnet.cli import main
-from alexnet.training.run import Run
+from alexnet.models import catalog
 
 # One thread: the networks here are tiny, and waiting for each other costs more than it gives.
 torch.set_num_threads(1)
@@ -33,6 +36,35 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Three epochs on the handwritten digits, far above chance. Not to be changed: all tests share it."""
     settings = {"train.batch_size": 32, "model.init": "keras-he", "augment.shift": 0.0}
     return alexnet.train("digits", out=tmp_path_factory.mktemp("trained") / "run", epochs=3, settings=settings)
+
+
+@pytest.fixture(scope="session")
+def opened(trained: Run) -> Model:
+    """The digits run. Not to be changed."""
+    return store.load_model(trained)
+
+
+def untrained(name: str, **how: Any) -> Model:
+    """A network of the catalog with random weights in which every number matters."""
+    torch.manual_seed(0)
+    module = catalog.create(name, **how).eval()
+    for value in module.state_dict().values():
+        if value.is_floating_point() and value.ndim == 1:
+            value.copy_(torch.rand(value.shape) + 0.5)
+    channels, height, width = module.input
+    card = {
+        "name": name,
+        "classes": [f"class{i}" for i in range(module.classes)],
+        "input": [channels, height, width],
+        "preprocessing": module.spec.preprocessing.to_json(),
+    }
+    return Model(module, tuple(card["classes"]), module.spec.preprocessing, card, Path("nowhere"))
+
+
+@pytest.fixture
+def make() -> Callable[..., Model]:
+    """make(name, classes=…, size=…): an untrained model."""
+    return untrained
 
 
 @pytest.fixture

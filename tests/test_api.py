@@ -19,22 +19,22 @@ def test_create_is_a_network_of_the_catalog() -> None:
         alexnet.create("alexnet-digit")
 
 
-def test_pictures_are_arrays_with_labels_and_class_names() -> None:
-    digits = alexnet.pictures("digits")
-    picture, label = digits[0]
-    assert (picture.shape, str(picture.dtype), digits.classes[label]) == ((8, 8, 1), "uint8", "0")
+def test_images_are_arrays_with_labels_and_class_names() -> None:
+    digits = alexnet.dataset("digits")
+    image, label = digits[0]
+    assert (image.shape, str(image.dtype), digits.classes[label]) == ((8, 8, 1), "uint8", "0")
     assert len(digits) == 1797
     with pytest.raises(alexnet.InputError, match="has no split 'test'; it has: train"):
-        alexnet.pictures("digits", split="test")
+        alexnet.dataset("digits", split="test")
 
 
 @pytest.mark.usefixtures("bare")
 def test_from_training_to_an_answer(tmp_path: Path) -> None:
-    run = alexnet.train("digits", out=tmp_path / "run", epochs=1, data__set="synthetic", data__synthetic_pictures=40)
-    model = alexnet.open(run)
-    pictures = alexnet.pictures("synthetic", split="test", size=(8, 8), channels=1, count=40)
-    assert alexnet.evaluate(model, pictures).figures.count == len(pictures)
-    assert alexnet.predict(model, [pictures[0][0]], top=3)[0].predictions[0].name in model.classes
+    run = alexnet.train("digits", out=tmp_path / "run", epochs=1, data__name="synthetic", data__synthetic_images=40)
+    model = alexnet.load(run)
+    dataset = alexnet.dataset("synthetic", split="test", size=(8, 8), channels=1, count=40)
+    assert alexnet.evaluate(model, dataset).figures.count == len(dataset)
+    assert alexnet.predict(model, [dataset[0][0]], top=3)[0].predictions[0].name in model.classes
     assert run.report.is_file()
 
 

@@ -10,12 +10,14 @@ import alexnet
 
 ROOT = Path(alexnet.__file__).parent
 FLOORS = (
-    ("errors", "files", "memory", "preprocessing", "device", "world"),
-    ("models", "data", "recipes"),
-    ("weights",),
-    ("evaluation", "insight"),
-    ("training", "serving", "export"),
-    ("benchmark", "reproduce", "verify"),
+    ("errors", "files", "device", "process", "preprocessing"),
+    ("models", "data", "recipes", "pages"),
+    ("artifacts",),
+    ("weights", "graphs"),
+    ("inference",),
+    ("training", "insight", "export"),
+    ("serving", "experiments"),
+    ("benchmark", "verify"),
     ("cli",),
 )
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}

@@ -10,7 +10,7 @@ from alexnet.preprocessing import Preprocessing
 
 
 def test_it_survives_json() -> None:
-    own = Preprocessing((227, 227), resize=256, colours="BGR", scale=1.0, mean=(104.0, 117.0, 123.0))
+    own = Preprocessing((227, 227), resize=256, colors="BGR", scale=1.0, mean=(104.0, 117.0, 123.0))
     assert Preprocessing.from_json(json.loads(json.dumps(own.to_json()))) == own
 
 
@@ -18,7 +18,7 @@ def test_it_survives_json() -> None:
     ("wrong", "said"),
     [
         ({"fit": "stretch"}, "choose one of: crop, squash"),
-        ({"colours": "RGBA"}, "choose one of: RGB, BGR, L"),
+        ({"colors": "RGBA"}, "choose one of: RGB, BGR, L"),
         ({"mean": (1.0, 2.0)}, "2 numbers for 3 channels"),
         ({"std": (0.0,)}, "above 0"),
     ],
@@ -28,5 +28,5 @@ def test_the_impossible_is_refused(wrong: dict[str, Any], said: str) -> None:
         Preprocessing((8, 8), **wrong)
 
 
-def test_channels_follow_the_colours() -> None:
-    assert [Preprocessing((8, 8), colours=colours).channels for colours in ("L", "RGB", "BGR")] == [1, 3, 3]
+def test_channels_follow_the_colors() -> None:
+    assert [Preprocessing((8, 8), colors=colors).channels for colors in ("L", "RGB", "BGR")] == [1, 3, 3]

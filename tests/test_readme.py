@@ -18,15 +18,15 @@ PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the commands run, one after the other: with a picture of a digit and a small folder of class folders."""
+    """Where the commands run, one after the other: with an image of a digit and a small folder of class folders."""
     root = tmp_path_factory.mktemp("readme")
-    digits = alexnet.pictures("digits")
+    digits = alexnet.dataset("digits")
     Image.fromarray(digits[15][0][:, :, 0]).save(root / "digit.png")
     for index in range(80):
-        picture, label = digits[index]
-        place = root / "my-pictures" / digits.classes[label]
+        image, label = digits[index]
+        place = root / "my-images" / digits.classes[label]
         place.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture[:, :, 0]).save(place / f"{index}.png")
+        Image.fromarray(image[:, :, 0]).save(place / f"{index}.png")
     return root
 
 

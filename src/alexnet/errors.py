@@ -9,7 +9,7 @@ class InputError(Exception):
 
 
 class MissingData(InputError):
-    """Pictures or weights that are not on this machine; `what` names them in a few words."""
+    """Images or weights that are not on this machine; `what` names them in a few words."""
 
     def __init__(self, what: str, text: str):
         super().__init__(text)

@@ -32,8 +32,8 @@ def test_a_network_and_a_recipe_at_two_precisions(tmp_path: Path, command: Calla
         assert work["share_of_peak"] == pytest.approx(
             work["cost"]["flops"] / work["seconds"] / said["peaks"]["flops"][row["precision"]]
         )
-    with Image.open(tmp_path / "new" / "out" / "roofline.png") as picture:
-        assert picture.size > (400, 400)
+    with Image.open(tmp_path / "new" / "out" / "roofline.png") as image:
+        assert image.size > (400, 400)
 
 
 def test_the_tables_say_what_machine_it_was(command: Callable) -> None:
@@ -53,9 +53,9 @@ def test_what_cannot_be_timed_is_refused(refused: Callable, tmp_path: Path) -> N
     assert "cannot be a folder" in refused("bench", "digits", "--out", tmp_path / "file")
 
 
-def test_networks_have_their_published_optimisers() -> None:
+def test_networks_have_their_published_optimizers() -> None:
     assert all(recipes.load(recipe).model.name in CATALOG for recipe in workload.PUBLISHED.values())
-    assert workload.of_network("alexnet-caltech", 8).optimizer == recipes.load("caltech256-seed").optimizer
+    assert workload.of_network("alexnet-caltech", 8).optimizer == recipes.load("caltech256-as-published").optimizer
     assert workload.of_network("alexnet-owt", 8).optimizer.name == "sgd"
     with pytest.raises(InputError, match="unknown network"):
         workload.of_network("alexnet", 8)

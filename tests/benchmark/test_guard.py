@@ -63,7 +63,7 @@ def _memory(tensor: Tensor) -> int:
 
 
 def costs(network: str, batch: int, precision: str) -> Costs:
-    """Of the third step on synthetic pictures."""
+    """Of the third step on synthetic images."""
     with Session(of_network(network, batch, precision), device="cpu") as session:
         session.seconds(2)
         weights = {_memory(parameter) for parameter in session.setup.model.parameters()}

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from alexnet.training.run import Run
+from alexnet.artifacts.run import Run
 
 
 def test_a_trained_model_and_a_network(command: Callable, trained: Run) -> None:
@@ -16,12 +16,12 @@ def test_a_trained_model_and_a_network(command: Callable, trained: Run) -> None:
         assert [row["batch"] for row in each["rows"]] == [1, 4]
         assert all(row["plain"] > 0 and row["quick"] > 0 and len(row["ratios"]) == 2 for row in each["rows"])
     found = said[0]["agreement"]
-    assert found["pictures"] == 359
+    assert found["images"] == 359
     assert found["same_top1"] > 0.98
     assert 0 < found["mean_difference"] < found["largest_difference"] < 0.05
     assert said[1]["agreement"] is None
     plain = command("bench", "--latency", trained.path, *words).out
-    assert "359 pictures, top-1 the same on" in plain
+    assert "359 images, top-1 the same on" in plain
 
 
 @pytest.mark.parametrize("what", ["alexnet-nothing", "/nowhere"])

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-MADE_UP = ["--set=data.set=synthetic", "--set=data.synthetic_pictures=80", "--set=train.batch_size=16"]
+MADE_UP = ["--set=data.name=synthetic", "--set=data.synthetic_images=80", "--set=train.batch_size=16"]
 
 
 @pytest.fixture

@@ -17,14 +17,14 @@ import pytest
 from PIL import Image
 
 import alexnet
-from alexnet.data import cifar
-from alexnet.training.run import Run
+from alexnet.artifacts.run import Run
+from alexnet.data.readers import cifar
 
 Refused = Callable[..., str]
 
 SYNTHETIC = [
     f"--set={setting}"
-    for setting in ("data.set=synthetic", "data.synthetic_pictures=40", "train.batch_size=16", "train.epochs=2")
+    for setting in ("data.name=synthetic", "data.synthetic_images=40", "train.batch_size=16", "train.epochs=2")
 ]
 FOLDER = ["--set=model.name=alexnet-digits", "--set=data.resize=8", "--set=train.epochs=1"]
 
@@ -68,7 +68,7 @@ def empty_folder(root: Path) -> tuple[str, Path, str]:
 def empty_classes(root: Path) -> tuple[str, Path, str]:
     for name in ("cat", "dog"):
         (root / name).mkdir()
-    return "folder", root, "no pictures in the class folders"
+    return "folder", root, "no images in the class folders"
 
 
 def one_class(root: Path) -> tuple[str, Path, str]:
@@ -80,7 +80,7 @@ def nothing_readable(root: Path) -> tuple[str, Path, str]:
     for name in ("cat/1.png", "cat/2.png", "dog/1.png"):
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_text("this is text")
-    return "folder", root, "none of the 3 pictures"
+    return "folder", root, "none of the 3 images"
 
 
 def many_unreadable(root: Path) -> tuple[str, Path, str]:
@@ -88,11 +88,11 @@ def many_unreadable(root: Path) -> tuple[str, Path, str]:
         png(root / name / "1.png")
         (root / name / "2.png").write_bytes(bomb())
         (root / name / "3.jpg").write_bytes(cut_jpeg())
-    return "folder", root, "4 of 6 pictures"
+    return "folder", root, "4 of 6 images"
 
 
 def idx(root: Path, magic: int = 0x803, count: int = 4, cut: int = 0, label: int = 1) -> Path:
-    """A set of 20 pictures that claims what it is told to."""
+    """A set of 20 images that claims what it is told to."""
     images = struct.pack(">4I", magic, count, 28, 28) + bytes(20 * 28 * 28)
     labels = struct.pack(">2I", 0x801, 20) + bytes([label, *range(10), *range(9)])
     (root / "train-images-idx3-ubyte").write_bytes(images[: len(images) - cut])
@@ -144,7 +144,7 @@ def cifar_nothing(root: Path) -> tuple[str, Path, str]:
 
 
 def too_small(root: Path) -> tuple[str, Path, str]:
-    return "mnist", idx(root, count=20), "takes pictures of 227×227, those of mnist are 28×28"
+    return "mnist", idx(root, count=20), "takes images of 227×227, those of mnist are 28×28"
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def too_small(root: Path) -> tuple[str, Path, str]:
         idx_cut_short, idx_label, cifar_outside, cifar_link, cifar_short, cifar_nothing, too_small,
     ],
 )  # fmt: skip
-def test_bad_pictures_end_before_the_run_begins(
+def test_bad_images_end_before_the_run_begins(
     make: Callable[[Path], tuple[str, Path, str]], refused: Refused, tmp_path: Path
 ) -> None:
     root, out = tmp_path / "data", tmp_path / "run"
@@ -166,7 +166,7 @@ def test_bad_pictures_end_before_the_run_begins(
 
 
 @pytest.mark.usefixtures("bare")
-def test_few_unreadable_pictures_are_listed_and_left_out(command: Callable, tmp_path: Path) -> None:
+def test_few_unreadable_images_are_listed_and_left_out(command: Callable, tmp_path: Path) -> None:
     for number in range(15):
         png(tmp_path / "data" / "cat" / f"{number}.png", 0)
         png(tmp_path / "data" / "dog" / f"{number}.png", 255)
@@ -182,12 +182,12 @@ def test_few_unreadable_pictures_are_listed_and_left_out(command: Callable, tmp_
     [
         (bomb(), "more than 89,478,485 pixels"),
         (cut_jpeg(), "cut short or damaged"),
-        (b"just text", "not a picture"),
+        (b"just text", "not an image"),
         (b"", "an empty file"),
         (None, "no such file"),
     ],
 )
-def test_a_picture_that_cannot_be_read(made: bytes | None, said: str, refused: Refused, trained: Run, tmp_path) -> None:
+def test_an_image_that_cannot_be_read(made: bytes | None, said: str, refused: Refused, trained: Run, tmp_path) -> None:
     if made is not None:
         (tmp_path / "x.png").write_bytes(made)
     assert said in refused("predict", trained.path, tmp_path / "x.png")
@@ -208,7 +208,7 @@ def test_a_picture_that_cannot_be_read(made: bytes | None, said: str, refused: R
         (["--epohcs", "3"], "alexnet train --help"),
         (["--device", "toaster"], "unknown device 'toaster'; choose one of: auto, cpu"),
         (["--set", "model.name=alexnet-cifar"], "did you mean alexnet-cifar10"),
-        (["--set", "data.set=digitz"], "did you mean digits"),
+        (["--set", "data.name=digitz"], "did you mean digits"),
         (["--data", "."], "made here, not read"),
         (["--resume"], "is not a run"),
         (["--lr-range", "--folds", "3"], "exclude each other"),
@@ -275,12 +275,12 @@ def run(tmp_path: Path, bare: None) -> Path:
     return folder
 
 
-def test_resuming_with_another_network_or_other_pictures(refused: Refused, run: Path) -> None:
+def test_resuming_with_another_network_or_other_images(refused: Refused, run: Path) -> None:
     before = content(run)
     again = ("train", "--resume", "--out", run)
     assert "begun with another recipe: model.name differ" in refused(*again, "--set", "model.name=alexnet-mnist")
-    assert "data.set" in refused("train", "digits", *again[1:])
-    assert "data.synthetic_pictures differ" in refused(*again, "--set", "data.synthetic_pictures=50")
+    assert "data.name" in refused("train", "digits", *again[1:])
+    assert "data.synthetic_images differ" in refused(*again, "--set", "data.synthetic_images=50")
     assert "made here, not read" in refused(*again, "--data", run)
     assert content(run) == before
 
@@ -296,7 +296,7 @@ def test_resuming_a_folder_set_finds_it_and_refuses_another(refused: Refused, ba
     png(tmp_path / "other" / "cat" / "3.png", 77)
     before = content(tmp_path / "run")
     again = ("train", "--resume", "--out", tmp_path / "run")
-    assert "begun with other pictures" in refused(*again, "--data", tmp_path / "other")
+    assert "begun with other images" in refused(*again, "--data", tmp_path / "other")
     assert content(tmp_path / "run") == before
     (tmp_path / "data").rename(tmp_path / "moved")
     assert "no file or folder" in refused(*again)

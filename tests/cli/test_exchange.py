@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from alexnet.data.digits import read_digits
-from alexnet.data.pictures import PictureSet
-from alexnet.evaluation.doctor import examine
+from alexnet.artifacts import store
+from alexnet.artifacts.run import Run
+from alexnet.data.dataset import Dataset
+from alexnet.data.readers.digits import read_digits
 from alexnet.files import read_json, write_json
+from alexnet.insight.doctor import examine
 from alexnet.models import catalog
-from alexnet.training.run import Run
-from alexnet.weights import public, store
+from alexnet.weights import public
 
 Command = Callable[..., Any]
 
@@ -31,7 +32,7 @@ def test_import_says_what_became_what(command: Command, theirs: Path, tmp_path: 
     assert ended.code == 0
     assert "alexnet-digits, 263,306 parameters, from own" in ended.out
     assert "fc8      ← net.fc8" in ended.out
-    assert "licence: not known" in ended.out
+    assert "license: not known" in ended.out
     names = tmp_path / "names.txt"
     names.write_text("\n".join("abcdefghij"), encoding="utf-8")
     ended = command("import", theirs, "--out", tmp_path / "ours.safetensors", "--classes", names, "--json")
@@ -56,14 +57,14 @@ def test_what_cannot_be_imported_is_one_line(
 
 def test_data_lists_and_fetches_public_weights(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert "bvlc-alexnet" in command("data", "weights").out
-    assert "choose one of: weights, mnist, fashion-mnist" in command("data", "pictures").err
+    assert "choose one of: weights, mnist, fashion-mnist" in command("data", "images").err
     monkeypatch.setattr(public, "fetch", lambda url, path, **_: path)
     ended = command("data", "weights", "torchvision", "--out", tmp_path)
     assert str(tmp_path / "alexnet-owt-7be5be79.pth") in ended.out
     assert "--model alexnet-owt" in ended.out
 
 
-def test_data_lists_and_fetches_public_picture_sets(
+def test_data_lists_and_fetches_public_image_sets(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listed = command("data").out
@@ -81,7 +82,7 @@ def test_a_file_in_the_way_of_a_folder_is_told(refused: Callable[..., str], tmp_
 @pytest.fixture
 def mistaken(trained: Run, tmp_path: Path) -> Path:
     """The trained digits with a card that says other preprocessing than they were trained with."""
-    store.save(tmp_path / "net.safetensors", store.load(trained.path / "best.safetensors"))
+    store.save(tmp_path / "net.safetensors", store.load_tensors(trained.path / "best.safetensors"))
     card = dict(trained.card)
     card["preprocessing"] = {**card["preprocessing"], "scale": 1.0, "mean": [0.0], "std": [1.0]}
     write_json(tmp_path / "net.json", card)
@@ -89,26 +90,26 @@ def mistaken(trained: Run, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def easy(monkeypatch: pytest.MonkeyPatch) -> PictureSet:
-    """Digits in place of a folder of pictures."""
-    pictures = read_digits().subset(np.arange(0, 600, 3))
-    monkeypatch.setattr("alexnet.evaluation.doctor.pictures_for", lambda *_: pictures)
-    return pictures
+def easy(monkeypatch: pytest.MonkeyPatch) -> Dataset:
+    """Digits in place of a folder of images."""
+    dataset = read_digits().subset(np.arange(0, 600, 3))
+    monkeypatch.setattr("alexnet.insight.doctor.dataset_for", lambda *_: dataset)
+    return dataset
 
 
-def test_doctor_finds_what_the_weights_want(command: Command, mistaken: Path, easy: PictureSet):
-    ended = command("doctor", mistaken, "--data", mistaken.parent, "--pictures", 100, "--json")
+def test_doctor_finds_what_the_weights_want(command: Command, mistaken: Path, easy: Dataset):
+    ended = command("doctor", mistaken, "--data", mistaken.parent, "--images", 100, "--json")
     found = json.loads(ended.out)
     best = found["trials"][0]
     assert best["range"].startswith("0 to 1")
     assert best["top1"] > found["own"]["top1"] + 0.1
-    assert found["pictures"] == 100
-    text = command("doctor", mistaken, "--data", mistaken.parent, "--pictures", 100).out
+    assert found["images"] == 100
+    text = command("doctor", mistaken, "--data", mistaken.parent, "--images", 100).out
     assert f"these weights want: L, {best['range']}" in text
 
 
-def test_doctor_leaves_a_right_card_alone_and_the_model_as_it_was(trained: Run, easy: PictureSet):
-    opened = store.open(trained)
+def test_doctor_leaves_a_right_card_alone_and_the_model_as_it_was(trained: Run, easy: Dataset):
+    opened = store.load_model(trained)
     before = store.lrn_constants(opened.module)
     diagnosis = examine(opened, trained.path, 100)
     assert diagnosis.best.loss <= diagnosis.own.loss

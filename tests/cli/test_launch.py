@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import alexnet
+from alexnet.artifacts.run import Run
 from alexnet.cli import launch as launching
 from alexnet.cli.launch import LOST, launch
-from alexnet.training.run import Run
 
 SETUP = f"import os, sys, time; first = os.environ['RANK'] == '0'; LOST = {LOST}; "
 

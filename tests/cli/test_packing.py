@@ -1,4 +1,4 @@
-"""`alexnet pack`, and what other verbs make of packed pictures and of Caltech-256."""
+"""`alexnet pack`, and what other verbs make of packed images and of Caltech-256."""
 
 import json
 from collections.abc import Callable
@@ -8,26 +8,26 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alexnet.training.run import Run
+from alexnet.artifacts.run import Run
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Twelve pictures of each of two classes, in Caltech-256's layout, one number wrong."""
+    """Twelve images of each of two classes, in Caltech-256's layout, one number wrong."""
     root = tmp_path / "256_ObjectCategories"
     random = np.random.default_rng(0)
     for number, name in ((1, "001.ak47"), (2, "002.american-flag")):
         (root / name).mkdir(parents=True)
         for index in range(1, 13):
-            picture = Image.fromarray(random.integers(0, 256, (20, 30, 3), np.uint8))
-            picture.save(root / name / f"{number:03}_{index:04}.jpg")
+            image = Image.fromarray(random.integers(0, 256, (20, 30, 3), np.uint8))
+            image.save(root / name / f"{number:03}_{index:04}.jpg")
     (root / "002.american-flag" / "002_0012.jpg").rename(root / "002.american-flag" / "001_0012.jpg")
     return root
 
 
 def test_pack_says_what_it_made_and_goes_on_where_it_stood(command: Callable, folder: Path, tmp_path: Path) -> None:
     said = command("pack", "--data", folder, "--out", tmp_path / "shards", "--size", 16).out.splitlines()
-    assert said[0].startswith("train: 23 pictures in 1 shards, ")
+    assert said[0].startswith("train: 23 images in 1 shards, ")
     assert said[1] == (
         "left out: 002.american-flag/001_0012.jpg: its name has the number of another class: 001 in folder "
         "002.american-flag"
@@ -69,6 +69,6 @@ def test_what_cannot_be_packed_is_said(refused: Callable[..., str], folder: Path
     assert "fit is 'stretch'; choose one of: crop, squash" in refused(
         "pack", "--data", folder, "--out", out, "--fit", "stretch"
     )
-    assert "no ImageNet training pictures" in refused("pack", "--data", folder, "--out", out, "--set", "imagenet")
+    assert "no ImageNet training images" in refused("pack", "--data", folder, "--out", out, "--set", "imagenet")
     (tmp_path / "file").write_text("x")
     assert "is a file" in refused("pack", "--data", folder, "--out", tmp_path / "file")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from alexnet.training.run import Run
+from alexnet.artifacts.run import Run
 
 NOTHING = ("--budget", "0")
 
@@ -21,7 +21,7 @@ def test_without_data_it_says_so_for_each_experiment(command: Callable, tmp_path
     out = tmp_path / "new" / "out"
     ended = command("reproduce", "mnist", "cifar100", "--out", out, *NOTHING)
     assert (ended.code, ended.err) == (0, "")
-    for recipe, data in (("mnist-seed", "mnist"), ("mnist-resnet20", "mnist"), ("cifar100", "cifar100")):
+    for recipe, data in (("mnist-as-published", "mnist"), ("mnist-resnet20", "mnist"), ("cifar100", "cifar100")):
         assert f"not run: {recipe}: data for {data} not here" in ended.out
     assert ended.out.splitlines()[-1] == f"table: {out / 'reproduction.md'}"
     said = command("reproduce", "mnist", "--out", out, "--json", *NOTHING)
@@ -30,6 +30,6 @@ def test_without_data_it_says_so_for_each_experiment(command: Callable, tmp_path
 
 
 def test_what_is_wrong_is_told_in_one_line(refused: Callable, tmp_path: Path, trained: Run) -> None:
-    assert "did you mean cifar10-seed" in refused("reproduce", "cifar10-sed", "--out", tmp_path / "out")
+    assert "did you mean cifar10-as-published" in refused("reproduce", "cifar10-as-publishd", "--out", tmp_path / "out")
     assert "written as 30m" in refused("reproduce", "--budget", "soon", "--out", tmp_path / "out")
     assert "is a file" in refused("reproduce", "--out", trained.path / "card.json", *NOTHING)

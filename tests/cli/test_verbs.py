@@ -14,13 +14,13 @@ import pytest
 from PIL import Image
 
 import alexnet
+from alexnet.artifacts.run import Run
 from alexnet.models import catalog
 from alexnet.recipes import recipe as recipes
-from alexnet.training.run import Run
 
 TINY = [
     f"--set={setting}"
-    for setting in ("data.set=synthetic", "data.synthetic_pictures=40", "train.batch_size=16", "train.epochs=2")
+    for setting in ("data.name=synthetic", "data.synthetic_images=40", "train.batch_size=16", "train.epochs=2")
 ]
 
 
@@ -111,12 +111,12 @@ def test_evaluate_prints_figures_and_json(command: Callable, trained: Run) -> No
     assert json.loads(command("evaluate", trained.path, "--split", "train", "--json").out)["count"] == 1438
 
 
-def test_evaluate_measures_on_ones_own_pictures(command: Callable, trained: Run, tmp_path: Path) -> None:
-    digits = alexnet.pictures("digits")
+def test_evaluate_measures_on_ones_own_images(command: Callable, trained: Run, tmp_path: Path) -> None:
+    digits = alexnet.dataset("digits")
     for index in range(20):
-        picture, label = digits[index]
+        image, label = digits[index]
         (tmp_path / digits.classes[label]).mkdir(exist_ok=True)
-        Image.fromarray(picture[:, :, 0]).save(tmp_path / digits.classes[label] / f"{index}.png")
+        Image.fromarray(image[:, :, 0]).save(tmp_path / digits.classes[label] / f"{index}.png")
     said = json.loads(command("evaluate", trained.path, "--data", tmp_path, "--json").out)
     assert said["count"] == 20
     assert said["top1"] > 0.7
@@ -124,7 +124,7 @@ def test_evaluate_measures_on_ones_own_pictures(command: Callable, trained: Run,
 
 def test_predict_names_classes_with_probabilities(command: Callable, trained: Run, tmp_path: Path) -> None:
     path = tmp_path / "zero.png"
-    Image.fromarray(alexnet.pictures("digits")[0][0][:, :, 0]).save(path)
+    Image.fromarray(alexnet.dataset("digits")[0][0][:, :, 0]).save(path)
     said: list[dict[str, Any]] = json.loads(command("predict", trained.path, path, "--top", 2, "--json").out)
     assert [one["path"] for one in said] == [str(path)]
     assert [each.keys() for each in said[0]["predictions"]] == [{"name", "probability"}] * 2

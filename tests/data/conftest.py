@@ -1,4 +1,4 @@
-"""Makers of tiny picture sets in each format."""
+"""Makers of tiny datasets in each format."""
 
 import dataclasses
 import gzip
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from makers import png
 
-from alexnet.data import cifar
+from alexnet.data.readers import cifar
 
 REAL = Path(os.environ.get("ALEXNET_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
@@ -37,7 +37,7 @@ def real() -> Callable[[str], Path]:
 def folder(tmp_path: Path, random: np.random.Generator) -> Callable[..., Path]:
     """Makes class folders: folder('train/cat', 'train/dog', count=3)."""
 
-    def make(*classes: str, count: int = 3, root: Path = tmp_path / "pictures") -> Path:
+    def make(*classes: str, count: int = 3, root: Path = tmp_path / "images") -> Path:
         for name in classes:
             (root / name).mkdir(parents=True, exist_ok=True)
             for index in range(count):
@@ -50,7 +50,7 @@ def folder(tmp_path: Path, random: np.random.Generator) -> Callable[..., Path]:
 
 @pytest.fixture
 def idx_set(tmp_path: Path, random: np.random.Generator) -> Callable[..., Path]:
-    """Makes an IDX set with the given training and test labels, and pictures of 5×4."""
+    """Makes an IDX set with the given training and test labels, and images of 5×4."""
 
     def make(train: list[int], test: list[int] | None = None, packed: bool = False, prefix: str = "") -> Path:
         root = tmp_path / "idx"
@@ -58,10 +58,10 @@ def idx_set(tmp_path: Path, random: np.random.Generator) -> Callable[..., Path]:
         for name, labels in (("train", train), ("t10k", test)):
             if labels is None:
                 continue
-            pictures = random.integers(0, 256, (len(labels), 5, 4), np.uint8)
+            images = random.integers(0, 256, (len(labels), 5, 4), np.uint8)
             for kind, magic, array in (
                 ("labels-idx1", 0x801, np.array(labels, np.uint8)),
-                ("images-idx3", 0x803, pictures),
+                ("images-idx3", 0x803, images),
             ):
                 content = struct.pack(f">I{array.ndim}I", magic, *array.shape) + array.tobytes()
                 file = root / f"{prefix}{name}-{kind}-ubyte{'.gz' if packed else ''}"
@@ -73,7 +73,7 @@ def idx_set(tmp_path: Path, random: np.random.Generator) -> Callable[..., Path]:
 
 @pytest.fixture
 def cifar_files(monkeypatch: pytest.MonkeyPatch, random: np.random.Generator) -> Callable[[str], dict[str, bytes]]:
-    """The files of a CIFAR set of 20 pictures a file, which the reader then takes for the official size."""
+    """The files of a CIFAR set of 20 images a file, which the reader then takes for the official size."""
     small = {
         name: dataclasses.replace(layout, train=dict.fromkeys(layout.train, 20), test=dict.fromkeys(layout.test, 20))
         for name, layout in cifar.LAYOUTS.items()

@@ -1,4 +1,4 @@
-"""Every picture validates once, and each part is like the whole."""
+"""Every image validates once, and each part is like the whole."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from alexnet.data.sources import open_splits
 from alexnet.errors import InputError
 
 
-def test_parts_share_classes_and_pictures_evenly() -> None:
+def test_parts_share_classes_and_images_evenly() -> None:
     labels = np.repeat([0, 1, 2, 3], [50, 23, 7, 1])
     np.random.default_rng(0).shuffle(labels)
     part = parts(labels, 5, seed=3)
@@ -20,7 +20,7 @@ def test_parts_share_classes_and_pictures_evenly() -> None:
     assert (part != parts(labels, 5, seed=4)).any()
 
 
-def test_each_picture_validates_exactly_once() -> None:
+def test_each_image_validates_exactly_once() -> None:
     whole = open_splits("digits", validation=None)
     folds = [folded(whole, f"{number}/4", seed=0) for number in range(1, 5)]
     names = [name for fold in folds if fold.validation for name in fold.validation.names]
@@ -30,7 +30,7 @@ def test_each_picture_validates_exactly_once() -> None:
 
 
 def test_sets_that_cannot_be_folded_are_refused() -> None:
-    with pytest.raises(InputError, match="its own validation pictures"):
+    with pytest.raises(InputError, match="its own validation images"):
         folded(open_splits("digits", validation=0.1), "1/5", 0)
-    with pytest.raises(InputError, match="only 1797 pictures"):
+    with pytest.raises(InputError, match="only 1797 images"):
         folded(open_splits("digits", validation=None), "1/2000", 0)

@@ -1,4 +1,4 @@
-"""Packed shards: what any reader of tar files sees, what a kill leaves, and pictures in whatever order is asked for."""
+"""Packed shards: what any reader of tar files sees, what a kill leaves, and images in whatever order is asked for."""
 
 import hashlib
 import io
@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alexnet.data import pictures as sets
-from alexnet.data.decode import decode
-from alexnet.data.folder import list_folder
+from alexnet.data import dataset as sets
+from alexnet.data.dataset import ArrayDataset
+from alexnet.data.loading.decode import decode
+from alexnet.data.loading.stored import Form, StoredDataset
 from alexnet.data.pack import pack
-from alexnet.data.pictures import ArrayPictures
-from alexnet.data.shards import read_shards
-from alexnet.data.sources import open_splits, recognise
-from alexnet.data.stored import Form, StoredPictures
+from alexnet.data.readers.folder import list_folder
+from alexnet.data.readers.shards import read_shards
+from alexnet.data.sources import open_splits, recognize
 from alexnet.errors import InputError
 
 FORM: Form = {"channels": 3, "size": (16, 16), "fit": "crop"}
@@ -33,7 +33,7 @@ def source(folder: Maker) -> Path:
 
 
 def packed(source: Path, out: Path, **more: Any) -> dict[str, Any]:
-    return pack(list_folder(source), FORM, out, pictures=4, **more)
+    return pack(list_folder(source), FORM, out, images=4, **more)
 
 
 def content(out: Path) -> dict[str, bytes]:
@@ -50,7 +50,7 @@ def test_any_reader_of_tar_files_reads_them(source: Path, tmp_path: Path) -> Non
         path = tmp_path / "out" / shard["file"]
         assert hashlib.sha256(path.read_bytes()).hexdigest() == shard["sha256"]
         with tarfile.open(path) as tar:
-            for member in tar:  # WebDataset's rule: neighbours with the same name up to the dot are one sample
+            for member in tar:  # WebDataset's rule: neighbors with the same name up to the dot are one sample
                 key, _, kind = member.name.partition(".")
                 if not samples or samples[-1]["key"] != key.encode():
                     samples.append({"key": key.encode()})
@@ -59,10 +59,10 @@ def test_any_reader_of_tar_files_reads_them(source: Path, tmp_path: Path) -> Non
                 samples[-1][kind] = file.read()
     assert [int(one["cls"]) for one in samples] == originals.labels.tolist()
     for one, name in zip(samples, originals.names, strict=True):
-        picture = Image.open(io.BytesIO(one["jpg"]))
-        assert (picture.format, picture.size, picture.mode) == ("JPEG", (16, 16), "RGB")
+        image = Image.open(io.BytesIO(one["jpg"]))
+        assert (image.format, image.size, image.mode) == ("JPEG", (16, 16), "RGB")
         wanted = decode(source / name, 3, (16, 16)).astype(int)
-        assert np.abs(np.asarray(picture) - wanted).mean() < 40  # noise, which JPEG keeps worst of all
+        assert np.abs(np.asarray(image) - wanted).mean() < 40  # noise, which JPEG keeps worst of all
 
 
 def test_what_was_packed_is_read_back_in_any_order(
@@ -70,15 +70,15 @@ def test_what_was_packed_is_read_back_in_any_order(
 ) -> None:
     packed(source, tmp_path / "out")
     for place in (tmp_path / "out", tmp_path / "out" / "index.json"):
-        assert recognise(place) == "shards"
+        assert recognize(place) == "shards"
     held = read_shards(tmp_path / "out")
     monkeypatch.setattr(sets, "MEMORY_LIMIT", 0)
     splits = open_splits("auto", tmp_path / "out", size=(12, 12), resize=16)
     by_name = open_splits("folder", tmp_path / "out", size=(12, 12), resize=16)
     assert (by_name.set, by_name.train.fingerprint) == ("shards", splits.train.fingerprint)
     train = splits.train
-    assert isinstance(held["train"], ArrayPictures)
-    assert isinstance(train, StoredPictures)
+    assert isinstance(held["train"], ArrayDataset)
+    assert isinstance(train, StoredDataset)
     assert splits.validation is not None
     assert (len(train), len(splits.validation), train.classes) == (10, 10, ("cat", "dog"))
     assert train.names[5] == "train/dog/000.png"
@@ -122,24 +122,24 @@ def test_a_kill_loses_at_most_a_shard_and_changes_nothing(
     assert (out / "train-000000.tar").read_text() == "mine"
 
 
-def test_unreadable_pictures_are_left_out_and_named(source: Path, tmp_path: Path) -> None:
+def test_unreadable_images_are_left_out_and_named(source: Path, tmp_path: Path) -> None:
     (source / "train" / "cat" / "001.png").write_text("text")
     index = packed(source, tmp_path / "out")
-    assert index["left_out"] == [["train/cat/001.png", "not a picture (PNG, JPEG, WebP, BMP or GIF)"]]
+    assert index["left_out"] == [["train/cat/001.png", "not an image (PNG, JPEG, WebP, BMP or GIF)"]]
     train = read_shards(tmp_path / "out")["train"]
     assert (len(train), train.names[1]) == (9, "train/cat/002.png")
     for index in range(5):
         (source / "train" / "cat" / f"{index:03}.png").write_text("text")
-    with pytest.raises(InputError, match=r"of 20 pictures in .* cannot be read, too many"):
+    with pytest.raises(InputError, match=r"of 20 images in .* cannot be read, too many"):
         packed(source, tmp_path / "other")
 
 
-def test_other_pictures_and_other_files_in_the_folder_are_refused(source: Path, tmp_path: Path) -> None:
+def test_other_images_and_other_files_in_the_folder_are_refused(source: Path, tmp_path: Path) -> None:
     packed(source, tmp_path / "out")
-    with pytest.raises(InputError, match="holds a pack of other pictures or of another size"):
-        pack(list_folder(source), {**FORM, "size": (8, 8)}, tmp_path / "out", pictures=4)
+    with pytest.raises(InputError, match="holds a pack of other images or of another size"):
+        pack(list_folder(source), {**FORM, "size": (8, 8)}, tmp_path / "out", images=4)
     (source / "train" / "cat" / "000.png").write_bytes((source / "train" / "cat" / "000.png").read_bytes() + b"x")
-    with pytest.raises(InputError, match="holds a pack of other pictures"):
+    with pytest.raises(InputError, match="holds a pack of other images"):
         packed(source, tmp_path / "out")
     with pytest.raises(InputError, match=r"holds something else \(train\)"):
         packed(source, source)
@@ -157,8 +157,8 @@ def test_shards_that_were_changed_are_told(source: Path, tmp_path: Path) -> None
     whole = content(out)
     told = json.loads(whole["train-000000.json"])
     changes = {
-        "tells of pictures outside the shard": {"offsets": [2**40, 0, 0, 0]},
-        "does not tell of 4 pictures": {"labels": [0]},
+        "tells of images outside the shard": {"offsets": [2**40, 0, 0, 0]},
+        "does not tell of 4 images": {"labels": [0]},
         "is damaged": {"digests": "???"},
         "tells of classes that": {"labels": [0, 0, 0, 2]},
     }
@@ -173,10 +173,10 @@ def test_shards_that_were_changed_are_told(source: Path, tmp_path: Path) -> None
     (out / "index.json").write_text('{"kind": "alexnet-shards", "version": 1}')
     assert "is damaged (KeyError: 'classes')" in said()
     (out / "index.json").write_text("{")
-    assert "no packed pictures" in said()
+    assert "no packed images" in said()
 
 
-def test_gray_pictures_are_packed_gray(source: Path, tmp_path: Path) -> None:
+def test_gray_images_are_packed_gray(source: Path, tmp_path: Path) -> None:
     pack(list_folder(source), {"channels": 1, "size": (16, 16), "fit": "squash"}, tmp_path / "out")
     train = read_shards(tmp_path / "out")["train"]
     assert (train.channels, train[0][0].shape) == (1, (16, 16, 1))

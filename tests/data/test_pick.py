@@ -2,23 +2,23 @@
 
 import pytest
 
-from alexnet.data.pick import pick, pictures
+from alexnet.data.pick import dataset, pick
 from alexnet.data.sources import open_splits
 from alexnet.errors import InputError
 
 
 def test_a_set_is_given_whole() -> None:
-    assert len(pictures("digits")) == 1797
-    assert pictures("synthetic", "test", count=100, classes=4).classes == ("class0", "class1", "class2", "class3")
+    assert len(dataset("digits")) == 1797
+    assert dataset("synthetic", "test", count=100, classes=4).classes == ("class0", "class1", "class2", "class3")
 
 
 def test_a_split_that_is_not_there_is_refused_with_those_that_are() -> None:
     with pytest.raises(InputError, match="synthetic has no split 'validation'; it has: train, test"):
-        pictures("synthetic", "validation")
+        dataset("synthetic", "validation")
     splits = open_splits("synthetic", count=50, validation=0.2)
     assert [len(pick(splits, split)) for split in ("train", "validation", "test")] == [40, 10, 10]
 
 
 def test_an_unknown_set_is_refused() -> None:
     with pytest.raises(InputError, match="did you mean digits"):
-        pictures("digit")
+        dataset("digit")

@@ -1,4 +1,4 @@
-"""Public picture sets: what is fetched from where, to where, and held to which digest."""
+"""Public datasets: what is fetched from where, to where, and held to which digest."""
 
 import hashlib
 from pathlib import Path
@@ -47,5 +47,5 @@ def test_other_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (tmp_path / "x.bin").write_bytes(b"y")
     with pytest.raises(InputError, match="damaged or another file"):
         public.fetch_set("small", tmp_path)
-    with pytest.raises(InputError, match="unknown public picture set 'imagenet'; choose one of: mnist"):
+    with pytest.raises(InputError, match="unknown public dataset 'imagenet'; choose one of: mnist"):
         public.fetch_set("imagenet", tmp_path)

@@ -1,4 +1,4 @@
-"""Every set by name: found, recognised, split."""
+"""Every set by name: found, recognized, split."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from makers import tar_gz
 
-from alexnet.data.sources import SETS, open_splits, recognise
+from alexnet.data.sources import SETS, open_splits, recognize
 from alexnet.errors import InputError
 
 Maker = Callable[..., Path]
@@ -66,7 +66,7 @@ def test_named_idx_sets_have_named_classes(idx_set: Maker) -> None:
     assert open_splits("mnist", root).train.classes == tuple("0123456789")
 
 
-def test_cifar_is_recognised(cifar_files: Callable[[str], dict[str, bytes]], tmp_path: Path) -> None:
+def test_cifar_is_recognized(cifar_files: Callable[[str], dict[str, bytes]], tmp_path: Path) -> None:
     for name in ("cifar10", "cifar100"):
         archive = tar_gz(tmp_path / f"{name}.tar.gz", cifar_files(name))
         splits = open_splits(None, archive, validation="test")
@@ -115,7 +115,7 @@ def test_wrong_arguments_name_the_choices(tmp_path: Path, folder: Maker) -> None
     root = folder("cat", "dog")
     wrong: list[tuple[dict[str, object], str]] = [
         ({"name": "cifar"}, "did you mean cifar10"),
-        ({}, f"name a picture set \\({', '.join(SETS)}\\) or a path"),
+        ({}, f"name a dataset \\({', '.join(SETS)}\\) or a path"),
         ({"name": "mnist", "data": tmp_path / "missing"}, "no file or folder .*missing"),
         ({"name": "mnist", "data": root}, "no IDX files in"),
         ({"name": "cifar10", "data": root}, "no cifar10 in"),
@@ -126,8 +126,8 @@ def test_wrong_arguments_name_the_choices(tmp_path: Path, folder: Maker) -> None
         ({"name": "digits", "channels": 4}, "1 channel or 3"),
         ({"name": "digits", "size": (8, 8), "resize": 4}, "resize is 4"),
         ({"name": "digits", "validation": "half"}, "'given' or 'test'"),
-        ({"name": "digits", "validation": "test"}, "no such pictures"),
-        ({"name": "digits", "validation": "given"}, "no such pictures"),
+        ({"name": "digits", "validation": "test"}, "no such images"),
+        ({"name": "digits", "validation": "given"}, "no such images"),
         ({"name": "digits", "validation": 1.5}, "between 0 and 1"),
         ({"name": "digits", "validation_names": ["x"]}, "recorded validation split"),
     ]
@@ -136,11 +136,11 @@ def test_wrong_arguments_name_the_choices(tmp_path: Path, folder: Maker) -> None
             open_splits(**arguments)  # pyright: ignore[reportArgumentType]
         assert "\n" not in str(caught.value)
     (tmp_path / "some.txt").write_text("text")
-    with pytest.raises(InputError, match="no picture set; expected"):
-        recognise(tmp_path / "some.txt")
+    with pytest.raises(InputError, match="no dataset; expected"):
+        recognize(tmp_path / "some.txt")
 
 
-def test_of_a_set_with_test_pictures_of_its_own_fewer_train() -> None:
+def test_of_a_set_with_test_images_of_its_own_fewer_train() -> None:
     whole = open_splits("synthetic", validation=None, count=200)
     fewer = open_splits("synthetic", validation=None, count=200, per_class=3)
     assert len(fewer.train) == 3 * len(whole.train.classes)

@@ -34,7 +34,7 @@ def test_no_class_is_emptied() -> None:
 
 
 def test_what_cannot_be_cut() -> None:
-    with pytest.raises(InputError, match="one picture only"):
+    with pytest.raises(InputError, match="one image only"):
         stratified(np.arange(5), 0.2, 0)
     for fraction in (0, 1, -0.1):
         with pytest.raises(InputError, match="between 0 and 1"):
@@ -44,5 +44,5 @@ def test_what_cannot_be_cut() -> None:
 def test_a_recorded_split_is_restored() -> None:
     train, held = by_names(["a", "b", "c"], ["c", "a"])
     assert (train.tolist(), held.tolist()) == ([1], [0, 2])
-    with pytest.raises(InputError, match=r"1 pictures .* such as d"):
+    with pytest.raises(InputError, match=r"1 images .* such as d"):
         by_names(["a", "b"], ["a", "d"])

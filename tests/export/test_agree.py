@@ -4,30 +4,30 @@ import numpy as np
 import pytest
 import torch
 
+from alexnet.artifacts.store import Model
 from alexnet.errors import InputError
 from alexnet.export.agree import Samples, agree, samples
-from alexnet.export.served import Served
-from alexnet.weights.store import Opened
+from alexnet.graphs.served import Served
 
 
-def runs(model: Opened, change=lambda probabilities, logits: (probabilities, logits), sizes=None):
+def runs(model: Model, change=lambda probabilities, logits: (probabilities, logits), sizes=None):
     served = Served(model.module, model.preprocessing).eval()
 
-    def run(pictures: np.ndarray):
+    def run(images: np.ndarray):
         if sizes is not None:
-            sizes.append(len(pictures))
+            sizes.append(len(images))
         with torch.no_grad():
-            probabilities, logits = served(torch.from_numpy(pictures))
+            probabilities, logits = served(torch.from_numpy(images))
         return change(probabilities.numpy(), logits.numpy())
 
     return run
 
 
-def test_the_same_network_agrees_in_batches_of_1_and_more(opened: Opened):
+def test_the_same_network_agrees_in_batches_of_1_and_more(opened: Model):
     sizes: list[int] = []
-    pictures = samples(opened, None)
-    found = agree(opened, runs(opened, sizes=sizes), pictures)
-    assert (found.pictures, found.origin, found.difference, found.logits) == (32, "real", 0, 0)
+    images = samples(opened, None)
+    found = agree(opened, runs(opened, sizes=sizes), images)
+    assert (found.images, found.origin, found.difference, found.logits) == (32, "real", 0, 0)
     assert sizes == [1, 16, 15]
 
 
@@ -38,11 +38,11 @@ def test_the_same_network_agrees_in_batches_of_1_and_more(opened: Opened):
         (lambda p, z: (p, 1.01 * z), "logits are .* off"),
         (lambda p, z: (np.where(p == p.max(), p, np.nan), z), "names another class"),
         (lambda p, z: (p, np.nan * z), "logits are nan off"),
-        (lambda p, z: (p[:, ::-1], z), "names another class than PyTorch for picture 0"),
+        (lambda p, z: (p[:, ::-1], z), "names another class than PyTorch for image 0"),
         (lambda p, z: (p[:, :-1], z), "gives"),
     ],
 )
-def test_a_difference_is_refused(opened: Opened, change, said: str):
+def test_a_difference_is_refused(opened: Model, change, said: str):
     with pytest.raises(InputError, match=said):
         agree(opened, runs(opened, change), samples(opened, None, 4))
 
@@ -54,14 +54,14 @@ def test_a_network_that_gives_no_numbers_is_refused(make):
         agree(broken, runs(broken), samples(broken, None, 2))
 
 
-def test_random_pictures_where_there_are_no_others(make):
+def test_random_images_where_there_are_no_others(make):
     found = samples(make("alexnet-bvlc", classes=2), None, 3)
     assert found.origin == "random"
     assert found.images.shape == (3, 256, 256, 3)
     assert found.images.dtype == np.uint8
 
 
-def test_pictures_that_were_asked_for_must_be_there(opened: Opened, tmp_path):
+def test_images_that_were_asked_for_must_be_there(opened: Model, tmp_path):
     with pytest.raises(InputError):
         samples(opened, tmp_path / "none")
 
@@ -70,7 +70,7 @@ def test_a_tie_may_swap(make):
     model = make("figure1-relu", classes=2)
     model.module.get_parameter("fc4.weight").data[1] = model.module.get_parameter("fc4.weight").data[0]
     model.module.get_parameter("fc4.bias").data[:] = 0
-    pictures = Samples(np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8), "random")
+    images = Samples(np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8), "random")
     model = replace(model, preprocessing=replace(model.preprocessing, std=(60.0,)))
     swapped = runs(model, lambda p, z: (p + np.array([0, 1e-7], np.float32), z))
-    assert agree(model, swapped, pictures).difference < 1e-6
+    assert agree(model, swapped, images).difference < 1e-6

@@ -9,35 +9,36 @@ import onnxruntime
 import pytest
 import torch
 
-from alexnet.data.augment import Augmenter
+from alexnet.artifacts import store
+from alexnet.artifacts.store import Model
+from alexnet.data.transforms.augment import Augmenter
 from alexnet.errors import InputError
-from alexnet.evaluation.evaluate import evaluate
-from alexnet.evaluation.pictures import pictures_for
-from alexnet.export import formats, onnx_graph
+from alexnet.export import formats
 from alexnet.export.agree import samples
 from alexnet.files import read_json
-from alexnet.weights import store
-from alexnet.weights.store import Opened
+from alexnet.graphs import onnx_graph
+from alexnet.inference.data import dataset_for
+from alexnet.inference.evaluate import evaluate
 
 
-def expected(opened: Opened, pictures: np.ndarray) -> np.ndarray:
+def expected(opened: Model, images: np.ndarray) -> np.ndarray:
     with torch.no_grad():
-        return opened.module(Augmenter(opened.preprocessing).evaluate(torch.from_numpy(pictures))).softmax(1).numpy()
+        return opened.module(Augmenter(opened.preprocessing).evaluate(torch.from_numpy(images))).softmax(1).numpy()
 
 
-def test_onnx(command, trained, opened: Opened, tmp_path):
+def test_onnx(command, trained, opened: Model, tmp_path):
     out = tmp_path / "digits.onnx"
     said = command("export", trained.path, "--out", out, "--logits")
     assert said.code == 0, said
-    assert "32 real pictures: top-1 equal" in said.out
+    assert "32 real images: top-1 equal" in said.out
     assert [path.name for path in tmp_path.iterdir()] == ["digits.onnx"]
     session = onnxruntime.InferenceSession(out)
-    picture = session.get_inputs()[0]
-    assert (picture.name, picture.shape, picture.type) == ("pictures", ["batch", 8, 8, 1], "tensor(uint8)")
+    image = session.get_inputs()[0]
+    assert (image.name, image.shape, image.type) == ("images", ["batch", 8, 8, 1], "tensor(uint8)")
     assert [output.name for output in session.get_outputs()] == ["probabilities", "logits", "names"]
-    pictures = samples(opened, None, 5).images
-    probabilities, logits, names = (np.asarray(each) for each in session.run(None, {"pictures": pictures}))
-    np.testing.assert_allclose(probabilities, expected(opened, pictures), atol=1e-6)
+    images = samples(opened, None, 5).images
+    probabilities, logits, names = (np.asarray(each) for each in session.run(None, {"images": images}))
+    np.testing.assert_allclose(probabilities, expected(opened, images), atol=1e-6)
     np.testing.assert_allclose(torch.from_numpy(logits).softmax(1).numpy(), probabilities, atol=1e-6)
     assert names.tolist() == [str(i) for i in range(10)]
     about = session.get_modelmeta().custom_metadata_map
@@ -47,7 +48,7 @@ def test_onnx(command, trained, opened: Opened, tmp_path):
     assert "path" not in card["data"]
 
 
-def test_onnx_is_one_file_of_opset_18_that_tells_nothing_of_this_machine(opened: Opened, tmp_path):
+def test_onnx_is_one_file_of_opset_18_that_tells_nothing_of_this_machine(opened: Model, tmp_path):
     out = tmp_path / "digits.onnx"
     formats.export(opened, "onnx", out)
     graph = onnx.load(out, load_external_data=False)
@@ -72,18 +73,18 @@ def test_int8(command, trained, tmp_path):
     kinds = {node.op_type for node in onnx.load(out).graph.node}
     assert {"QuantizeLinear", "DequantizeLinear", "LRN"} <= kinds
     session = onnxruntime.InferenceSession(out)
-    names = np.asarray(session.run(["names"], {"pictures": np.zeros((1, 8, 8, 1), np.uint8)})[0])
+    names = np.asarray(session.run(["names"], {"images": np.zeros((1, 8, 8, 1), np.uint8)})[0])
     assert names.tolist() == [str(i) for i in range(10)]
 
 
-def test_torch(command, trained, opened: Opened, tmp_path):
+def test_torch(command, trained, opened: Model, tmp_path):
     out = tmp_path / "digits.pt2"
     assert command("export", trained.path, "--format", "torch", "--out", out).code == 0
     extra = {"card.json": ""}
     program = torch.export.load(out, extra_files=extra).module()
-    pictures = samples(opened, None, 5).images
+    images = samples(opened, None, 5).images
     with torch.no_grad():
-        np.testing.assert_allclose(program(torch.from_numpy(pictures)), expected(opened, pictures), atol=1e-6)
+        np.testing.assert_allclose(program(torch.from_numpy(images)), expected(opened, images), atol=1e-6)
     assert json.loads(extra["card.json"])["classes"] == list(opened.classes)
     assert b"alexnet/export" not in out.read_bytes()
 
@@ -97,13 +98,13 @@ def test_torch_with_logits(make, tmp_path):
     torch.testing.assert_close(logits.softmax(1), probabilities)
 
 
-def test_safetensors(command, trained, opened: Opened, tmp_path):
+def test_safetensors(command, trained, opened: Model, tmp_path):
     out = tmp_path / "digits.safetensors"
     assert command("export", trained.path, "--format", "safetensors", "--out", out).code == 0
-    again = store.open(out)
+    again = store.load_model(out)
     assert again.classes == opened.classes
-    pictures = pictures_for(opened)
-    assert evaluate(again, pictures).figures == evaluate(opened, pictures).figures
+    images = dataset_for(opened)
+    assert evaluate(again, images).figures == evaluate(opened, images).figures
     assert "path" not in read_json(tmp_path / "digits.json")["data"]
 
 
@@ -185,13 +186,13 @@ def test_a_different_graph_is_not_written(refused, trained, tmp_path, monkeypatc
     assert list(tmp_path.iterdir()) == []
 
 
-def test_int8_without_pictures_is_refused(make, tmp_path):
-    with pytest.raises(InputError, match="needs labelled pictures"):
+def test_int8_without_images_is_refused(make, tmp_path):
+    with pytest.raises(InputError, match="needs labeled images"):
         formats.export(make("figure1-relu"), "int8", tmp_path / "x.onnx")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_force_replaces(opened: Opened, tmp_path):
+def test_force_replaces(opened: Model, tmp_path):
     out = tmp_path / "x.h5"
     out.write_bytes(b"old")
     formats.export(opened, "keras", out, force=True)

@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from alexnet.artifacts import store
+from alexnet.artifacts.store import Model
 from alexnet.errors import InputError
 from alexnet.export import layouts
-from alexnet.weights import store
 from alexnet.weights.imports import import_weights
-from alexnet.weights.store import Opened
 
 
 def published(classes: int) -> nn.Module:
@@ -88,7 +88,7 @@ def test_keras_layout(make):
         np.testing.assert_allclose(got, model.module(x).numpy(), rtol=1e-4, atol=1e-4)
 
 
-def test_keras_batch_normalisation_and_a_layer_without_bias(make):
+def test_keras_batch_normalization_and_a_layer_without_bias(make):
     model = make("alexnet-caltech", classes=2, size=99)
     weights = layouts.keras_weights(model.module)
     assert list(weights["bn1"]) == ["gamma", "beta", "moving_mean", "moving_variance"]
@@ -98,13 +98,13 @@ def test_keras_batch_normalisation_and_a_layer_without_bias(make):
 
 
 def test_a_residual_network_has_no_keras_form(make):
-    with pytest.raises(InputError, match="no row of layers"):
+    with pytest.raises(InputError, match="no sequential network"):
         layouts.keras(make("resnet-20"))
 
 
-def test_the_importer_reads_it_back(opened: Opened, tmp_path):
+def test_the_importer_reads_it_back(opened: Model, tmp_path):
     (tmp_path / "digits.h5").write_bytes(layouts.keras(opened))
     import_weights(tmp_path / "digits.h5", tmp_path / "back.safetensors")
-    again, ours = store.load(tmp_path / "back.safetensors"), opened.module.state_dict()
+    again, ours = store.load_tensors(tmp_path / "back.safetensors"), opened.module.state_dict()
     assert again.keys() == ours.keys()
     assert all(torch.equal(again[name], ours[name]) for name in ours)

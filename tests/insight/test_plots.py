@@ -31,14 +31,14 @@ def opened(path: Path) -> Image.Image:
 
 
 @pytest.mark.parametrize("count", [1, 3, 32, 40])
-def test_sample_grid_shows_small_pictures_without_blur(tmp_path, count):
+def test_sample_grid_shows_small_images_without_blur(tmp_path, count):
     checks = np.indices((8, 8)).sum(0) % 2 * 255
     images = np.repeat(checks[None, :, :, None].astype(np.uint8), count, 0)
     plots.sample_grid(images, ["one"] * count, tmp_path / "samples.png")
-    picture = opened(tmp_path / "samples.png")
-    square = np.asarray(picture)[26:230, 26:230]
+    image = opened(tmp_path / "samples.png")
+    square = np.asarray(image)[26:230, 26:230]
     assert np.isin(square, (0, 255)).mean() > 0.95
-    assert picture.height > 1000 if count >= 32 else picture.height < 400
+    assert image.height > 1000 if count >= 32 else image.height < 400
 
 
 def test_photographs_of_all_shapes_and_strange_names_stay_small(tmp_path):
@@ -97,7 +97,7 @@ def test_curves_side_by_side_by_epoch_and_by_seconds(tmp_path):
 @pytest.mark.parametrize("k", [2, 10, 45, 100, 1000])
 def test_confusion_shows_its_diagonal(tmp_path, k):
     matrix = np.diag(RANDOM.integers(20, 60, k)) + RANDOM.binomial(1, 0.02, (k, k))
-    matrix[0] = 0  # a class without a picture
+    matrix[0] = 0  # a class without an image
     plots.confusion(matrix.astype(np.int64), (STRANGE * k)[:k], tmp_path / "confusion.png")
     dark = np.asarray(opened(tmp_path / "confusion.png")).sum(-1) < 250
     assert 0.002 < dark.mean() < 0.4

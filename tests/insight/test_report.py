@@ -13,10 +13,10 @@ from alexnet.insight.report import write_report
 EVIL = "<script>alert('x')</script>&\"'"
 CARD = {
     "name": "alexnet-caltech",
-    "recipe": "caltech256-seed",
+    "recipe": "caltech256-as-published",
     "title": EVIL,
     "source": f"A page {EVIL}",
-    "licence": "Apache-2.0",
+    "license": "Apache-2.0",
     "classes": ["ak47", EVIL],
     "input": [3, 227, 227],
     "init": "keras-glorot",
@@ -67,7 +67,7 @@ def lines(*rows: dict) -> str:
 
 @pytest.fixture
 def run(tmp_path) -> Path:
-    (tmp_path / "recipe.toml").write_text(f'name = "caltech256-seed" # {EVIL}\n')
+    (tmp_path / "recipe.toml").write_text(f'name = "caltech256-as-published" # {EVIL}\n')
     return tmp_path
 
 
@@ -77,7 +77,7 @@ def finished(run) -> Path:
     rows = [ROW | {"epoch": i, "seconds": 1862.5 * i} for i in (1, 2)]
     (run / "metrics.jsonl").write_text(lines(*rows))
     (run / "findings.jsonl").write_text(
-        lines({"kind": "overfitting", "epoch": 2, "step": 64, "seen": EVIL, "cause": "few pictures", "fix": "augment"})
+        lines({"kind": "overfitting", "epoch": 2, "step": 64, "seen": EVIL, "cause": "few images", "fix": "augment"})
     )
     (run / "skipped.txt").write_text("".join(f"{EVIL}{i}.jpg\ttruncated\n" for i in range(60)))
     (run / "plots").mkdir()
@@ -133,9 +133,9 @@ def test_published_figures_stand_beside_ours(finished):
     page = write_report(finished).read_text(encoding="utf-8")
     cells = [re.findall("<td>(.*?)</td>", row)[:4] for row in re.findall("<tr><td>.*?</tr>", page)]
     assert cells[:4] == [
-        ["test accuracy", "26.13%", "25.99%", "test, 1,102 pictures"],
+        ["test accuracy", "26.13%", "25.99%", "test, 1,102 images"],
         ["train accuracy", "93.90%", "81.25%", "training, epoch 2"],
-        ["test loss", "7.0082 loss", "6.7500", "test, 1,102 pictures"],
+        ["test loss", "7.0082 loss", "6.7500", "test, 1,102 images"],
         ["time of an epoch", "117 seconds", "–", ""],
     ]
 

@@ -17,7 +17,7 @@ def test_every_network_takes_other_classes_and_channels(name):
 
 
 @pytest.mark.parametrize("name", ["resnet-20", "resnet-29-v2", "resnet-18", "resnet-50", "resnet-50-v2"])
-def test_residual_networks_take_small_gray_pictures(name):
+def test_residual_networks_take_small_gray_images(name):
     with torch.device("meta"):
         model = catalog.create(name, channels=1, size=28).eval()
         assert model(torch.empty(1, 1, 28, 28)).shape == (1, model.spec.classes)
@@ -70,8 +70,8 @@ def test_dropout_is_changed_everywhere():
 @pytest.mark.parametrize(("options", "said"), [
     ({"classes": 0}, "1 class or more"),
     ({"channels": 0}, "1 channel or more"),
-    ({"size": 1}, "can take pictures of .* not 1×1"),
-    ({"init": "kaiming"}, "unknown initialisation"),
+    ({"size": 1}, "can take images of .* not 1×1"),
+    ({"init": "kaiming"}, "unknown initialization"),
     ({"dropout": 1.5}, "from 0 to less than 1"),
 ])  # fmt: skip
 def test_what_a_network_cannot_take(options, said):
@@ -88,5 +88,5 @@ def test_check_input_says_what_the_network_takes():
     with torch.device("meta"):
         model = catalog.create("alexnet-two-class")
     catalog.check_input(model, 3, 224, 224)
-    with pytest.raises(InputError, match=r"takes pictures of 3×224×224 .* not 3×32×32"):
+    with pytest.raises(InputError, match=r"takes images of 3×224×224 .* not 3×32×32"):
         catalog.check_input(model, 3, 32, 32)

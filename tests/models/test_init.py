@@ -45,14 +45,14 @@ EXPECTED = {
 }
 
 
-def test_every_initialisation_is_tested():
-    assert set(EXPECTED) == set(init.INITIALISATIONS)
+def test_every_initialization_is_tested():
+    assert set(EXPECTED) == set(init.INITIALIZATIONS)
 
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_statistics_are_the_published_ones(name):
     model = StandIn()
-    init.initialise(model, name)
+    init.initialize(model, name)
     std, biases = EXPECTED[name]
     for number, layer in enumerate(list(model.children())[:8], 1):
         weight, bias = layer.parameters()
@@ -64,16 +64,16 @@ def test_statistics_are_the_published_ones(name):
 
 def test_random_biases():
     model = StandIn()
-    init.initialise(model, "torch")
+    init.initialize(model, "torch")
     bounds = 1 / math.sqrt(300)
     assert 0.9 * bounds < model.fc8.bias.abs().max() <= bounds
-    init.initialise(model, "tensorflow")
+    init.initialize(model, "tensorflow")
     assert 0.9 * math.sqrt(0.03) < model.fc8.bias.abs().max() <= math.sqrt(0.03)
 
 
 def test_he_normal_is_cut_at_two_sigmas():
     model = StandIn()
-    init.initialise(model, "keras-he")
+    init.initialize(model, "keras-he")
     sigma = math.sqrt(2 / 432) / 0.87962566
     assert 1.95 * sigma < model.get_parameter("conv1.weight").abs().max() <= 2 * sigma
 
@@ -82,11 +82,11 @@ def test_norms_start_as_the_identity():
     model = StandIn()
     nn.init.normal_(model.get_buffer("bn8.running_mean"))
     nn.init.normal_(model.bn8.weight)
-    init.initialise(model, "ours")
+    init.initialize(model, "ours")
     x = torch.randn(2, 4, 3, 3)
     torch.testing.assert_close(model.bn8.eval()(x), x, rtol=1e-4, atol=1e-4)
 
 
-def test_unknown_initialisation():
+def test_unknown_initialization():
     with pytest.raises(InputError, match="did you mean paper"):
-        init.initialise(StandIn(), "papr")
+        init.initialize(StandIn(), "papr")

@@ -54,7 +54,7 @@ def test_nothing_is_changed_in_place(network):
     assert len(seen) == len(NAMES)
 
 
-def test_too_small_pictures_are_refused_with_the_smallest_size():
+def test_too_small_images_are_refused_with_the_smallest_size():
     assert smallest(LAYERS) == 5
     with pytest.raises(InputError, match="5×5 or more"):
         build(LAYERS, (3, 4, 20), classes=7)

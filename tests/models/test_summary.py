@@ -1,13 +1,13 @@
 import torch
 
 from alexnet.models import catalog
-from alexnet.models.summary import summarise
+from alexnet.models.summary import summarize
 
 
 def test_caltech_table_is_the_published_one():
     with torch.device("meta"):
         model = catalog.create("alexnet-caltech")
-    table = summarise(model)
+    table = summarize(model)
     assert (table.parameters, table.trainable_parameters, table.statistics) == (14_674_221, 14_673_869, 352)
     assert table.file_bytes == 4 * 14_674_221
 
@@ -15,7 +15,7 @@ def test_caltech_table_is_the_published_one():
 def test_costs_of_a_layer():
     with torch.device("meta"):
         model = catalog.create("alexnet-cifar10")
-    rows = {row.name: row for row in summarise(model).layers}
+    rows = {row.name: row for row in summarize(model).layers}
     assert rows["conv1"].output == (96, 8, 8)
     assert rows["conv1"].flops == 2 * 96 * 8 * 8 * 11 * 11 * 3
     assert rows["conv1"].activation_bytes == 4 * 96 * 8 * 8
@@ -27,7 +27,7 @@ def test_a_summary_leaves_the_model_and_the_random_numbers_alone():
     model = catalog.create("alexnet-digits")
     model.conv1.requires_grad_(False)
     before, state = {k: v.clone() for k, v in model.state_dict().items()}, torch.get_rng_state()
-    table = summarise(model)
+    table = summarize(model)
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(model.state_dict()[key], value) for key, value in before.items())
     assert table.trainable_parameters == table.parameters - 320
@@ -38,6 +38,6 @@ def test_a_summary_leaves_batch_norm_working():
     model = catalog.create("resnet-20")
     x = torch.randn(1, *model.input)
     before = model(x)
-    summarise(model)
+    summarize(model)
     assert torch.equal(model(x), before)
     assert model.get_buffer("bn1.num_batches_tracked") == 2

@@ -6,14 +6,14 @@ import pytest
 import torch
 
 import alexnet
+from alexnet.artifacts import store
+from alexnet.artifacts.run import Run
 from alexnet.errors import InputError, MissingData
 from alexnet.models import catalog
 from alexnet.recipes import recipe as recipes
 from alexnet.recipes.schema import Recipe
 from alexnet.training import optim
 from alexnet.training.finetune import Freezing, anchored, factors
-from alexnet.training.run import Run
-from alexnet.weights import store
 
 
 def freezing(network: Any, unfreeze: tuple[float, ...] = (), freeze: tuple[str, ...] = ("conv1..conv5",)) -> Freezing:
@@ -130,7 +130,10 @@ def test_a_run_begins_with_weights_and_leaves_the_frozen_ones_as_they_are(
         "schedule.unfreeze": [1],
     }
     run = alexnet.train("digits", out=tmp_path / "run", epochs=2, stop_after=None, settings=settings)
-    first, second = store.load(trained.path / "best.safetensors"), store.load(run.path / "last.safetensors")
+    first, second = (
+        store.load_tensors(trained.path / "best.safetensors"),
+        store.load_tensors(run.path / "last.safetensors"),
+    )
     assert torch.equal(first["conv4.weight"], second["conv4.weight"])
     assert not torch.equal(first["conv5.weight"], second["conv5.weight"])  # let go after the first epoch
     assert not torch.equal(first["fc7.weight"], second["fc7.weight"])
@@ -157,7 +160,7 @@ def test_a_resumed_run_ends_like_an_unbroken_one(trained: Run, tmp_path: Path, b
     with pytest.raises(Interrupted):
         train(tmp_path / "parts", stop_after=1)
     alexnet.train(out=tmp_path / "parts", resume_run=True)
-    whole, parts = (store.load(tmp_path / name / "last.safetensors") for name in ("whole", "parts"))
+    whole, parts = (store.load_tensors(tmp_path / name / "last.safetensors") for name in ("whole", "parts"))
     assert all(torch.equal(value, parts[name]) for name, value in whole.items())
 
 

@@ -12,21 +12,21 @@ from typing import Any
 import pytest
 
 import alexnet
+from alexnet.artifacts import store
+from alexnet.artifacts.run import Run
 from alexnet.errors import InputError
 from alexnet.recipes import recipe as recipes
 from alexnet.training.interrupts import Interrupted
 from alexnet.training.loop import Diverged
 from alexnet.training.reporter import Reporter
-from alexnet.training.run import Run
 from alexnet.training.watch import Finding
-from alexnet.weights import store
 
-TINY = {"data.set": "synthetic", "data.synthetic_pictures": 80, "train.batch_size": 16, "train.epochs": 4}
+TINY = {"data.name": "synthetic", "data.synthetic_images": 80, "train.batch_size": 16, "train.epochs": 4}
 EVERYTHING = {
     "optimizer.name": "velocity", "optimizer.nesterov": True, "optimizer.lr": 0.01, "optimizer.l2": 1e-4,
     "schedule.name": "step", "schedule.milestones": [1, 3],
     "augment.flip": 0.5, "augment.shift": 0.2, "augment.interpolate": True, "augment.cutout": 3,
-    "augment.lighting": 0.1, "augment.lighting_form": "code", "augment.lighting_until": 2, "augment.rand_ops": 1,
+    "augment.pca_color": 0.1, "augment.pca_color_form": "code", "augment.pca_color_until": 2, "augment.rand_ops": 1,
     "augment.erase": 0.3, "augment.mixup": 0.2, "augment.cutmix": 1.0,
     "train.ema": 0.9, "train.label_smoothing": 0.1, "train.clip_norm": 1.0, "train.class_weights": True,
 }  # fmt: skip
@@ -40,7 +40,7 @@ VARIANTS = {
         "schedule.layer_steps": ["conv1..conv2=1:0.1"],
         "schedule.biases": False,
         "data.resize": 12,
-        "data.normalise": "pixel-at-crop",
+        "data.normalize": "pixel-at-crop",
         "augment.flip": 0.5,
         "augment.shared": 4,
         "schedule.freeze": ["conv1=2"],
@@ -141,7 +141,7 @@ class Killed(BaseException):
 @pytest.mark.usefixtures("bare")
 def test_a_run_killed_at_any_write_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed before each of its writes in turn, with a checkpoint after every step, a run ends the same."""
-    settings = EVERYTHING | {"data.synthetic_pictures": 40, "train.epochs": 2, "train.checkpoint_seconds": 1e-9}
+    settings = EVERYTHING | {"data.synthetic_images": 40, "train.epochs": 2, "train.checkpoint_seconds": 1e-9}
     whole = ended(train(tmp_path / "whole", settings=settings))
     replace, last, resumed = os.replace, 0, 0
     for number in range(100):
@@ -211,13 +211,13 @@ def test_a_finished_run_goes_on_for_more_epochs(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("bare")
-def test_other_pictures_and_damaged_states_are_refused_and_the_run_stays(tmp_path: Path) -> None:
+def test_other_images_and_damaged_states_are_refused_and_the_run_stays(tmp_path: Path) -> None:
     run = train(tmp_path / "run", epochs=1)
     before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
     state = run.state.read_bytes()
-    changed = recipes.to_toml(run.recipe).replace("synthetic_pictures = 80", "synthetic_pictures = 90")
+    changed = recipes.to_toml(run.recipe).replace("synthetic_images = 80", "synthetic_images = 90")
     (run.path / "recipe.toml").write_text(changed, encoding="utf-8")
-    with pytest.raises(InputError, match="begun with other pictures"):
+    with pytest.raises(InputError, match="begun with other images"):
         alexnet.train(out=run.path, resume_run=True)
     (run.path / "recipe.toml").write_bytes(before[run.path / "recipe.toml"])
     run.state.write_bytes(state[:-1000])
@@ -235,11 +235,11 @@ def test_a_loss_that_is_no_number_ends_the_run_with_its_cause(tmp_path: Path) ->
         def finding(self, finding: Finding) -> None:
             told.append(finding)
 
-    settings = {"optimizer.name": "sgd", "optimizer.lr": 1e12, "data.normalise": "none"}
+    settings = {"optimizer.name": "sgd", "optimizer.lr": 1e12, "data.normalize": "none"}
     with pytest.raises(Diverged, match="not finite"):
         train(tmp_path / "run", settings=settings, epochs=1, reporter=Ear())
     assert told[-1].kind == "loss not finite"
-    assert "optimizer.lr" in told[-1].line or "data.normalise" in told[-1].line
+    assert "optimizer.lr" in told[-1].line or "data.normalize" in told[-1].line
     assert not (tmp_path / "run" / "best.safetensors").exists()
 
 
@@ -263,13 +263,13 @@ def test_the_moving_average_is_what_is_kept(tmp_path: Path) -> None:
     settings = {"train.ema": 0.5, "schedule.name": "constant"}
     run = train(tmp_path / "run", settings=settings, epochs=1)
     plain = train(tmp_path / "plain", settings=settings | {"train.ema": 0.0}, epochs=1)
-    kept, last = (store.load(r.path / "last.safetensors")["conv1.weight"] for r in (run, plain))
+    kept, last = (store.load_tensors(r.path / "last.safetensors")["conv1.weight"] for r in (run, plain))
     assert not kept.equal(last)
     assert run.metrics[0]["train_loss"] == plain.metrics[0]["train_loss"]
 
 
 @pytest.mark.usefixtures("bare")
-def test_the_rate_follows_the_schedule_and_every_picture_is_seen_once(tmp_path: Path) -> None:
+def test_the_rate_follows_the_schedule_and_every_image_is_seen_once(tmp_path: Path) -> None:
     seen: list[tuple[int, int, int]] = []
 
     class Ear(Reporter):
@@ -277,9 +277,9 @@ def test_the_rate_follows_the_schedule_and_every_picture_is_seen_once(tmp_path: 
             seen.append((epoch, step, steps))
             assert math.isfinite(figures["seconds_left"])
 
-    settings = {"schedule.name": "step", "schedule.milestones": [1], "data.synthetic_pictures": 50}
+    settings = {"schedule.name": "step", "schedule.milestones": [1], "data.synthetic_images": 50}
     run = train(tmp_path / "run", settings=settings, epochs=2, reporter=Ear())
-    # 40 pictures in batches of 16 are three steps: the last, smaller one is not dropped.
+    # 40 images in batches of 16 are three steps: the last, smaller one is not dropped.
     assert seen == [(epoch, step, 3) for epoch in (1, 2) for step in (1, 2, 3)]
     assert [row["lr"] for row in run.metrics] == pytest.approx([3e-3, 3e-4])
 

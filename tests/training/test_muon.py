@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from alexnet.models import catalog
-from alexnet.training.muon import Muon, orthogonalised
+from alexnet.training.muon import Muon, orthogonalized
 
 
 @pytest.mark.parametrize("shape", [(8, 30), (30, 8), (16, 16)])
 def test_every_singular_value_becomes_about_one_and_the_directions_stay(shape: tuple[int, int]) -> None:
     matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     u, _, vt = torch.linalg.svd(matrix, full_matrices=False)
-    found = u.t() @ orthogonalised(matrix) @ vt.t()
+    found = u.t() @ orthogonalized(matrix) @ vt.t()
     assert found.diagonal().min() > 0.6
     assert found.diagonal().max() < 1.3
     assert (found - found.diagonal().diag()).abs().max() < 0.05

@@ -1,4 +1,4 @@
-"""Each optimiser against its formula, written down as a plain loop."""
+"""Each optimizer against its formula, written down as a plain loop."""
 
 import copy
 from itertools import pairwise

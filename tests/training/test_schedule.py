@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 import alexnet
+from alexnet.artifacts import store
+from alexnet.artifacts.run import Run
 from alexnet.errors import InputError
 from alexnet.models import catalog
 from alexnet.recipes import recipe as recipes
 from alexnet.recipes.schema import Optimizer, Schedule
 from alexnet.training import optim
 from alexnet.training.interrupts import Interrupted
-from alexnet.training.run import Run
 from alexnet.training.schedule import drops, factor
-from alexnet.weights import store
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_it_never_leaves_zero_to_one(name: str) -> None:
 
 
 def train(out: Path, settings: dict[str, Any], **more: Any) -> Run:
-    tiny = {"data.set": "synthetic", "data.synthetic_pictures": 80, "train.batch_size": 16}  # 4 steps an epoch
+    tiny = {"data.name": "synthetic", "data.synthetic_images": 80, "train.batch_size": 16}  # 4 steps an epoch
     return alexnet.train("digits", out=out, settings=tiny | settings, **more)
 
 
@@ -143,7 +143,7 @@ def test_the_rate_is_scaled_by_the_batch(tmp_path: Path) -> None:
 def test_a_layer_stops_learning_late(tmp_path: Path) -> None:
     settings = {"schedule.freeze": ["conv1=1"], "schedule.name": "constant", "optimizer.name": "velocity"}
     one, two = (train(tmp_path / str(epochs), settings, epochs=epochs) for epochs in (1, 2))
-    first, second = (store.load(run.path / "last.safetensors") for run in (one, two))
+    first, second = (store.load_tensors(run.path / "last.safetensors") for run in (one, two))
     assert first["conv1.weight"].equal(second["conv1.weight"])  # neither gradient nor what lingers of the velocity
     assert first["conv1.bias"].equal(second["conv1.bias"])
     assert not first["conv2.weight"].equal(second["conv2.weight"])
@@ -155,7 +155,7 @@ def test_a_layer_stops_learning_late(tmp_path: Path) -> None:
         ({"schedule.freeze": ["conv1"]}, "layer=epochs such as 'conv1=72', not 'conv1'"),
         ({"schedule.freeze": ["conv1=soon"]}, "layer=epochs"),
         ({"schedule.layer_steps": ["conv1=67"]}, "layer=epoch:factor such as 'conv1=67:0.1', not 'conv1=67'"),
-        ({"schedule.name": "plateau", "data.validation": "test"}, "would let the test pictures set the rate"),
+        ({"schedule.name": "plateau", "data.validation": "test"}, "would let the test images set the rate"),
         ({"schedule.name": "plateau", "schedule.patience": 0}, "must be at least 1"),
     ],
 )

@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 
 import alexnet
-from alexnet.data import pictures as sets
-from alexnet.data.folder import list_folder
+from alexnet.artifacts.run import Run
+from alexnet.data import dataset as sets
 from alexnet.data.pack import pack
+from alexnet.data.readers.folder import list_folder
 from alexnet.training.interrupts import Interrupted
 from alexnet.training.reporter import Reporter
-from alexnet.training.run import Run
 
 
 class CtrlC(Reporter):
@@ -28,14 +28,14 @@ class CtrlC(Reporter):
 
 @pytest.fixture
 def shards(tmp_path: Path) -> Path:
-    """60 pictures of two classes in 5 shards, none of them kept in memory."""
+    """60 images of two classes in 5 shards, none of them kept in memory."""
     random = np.random.default_rng(0)
     for index in range(60):
-        path = tmp_path / "pictures" / f"class{index % 2}" / f"{index}.png"
+        path = tmp_path / "images" / f"class{index % 2}" / f"{index}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(random.integers(0, 256, (8, 8), np.uint8)).save(path)
-    listing = list_folder(tmp_path / "pictures")
-    pack(listing, {"channels": 1, "size": (8, 8), "fit": "crop"}, tmp_path / "shards", pictures=13)
+    listing = list_folder(tmp_path / "images")
+    pack(listing, {"channels": 1, "size": (8, 8), "fit": "crop"}, tmp_path / "shards", images=13)
     return tmp_path / "shards"
 
 
@@ -44,7 +44,7 @@ def test_a_run_from_shards_that_was_stopped_ends_as_one_that_was_not(
     shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sets, "MEMORY_LIMIT", 0)
-    settings = {"data.set": "shards", "data.validation": 0.2, "train.batch_size": 8, "augment.shift": 0.1}
+    settings = {"data.name": "shards", "data.validation": 0.2, "train.batch_size": 8, "augment.shift": 0.1}
 
     def ended(run: Run) -> list[bytes]:
         return [(run.path / f"{name}.safetensors").read_bytes() for name in ("last", "best")]

@@ -9,9 +9,9 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
-from alexnet.insight.dead import dead_fractions
-from alexnet.models.init import initialise
+from alexnet.models.init import initialize
 from alexnet.preprocessing import Preprocessing
+from alexnet.training.dead import dead_fractions
 from alexnet.training.watch import Finding, Watch
 
 TEN = tuple("0123456789")
@@ -36,7 +36,7 @@ def train(
     shift_validation: int = 0,
     validation: int = 397,
 ) -> list[Finding]:
-    """Trains a small network on all but the last `validation` pictures and tells the watch what the loop would."""
+    """Trains a small network on all but the last `validation` images and tells the watch what the loop would."""
     torch.manual_seed(0)
     model = nn.Sequential()
     model.add_module("conv1", nn.Conv2d(1, 16, 3, padding=1))
@@ -47,8 +47,8 @@ def train(
         model.add_module(f"fc{layer}", nn.Linear(inputs, outputs))
         model.add_module(f"relu{layer}", nn.ReLU())
     model.add_module("fc4", nn.Linear(width, 10))
-    initialise(model, init)
-    optimiser = torch.optim.SGD(model.parameters(), lr=learning_rate, momentum=0.9)
+    initialize(model, init)
+    optimizer = torch.optim.SGD(model.parameters(), lr=learning_rate, momentum=0.9)
     cut = len(images) - validation
     val_images, val_labels = images[cut:], (labels[cut:] + shift_validation) % 10
     found, step = watch.labels() + watch.first_batch(images[:64]), 0
@@ -57,10 +57,10 @@ def train(
         for batch in torch.randperm(cut).split(64):
             output = model(images[batch])
             loss = nn.functional.cross_entropy(output, labels[batch])
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
             norm = nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
-            optimiser.step()
+            optimizer.step()
             losses.append(loss.item())
             right += int((output.argmax(1) == labels[batch]).sum())
             step += 1
@@ -109,14 +109,14 @@ def test_a_learning_rate_that_is_far_too_low_is_stuck_as_well(digits):
     assert all("a learning rate of 1e-07 that is wrong by far" in finding.cause for finding in found)
 
 
-def test_pictures_not_scaled_are_named_at_once_and_as_the_cause(digits):
+def test_images_not_scaled_are_named_at_once_and_as_the_cause(digits):
     images, labels = digits
     found = train(watch(), images * 255, labels)
-    assert found[0].kind == "pictures not scaled"
+    assert found[0].kind == "images not scaled"
     assert found[0].step == 0
     symptoms = found[1:]
     assert kinds(symptoms) & {"loss not finite", "exploding gradients", "dead ReLUs", "loss stuck at ln(classes)"}
-    assert all("not scaled" in finding.cause and "data.normalise" in finding.fix for finding in symptoms)
+    assert all("not scaled" in finding.cause and "data.normalize" in finding.fix for finding in symptoms)
 
 
 def test_validation_labels_shifted_by_one(digits):
@@ -136,7 +136,7 @@ def test_training_labels_that_moved_one_row(digits):
     assert all("rows shifted" in finding.cause for finding in told)
 
 
-def test_a_bad_epoch_of_few_pictures_is_no_proof_of_moved_labels():
+def test_a_bad_epoch_of_few_images_is_no_proof_of_moved_labels():
     def told(accuracies: list[float], each: int, by: int, classes: int = 10) -> list[Finding]:
         guard, found = watch(classes=TEN[:classes], train_counts=[27] * classes), []
         for number, val in enumerate(accuracies, 1):
@@ -146,7 +146,7 @@ def test_a_bad_epoch_of_few_pictures_is_no_proof_of_moved_labels():
             found += guard.epoch(metrics, np.eye(classes, dtype=np.int64) * right + wrong)
         return found
 
-    below_chance = told([0.35, 0.35, 0.03], 3, by=2)  # on 30 pictures
+    below_chance = told([0.35, 0.35, 0.03], 3, by=2)  # on 30 images
     the_other_class = told([0.6, 0.2, 0.6, 0.6], 5, by=1, classes=2)
     for found in (below_chance, the_other_class):
         assert found
@@ -161,16 +161,16 @@ def test_labels_that_start_at_1():
     assert "start at 1" in watch(train_counts=[0] + [100] * 9).labels()[0].cause
 
 
-def test_classes_without_pictures():
+def test_classes_without_images():
     found = watch(train_counts=[5, 0, 5, 0] + [5] * 6).labels()
-    assert "2 of 10 classes have no training picture: '1', '3'" in found[0].seen
+    assert "2 of 10 classes have no training image: '1', '3'" in found[0].seen
 
 
 def test_inputs_of_a_caffe_network():
-    caffe = Preprocessing((8, 8), colours="BGR", scale=1.0, mean=(104, 117, 123))
+    caffe = Preprocessing((8, 8), colors="BGR", scale=1.0, mean=(104, 117, 123))
     raw = torch.linspace(0, 255, 768).reshape(4, 3, 8, 8)
     assert watch(intended=caffe).first_batch(raw - 115) == []
-    assert watch(intended=caffe).first_batch(raw)[0].fix == 'set data.normalise to "network"'
+    assert watch(intended=caffe).first_batch(raw)[0].fix == 'set data.normalize to "network"'
     assert "0.0045 times as wide" in watch(intended=caffe).first_batch(raw / 255 - 0.4)[0].cause
     assert "times as wide" in watch().first_batch(raw - 115)[0].cause
     assert watch().first_batch((raw / 255 - 0.45) / 0.225) == []
@@ -220,7 +220,7 @@ def test_a_swallowed_class_is_told_after_three_epochs_with_its_cause():
     assert [guard.epoch(EPOCH | {"epoch": n}, confusion) for n in (1, 2)] == [[], []]
     (finding,) = guard.epoch(EPOCH | {"epoch": 3}, confusion)
     assert finding.seen == "95% of 'cat' is predicted as 'dog·' and 0% as itself"
-    assert finding.cause == "imbalance: 10 training pictures of 'cat' against 900 of 'dog·'"
+    assert finding.cause == "imbalance: 10 training images of 'cat' against 900 of 'dog·'"
     assert "\n" not in finding.line
 
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from alexnet.artifacts import store
 from alexnet.errors import InputError
 from alexnet.models import catalog
 from alexnet.models.network import Network
-from alexnet.weights import store
 from alexnet.weights.imports import Imported, import_weights
-from alexnet.weights.recognise import read_weights
+from alexnet.weights.recognize import read_weights
 
 Arrays = dict[str, list[np.ndarray]]
 
@@ -53,7 +53,7 @@ def comes_back(digits: Network, tmp_path: Path) -> Callable[[Path], Imported]:
     def check(file: Path) -> Imported:
         imported = import_weights(file, tmp_path / "net.safetensors")
         assert imported.card["name"] == "alexnet-digits"
-        loaded = store.open(imported.path).module.state_dict()
+        loaded = store.load_model(imported.path).module.state_dict()
         assert all(torch.equal(value, loaded[name]) for name, value in digits.state_dict().items())
         return imported
 

@@ -89,7 +89,7 @@ def test_the_file_says_which_of_caffes_networks_it_is(version: int):
     assert "α=0.0001" in str(contradiction(first, catalog.get("alexnet-tf-as-printed")))
     second = order(("Pooling", "LRN", "Pooling", "LRN"), lrn, version)
     assert second.prefer == ("caffenet",)
-    assert "pools before it normalises" in str(contradiction(second, catalog.get("alexnet-bvlc")))
+    assert "pools before it normalizes" in str(contradiction(second, catalog.get("alexnet-bvlc")))
 
 
 def nested(depth: int) -> bytes:

@@ -4,13 +4,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from alexnet.artifacts import store
+from alexnet.artifacts.run import Run
 from alexnet.errors import InputError
 from alexnet.files import read_json, sha256
 from alexnet.models import catalog
 from alexnet.models.network import Network
-from alexnet.training.run import Run
 from alexnet.weights import foreign as foreign_module
-from alexnet.weights import store
 from alexnet.weights.imports import import_weights
 
 
@@ -22,13 +22,13 @@ def test_a_card_stands_beside_the_weights(digits: Network, tmp_path: Path):
     card = read_json(tmp_path / "ours.json")
     assert card.keys() == imported.card.keys()
     spec = catalog.get("alexnet-digits")
-    assert card["preprocessing"]["colours"] == "L"
+    assert card["preprocessing"]["colors"] == "L"
     assert [norm["alpha"] for norm in card["lrn"]] == [1e-4, 1e-4]
     assert card["source"] == spec.source
-    assert card["licence"] is None
+    assert card["license"] is None
     assert card["imported"]["sha256"] == sha256(tmp_path / "theirs.pth")
     assert card["imported"]["layers"]["fc8"] == "net.fc8"
-    assert store.open(tmp_path / "ours.safetensors").classes == classes
+    assert store.load_model(tmp_path / "ours.safetensors").classes == classes
 
 
 def test_our_own_run_keeps_its_card(trained: Run, tmp_path: Path):
@@ -44,7 +44,7 @@ def test_a_partial_file_is_written_as_it_is_and_says_so(digits: Network, tmp_pat
     assert imported.card["name"] == "alexnet-digits"
     assert imported.missing[0] == "fc6.weight"
     with pytest.raises(InputError, match=r"fc6\.weight is missing"):
-        store.open(imported.path)
+        store.load_model(imported.path)
 
 
 def test_nothing_is_written_when_it_fails(digits: Network, tmp_path: Path, nothing_written: Callable[[], bool]):
@@ -75,10 +75,10 @@ def test_a_file_that_changes_after_it_was_checked_changes_nothing(
         path.write_bytes(b"something else entirely")
         return source
 
-    monkeypatch.setattr("alexnet.weights.recognise.read", read_then_change)
+    monkeypatch.setattr("alexnet.weights.recognize.read", read_then_change)
     imported = import_weights(path, tmp_path / "ours.safetensors")
     assert imported.card["imported"]["sha256"] == digest
-    loaded = store.load(imported.path)
+    loaded = store.load_tensors(imported.path)
     assert all(torch.equal(value, loaded[name]) for name, value in digits.state_dict().items())
 
 

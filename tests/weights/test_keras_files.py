@@ -14,7 +14,7 @@ import pytest
 from alexnet.errors import InputError
 from alexnet.models.network import Network
 from alexnet.weights.imports import Imported, import_weights
-from alexnet.weights.recognise import read_weights
+from alexnet.weights.recognize import read_weights
 
 h5py = pytest.importorskip("h5py", reason="pip install 'alexnet[keras]'")
 

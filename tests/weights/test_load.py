@@ -5,12 +5,12 @@ import pytest
 import torch
 
 import alexnet
+from alexnet.artifacts import store
+from alexnet.artifacts.run import Run
 from alexnet.errors import InputError
 from alexnet.files import write_json
 from alexnet.models import catalog
 from alexnet.models.network import Network
-from alexnet.training.run import Run
-from alexnet.weights import store
 from alexnet.weights.load import WeightsWarning, load_into
 
 
@@ -27,7 +27,7 @@ def test_the_real_features_of_torchvision_with_a_fresh_head(real_data: Path):
     torch.manual_seed(1)
     with pytest.warns(WeightsWarning, match=r"fc6\.weight.*kept their initial values"):
         made = alexnet.create("alexnet-owt", classes=5, weights=file)
-    real = store.load(file)
+    real = store.load_tensors(file)
     assert torch.equal(made.get_parameter("conv5.weight"), real["features.10.weight"])
     assert torch.equal(made.get_parameter("conv1.bias"), real["features.0.bias"])
     assert torch.equal(made.get_parameter("fc8.weight"), fresh.get_parameter("fc8.weight"))
@@ -56,7 +56,7 @@ def test_nothing_changes_when_something_does_not_fit(digits: Network, tmp_path: 
 
 
 def test_weights_of_another_function_are_told(trained: Run, tmp_path: Path):
-    store.save(tmp_path / "net.safetensors", store.load(trained.path / "best.safetensors"))
+    store.save(tmp_path / "net.safetensors", store.load_tensors(trained.path / "best.safetensors"))
     write_json(tmp_path / "net.json", {**trained.card, "name": "alexnet-mnist"})
     with pytest.warns(WeightsWarning, match="its card says that it is alexnet-mnist"):
         alexnet.create("alexnet-digits", weights=tmp_path / "net.safetensors")
@@ -66,6 +66,6 @@ def test_a_run_gives_its_weights_and_its_preprocessing(trained: Run):
     made = catalog.create("alexnet-digits")
     loaded = load_into(made, trained.path)
     assert loaded.kind == "own"
-    assert loaded.preprocessing == store.open(trained).preprocessing
+    assert loaded.preprocessing == store.load_model(trained).preprocessing
     assert loaded.told == ""
     assert dataclasses.asdict(loaded)["sha256"] == trained.card["sha256"]["best"]

@@ -11,7 +11,7 @@ import pytest
 
 from alexnet.errors import InputError
 from alexnet.weights.imports import Imported, import_weights
-from alexnet.weights.recognise import read_weights
+from alexnet.weights.recognize import read_weights
 
 Foreign = Callable[[], dict[str, list[np.ndarray]]]
 

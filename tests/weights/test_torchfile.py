@@ -13,7 +13,7 @@ import torch
 
 from alexnet.errors import InputError
 from alexnet.models.network import Network
-from alexnet.weights.recognise import read_weights
+from alexnet.weights.recognize import read_weights
 
 
 def torchvision_names(network: Network) -> dict[str, torch.Tensor]:
@@ -47,7 +47,7 @@ def halves(path: Path, content: dict[str, torch.Tensor]) -> None:
 
 @pytest.mark.parametrize("write", [save_pth, save_safetensors, in_checkpoint, legacy, halves])
 def test_every_form_is_read(write: Callable[[Path, Any], None], digits: Network, tmp_path: Path):
-    file = tmp_path / "net.bin"  # recognised by content
+    file = tmp_path / "net.bin"  # recognized by content
     write(file, torchvision_names(digits))
     found, source = read_weights(file)
     assert found.kind == "torch"

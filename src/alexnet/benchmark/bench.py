@@ -14,7 +14,7 @@ from alexnet.recipes import recipe as recipes
 from alexnet.recipes.schema import Recipe
 
 DEFAULT = ("alexnet-cifar10", "alexnet-thinner-4", "alexnet-owt")
-"""Bound by the optimiser's bytes, by small convolutions, and by large ones."""
+"""Bound by the optimizer's bytes, by small convolutions, and by large ones."""
 PRECISIONS = ("auto", "fp32", "bf16")
 
 
@@ -43,7 +43,7 @@ def run(
 ) -> Bench:
     """Times every one of `what` at every batch size and precision.
 
-    what: networks (on synthetic pictures, without augmentation) and recipes (as they are); none: DEFAULT. batches:
+    what: networks (on synthetic images, without augmentation) and recipes (as they are); none: DEFAULT. batches:
     none: the recipe's own, of a network as published or 64. Raises InputError for unknown names.
     """
     where = choose_device(device)

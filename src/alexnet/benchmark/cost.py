@@ -8,7 +8,7 @@ fp32 and 2 in bf16:
 
 - weights: read forward and backward; in bf16 they are kept in fp32, read there and written as bf16 first
 - gradients: written and read once, in fp32
-- optimiser: weights and each state (momentum, velocity; Adam and Adadelta have two) read and written, in fp32
+- optimizer: weights and each state (momentum, velocity; Adam and Adadelta have two) read and written, in fp32
 - activations: each layer's output is written, read by the next layer and again in the backward pass; its gradient is
   written and read
 
@@ -39,13 +39,13 @@ class Cost:
 
 
 def training_flops(network: Summary) -> int:
-    """FLOPs of a training step for one picture: three times forward, less the first layer's input gradient."""
+    """FLOPs of a training step for one image: three times forward, less the first layer's input gradient."""
     first = next(layer.flops for layer in network.layers if layer.flops)
     return 3 * network.flops - first
 
 
 def training(network: Summary, batch: int, precision: str, optimizer: Optimizer) -> Cost:
-    """One step of training on `batch` pictures."""
+    """One step of training on `batch` images."""
     width, weights = WIDTH[precision], network.trainable_parameters
     cast = 0 if precision == "fp32" else 4 + width
     per_weight = cast + 2 * width + 2 * 4 + 2 * 4 + 2 * 4 * states(optimizer)
@@ -54,18 +54,18 @@ def training(network: Summary, batch: int, precision: str, optimizer: Optimizer)
 
 
 def inference(network: Summary, batch: int, precision: str) -> Cost:
-    """One forward pass of `batch` pictures."""
+    """One forward pass of `batch` images."""
     width = WIDTH[precision]
     return Cost(batch * network.flops, width * (network.parameters + 2 * batch * _activations(network)))
 
 
 def states(optimizer: Optimizer) -> int:
-    """Numbers that the optimiser keeps for each weight."""
+    """Numbers that the optimizer keeps for each weight."""
     if optimizer.name in ("sgd", "velocity", "muon"):
         return int(optimizer.momentum > 0)
     return 2
 
 
 def _activations(network: Summary) -> int:
-    """Numbers that one picture leaves behind; flattening copies nothing."""
+    """Numbers that one image leaves behind; flattening copies nothing."""
     return sum(layer.activation_bytes // 4 for layer in network.layers if layer.name != "flatten")

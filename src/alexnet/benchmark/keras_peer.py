@@ -1,4 +1,4 @@
-"""The same networks in Keras, made from our rows of layers and trained as their write-ups train them: `model.fit`."""
+"""The same networks in Keras, made from ours and trained as their write-ups train them: `model.fit`."""
 
 # The peer lives in an environment of its own.
 # pyright: reportMissingImports=false, reportMissingModuleSource=false
@@ -21,7 +21,7 @@ _BATCHES = 2
 
 
 class _LRN(k.Layer):
-    """TensorFlow's local response normalisation, within each group of channels."""
+    """TensorFlow's local response normalization, within each group of channels."""
 
     def __init__(self, of: network.LRN):
         super().__init__()
@@ -37,11 +37,11 @@ class _LRN(k.Layer):
 def build(name: str, optimizer: Optimizer) -> keras.Sequential:
     """One of our networks in Keras, channels last, softmax at its end, with Keras's L2 where the recipe has it.
 
-    Its layers have our names. InputError when the network is no row of layers, or has one that is not translated.
+    Its layers have our names. InputError when the network is no sequential network, or has one that is not translated.
     """
     spec = catalog.get(name)
     if not spec.layers:
-        raise InputError(f"{name} is no row of layers; the Keras peer knows only such networks")
+        raise InputError(f"{name} is no sequential network; the Keras peer knows only such networks")
     channels, height, width = spec.input
     rows = network.numbered(spec.layers, spec.input, spec.classes)
     made = [each for name, layer, shape in rows for each in _layers(name, layer, shape, optimizer)]
@@ -84,7 +84,7 @@ def _layers(name: str, layer: network.Layer, shape: network.Shape, optimizer: Op
 
 
 def _padding(layer: network.Conv | network.Pool, shape: network.Shape) -> tuple[list[Any], str]:
-    """(zeros to put around the picture first, Keras's own padding)."""
+    """(zeros to put around the image first, Keras's own padding)."""
     kernel = layer.kernel if isinstance(layer, network.Conv) else layer.size
     pads = tuple(pad_amounts(side, kernel, layer.stride, layer.padding) for side in shape[1:])
     if pads == tuple(pad_amounts(side, kernel, layer.stride, "same") for side in shape[1:]):
@@ -93,7 +93,7 @@ def _padding(layer: network.Conv | network.Pool, shape: network.Shape) -> tuple[
 
 
 def keras_optimizer(of: Optimizer) -> Any:
-    """Keras's optimiser of that name; ours named 'velocity' is its SGD."""
+    """Keras's optimizer of that name; ours named 'velocity' is its SGD."""
     make = keras.optimizers
     match of.name:
         case "sgd" | "velocity":
@@ -121,7 +121,7 @@ class _Clock(keras.callbacks.Callback):
 
 
 def start(recipe: Recipe, threads: int) -> tuple[Callable[[int], list[float]], dict[str, Any]]:
-    """(steps → seconds of each, facts): the recipe's network and optimiser in fp32, on noise in memory."""
+    """(steps → seconds of each, facts): the recipe's network and optimizer in fp32, on noise in memory."""
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     keras.utils.set_random_seed(0)
     model = build(recipe.model.name, recipe.optimizer)

@@ -9,18 +9,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from alexnet.artifacts.store import Model, load_model
 from alexnet.benchmark.machine import seconds
-from alexnet.data.augment import Augmenter
-from alexnet.data.decode import stored_size
-from alexnet.data.pictures import refitted
+from alexnet.data.dataset import refitted
+from alexnet.data.loading.decode import stored_size
+from alexnet.data.transforms.augment import Augmenter
 from alexnet.device import choose_device, choose_precision, environment
-from alexnet.evaluation.fast import quick
-from alexnet.evaluation.pictures import pictures_for, spread
+from alexnet.inference.data import dataset_for, spread
+from alexnet.inference.fast import quick
 from alexnet.models import catalog
-from alexnet.weights.store import Opened
-from alexnet.weights.store import open as open_model
 
-_PICTURES = 2000  # that the answers are compared on, at most
+_IMAGES = 2000  # that the answers are compared on, at most
 
 
 @dataclass(frozen=True)
@@ -41,12 +40,12 @@ class Timed:
 
 @dataclass(frozen=True)
 class Agreement:
-    """What the quick network says against the plain one, on the model's own test (or validation) pictures."""
+    """What the quick network says against the plain one, on the model's own test (or validation) images."""
 
-    pictures: int
+    images: int
     same_top1: float
     largest_difference: float
-    """Of any class's probability on any picture."""
+    """Of any class's probability on any image."""
     mean_difference: float
 
 
@@ -83,8 +82,8 @@ def run(
 ) -> Latencies:
     """Times each of `what`, networks (at their initial weights) and trained models' paths, plain and quick in turn.
 
-    what: none: alexnet-owt. batches: none: 1 and 64 pictures, noise that lies on the device. A trained model's answers
-    are compared on its own pictures, or on `data`. Raises InputError for what does not exist.
+    what: none: alexnet-owt. batches: none: 1 and 64 images, noise that lies on the device. A trained model's answers
+    are compared on its own images, or on `data`. Raises InputError for what does not exist.
     """
     where = choose_device(device)
     names, sizes, measured = list(what or ["alexnet-owt"]), list(batches or (1, 64)), list[Latency]()
@@ -107,7 +106,7 @@ def _latency(
     rounds: int,
     follow: Callable[[int], None],
 ) -> Latency:
-    opened = None if name in catalog.CATALOG else open_model(name, where)
+    opened = None if name in catalog.CATALOG else load_model(name, where)
     plain = opened.module if opened else catalog.create(name).eval().to(where)
     both = (plain, quick(plain, precision))
     rows = []
@@ -131,13 +130,13 @@ def _seconds(module: nn.Module, inputs: Tensor) -> float:
 
 
 @torch.inference_mode()
-def _agreement(model: Opened, both: tuple[nn.Module, nn.Module], data: Path | None, device: torch.device) -> Agreement:
+def _agreement(model: Model, both: tuple[nn.Module, nn.Module], data: Path | None, device: torch.device) -> Agreement:
     wants = model.preprocessing
-    pictures = refitted(pictures_for(model, data), wants.channels, stored_size(wants.size, wants.resize), wants.fit)
-    chosen = spread(len(pictures), _PICTURES)
+    dataset = refitted(dataset_for(model, data), wants.channels, stored_size(wants.size, wants.resize), wants.fit)
+    chosen = spread(len(dataset), _IMAGES)
     augmenter, parts = Augmenter(wants), []
     for start in range(0, len(chosen), 64):
-        images = augmenter.evaluate(torch.from_numpy(pictures.batch(chosen[start : start + 64])).to(device))
+        images = augmenter.evaluate(torch.from_numpy(dataset.batch(chosen[start : start + 64])).to(device))
         parts.append(torch.stack([module(images).float().softmax(1) for module in both]))
     exact, fast = torch.cat(parts, 1).cpu()
     difference = (exact - fast).abs()

@@ -46,7 +46,7 @@ def copy_bandwidth(device: torch.device) -> float:
     return 2 * size / statistics.median(_times(device, lambda: target.copy_(source), _REPEATS))
 
 
-def synchronise(device: torch.device) -> None:
+def synchronize(device: torch.device) -> None:
     """Waits until `device` has done what it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -56,10 +56,10 @@ def synchronise(device: torch.device) -> None:
 
 def seconds(device: torch.device, run: Callable[[], object]) -> float:
     """How long `run` takes on `device`, which is waited for before and after it."""
-    synchronise(device)
+    synchronize(device)
     start = time.perf_counter()
     run()
-    synchronise(device)
+    synchronize(device)
     return time.perf_counter() - start
 
 

@@ -24,7 +24,13 @@ from alexnet.models.summary import outline
 from alexnet.recipes.schema import Recipe
 
 ROWS = {
-    "keras": ("alexnet-cifar100-seed", "alexnet-cifar10", "alexnet-thinner-4", "alexnet-slim", "alexnet-caltech"),
+    "keras": (
+        "alexnet-cifar100",
+        "alexnet-cifar10",
+        "alexnet-thinner-4",
+        "alexnet-slim",
+        "alexnet-caltech",
+    ),
     "torchvision": ("alexnet-owt",),
 }
 """What is compared with each peer when nothing is named: the published systems."""
@@ -154,7 +160,7 @@ def run(
     seconds: float = 4.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> SideBySide:
-    """Times our training step and the peer's on the same networks, batches and optimisers: synthetic pictures in
+    """Times our training step and the peer's on the same networks, batches and optimizers: synthetic images in
     memory, no augmentation, each side with all of torch's threads.
 
     peer: one of worker.INSTALL. networks: none: ROWS of the peer. batches: none: as published, or 64. python: the

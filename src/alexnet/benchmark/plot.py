@@ -25,10 +25,10 @@ def roofline(measured: Bench, path: Path) -> None:
     seen = set[str]()
     for (row, name, work), intensity in zip(works, intensities, strict=True):
         label = f"{row.name} ({row.batch})"
-        colour = PALETTE[names.index(label) % len(PALETTE)]
+        color = PALETTE[names.index(label) % len(PALETTE)]
         axes.plot(
-            intensity, work.cost.flops / work.seconds / 1e9, "o" if row.precision == "bf16" else "s", color=colour,
-            markersize=8, markerfacecolor=colour if name == "training" else "white",
+            intensity, work.cost.flops / work.seconds / 1e9, "o" if row.precision == "bf16" else "s", color=color,
+            markersize=8, markerfacecolor=color if name == "training" else "white",
             linestyle="none", label=None if label in seen else label,
         )  # fmt: skip
         seen.add(label)

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from alexnet.benchmark import cost
-from alexnet.benchmark.machine import Peaks, seconds, synchronise
+from alexnet.benchmark.machine import Peaks, seconds, synchronize
 from alexnet.benchmark.workload import Session
-from alexnet.evaluation.fast import quick
+from alexnet.inference.fast import quick
 
 PHASES: tuple[str, ...] = ("data", "augmentation", "forward", "backward", "optimizer", "rest")
 """Backward begins with the loss; rest is the moving average, the sums and the report of a step."""
@@ -35,7 +35,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Row:
-    """A recipe (or a network on synthetic pictures) at one batch and precision; medians of `steps`."""
+    """A recipe (or a network on synthetic images) at one batch and precision; medians of `steps`."""
 
     name: str
     network: str
@@ -51,7 +51,7 @@ class Row:
 def measure(session: Session, peaks: Peaks, steps: int = 10, progress: Callable[[int, int], None] | None = None) -> Row:
     """Times `steps` steps of the session's training whole, as many in phases, and as many batches of inference."""
     recipe, setup = session.setup.recipe, session.setup
-    batch, precision = min(recipe.train.batch_size, len(setup.train.pictures)), setup.precision
+    batch, precision = min(recipe.train.batch_size, len(setup.train.dataset)), setup.precision
     total, done = 3 * (steps + _WARM_UP), 0
 
     def medians(run: Callable[[], Any]) -> list[Any]:
@@ -96,7 +96,7 @@ def _inference(session: Session) -> Callable[[], float]:
 
 
 class _Phases:
-    """Takes the time at the seams of the training loop's own step: around the network and around the optimiser."""
+    """Takes the time at the seams of the training loop's own step: around the network and around the optimizer."""
 
     def __init__(self, session: Session):
         self.session, trainer = session, session.trainer
@@ -123,12 +123,12 @@ class _Phases:
 
     def _timed_forward(self, inputs: torch.Tensor) -> torch.Tensor:
         self._lap("augmentation")
-        scores = self._forward(inputs)
+        logits = self._forward(inputs)
         self._lap("forward")
-        return scores
+        return logits
 
     def _lap(self, phase: str) -> None:
-        synchronise(self.session.setup.device)
+        synchronize(self.session.setup.device)
         now = time.perf_counter()
         self.laps[phase] += now - self._last
         self._last = now

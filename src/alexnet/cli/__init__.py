@@ -25,7 +25,7 @@ def main() -> None:
         importlib.import_module(f"alexnet.cli.{verbs}")
     from alexnet.cli.app import app
     from alexnet.errors import InputError
-    from alexnet.memory import keep_freed_memory
+    from alexnet.process.memory import keep_freed_memory
 
     keep_freed_memory()
     try:

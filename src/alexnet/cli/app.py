@@ -17,7 +17,7 @@ app = typer.Typer(
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-DataOption = Annotated[Path | None, typer.Option("--data", help="Where the pictures are: a folder or a file.")]
+DataOption = Annotated[Path | None, typer.Option("--data", help="Where the images are: a folder or a file.")]
 SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any recipe key; repeatable.")]
 ModelOrRun = Annotated[Path, typer.Argument(metavar="MODEL-OR-RUN", help="A run's folder, or a .safetensors file.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 …")]

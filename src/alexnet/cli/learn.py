@@ -48,14 +48,14 @@ def train(
     if count > 1 and not launched():
         raise typer.Exit(launch(count))
     leashed()
+    from alexnet.artifacts.run import recipe_for
     from alexnet.cli.progress import terminal
+    from alexnet.experiments.train import train as run_training
+    from alexnet.process.group import Lost
     from alexnet.recipes.recipe import lasting, load, parse_override
     from alexnet.training.interrupts import Interrupted
     from alexnet.training.loop import Diverged
-    from alexnet.training.loop import train as run_training
     from alexnet.training.reporter import Reporter
-    from alexnet.training.run import recipe_for
-    from alexnet.world import Lost
 
     changes = dict(parse_override(text) for text in set_ or [])
     given = {"weights": str(weights.absolute()) if weights else None, "skip": skip, "freeze": freeze}
@@ -96,8 +96,8 @@ def train(
 
 def _repeat(recipe: "Recipe", out: Path, folds: int, seeds: int, resume_runs: bool, options: dict[str, Any]) -> None:
     from alexnet.cli import tables
+    from alexnet.experiments.repeat import repeat
     from alexnet.insight import compare
-    from alexnet.training.repeat import repeat
 
     summary = repeat(recipe, out, folds=folds, seeds=seeds, resume_runs=resume_runs, **options)
     options["reporter"].close()
@@ -108,7 +108,7 @@ def _repeat(recipe: "Recipe", out: Path, folds: int, seeds: int, resume_runs: bo
 
 def _lr_range(recipe: "Recipe", data: Path | None, out: Path | None, steps: int | None, device: str) -> None:
     from alexnet.cli.progress import bar
-    from alexnet.training import lr_range
+    from alexnet.experiments import lr_range
     from alexnet.training.finetune import anchored
     from alexnet.training.setup import prepare
 
@@ -131,25 +131,25 @@ def evaluate(
     model: ModelOrRun,
     data: DataOption = None,
     split: Annotated[str | None, typer.Option(help="train, validation or test; none: test where there is one.")] = None,
-    views: Annotated[int, typer.Option(help="1; 2: mirrored too; 10: corners and centre, mirrored too.")] = 1,
+    views: Annotated[int, typer.Option(help="1; 2: mirrored too; 10: corners and center, mirrored too.")] = 1,
     precision: Annotated[str, typer.Option(help="fp32; bf16 or auto: as `predict` computes.")] = "fp32",
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Measure a trained model on labelled pictures: top-1, top-5, loss."""
+    """Measure a trained model on labeled images: top-1, top-5, loss."""
+    from alexnet.artifacts.store import load_model
     from alexnet.cli import tables
     from alexnet.cli.progress import bar
     from alexnet.device import choose_device
-    from alexnet.evaluation.evaluate import evaluate as measure
-    from alexnet.evaluation.fast import at_precision
-    from alexnet.evaluation.pictures import pictures_for
-    from alexnet.evaluation.views import corners
-    from alexnet.weights.store import open as open_model
+    from alexnet.inference.data import dataset_for
+    from alexnet.inference.evaluate import evaluate as measure
+    from alexnet.inference.fast import at_precision
+    from alexnet.inference.views import corners
 
-    opened = at_precision(open_model(model, choose_device(device)), precision)
-    pictures = pictures_for(opened, data, split)
+    opened = at_precision(load_model(model, choose_device(device)), precision)
+    dataset = dataset_for(opened, data, split)
     with bar("evaluating", quiet=as_json) as progress:
-        evaluation = measure(opened, pictures, progress=progress, views=views)
+        evaluation = measure(opened, dataset, progress=progress, views=views)
     if as_json:
         print_json(evaluation.figures.to_json())
     else:
@@ -161,20 +161,20 @@ def evaluate(
 @app.command()
 def predict(
     model: ModelOrRun,
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Picture files.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files.")],
     top: Annotated[int, typer.Option(help="How many classes to name.")] = 5,
     precision: Annotated[str, typer.Option(help="auto: bf16 where the processor has it, else fp32.")] = "auto",
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Say what is on a picture: the likeliest classes with their probabilities."""
+    """Say what is on an image: the likeliest classes with their probabilities."""
+    from alexnet.artifacts.store import load_model
     from alexnet.cli import tables
     from alexnet.device import choose_device
-    from alexnet.evaluation.fast import at_precision
-    from alexnet.evaluation.predict import predict as ask
-    from alexnet.weights.store import open as open_model
+    from alexnet.inference.fast import at_precision
+    from alexnet.inference.predict import predict as ask
 
-    predicted = ask(at_precision(open_model(model, choose_device(device)), precision), images, top)
+    predicted = ask(at_precision(load_model(model, choose_device(device)), precision), images, top)
     if as_json:
         print_json([each.to_json() for each in predicted])
     else:

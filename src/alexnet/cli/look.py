@@ -60,7 +60,7 @@ def recipes(
     else:
         loaded = [recipe.load(each) for each in recipe.names()]
         if as_json:
-            print_json([{"name": r.name, "title": r.title, "model": r.model.name, "set": r.data.set} for r in loaded])
+            print_json([{"name": r.name, "title": r.title, "model": r.model.name, "set": r.data.name} for r in loaded])
         else:
             tables.recipes(loaded)
 
@@ -93,7 +93,7 @@ def verify(
 ) -> None:
     """Check every network, LRN form and count against its published source; exit 1 if anything is off."""
     from alexnet.cli import tables
-    from alexnet.verify import verify as check_all
+    from alexnet.verify.check import verify as check_all
 
     line = tables.check_line(failures)
     checks = check_all(lambda check: None if as_json else line(check))

@@ -39,7 +39,7 @@ def bench(
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Measure this machine and what networks reach on it: pictures/s, share of its peak, where the time goes."""
+    """Measure this machine and what networks reach on it: images/s, share of its peak, where the time goes."""
     from alexnet.cli import tables
     from alexnet.cli.progress import bar
     from alexnet.errors import InputError
@@ -104,8 +104,8 @@ def reproduce(
     """Re-run the published experiments: published, as published by us, ours; finished runs are reused."""
     from alexnet.cli import tables
     from alexnet.cli.progress import terminal
-    from alexnet.reproduce import reproduce as rerun
-    from alexnet.reproduce import table
+    from alexnet.experiments import reproduce as rerun
+    from alexnet.experiments import table
     from alexnet.training.interrupts import Interrupted
 
     screen = None if as_json else terminal()

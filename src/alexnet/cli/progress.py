@@ -9,8 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from alexnet.artifacts.run import Run
 from alexnet.training.reporter import Reporter
-from alexnet.training.run import Run
 from alexnet.training.watch import Finding
 
 _PLAIN_SECONDS = 10.0  # between two plain lines within an epoch
@@ -30,15 +30,15 @@ class PlainReporter(Reporter):
 
     def scanning(self, done: int, total: int) -> None:
         if done == total or self._due():
-            self.say(f"reading pictures: {done:,} of {total:,}")
+            self.say(f"reading images: {done:,} of {total:,}")
 
     def begin(self, run: Run, facts: dict[str, Any]) -> None:
         self.epochs = facts["epochs"]
         several = f" in {facts['processes']} processes" if facts["processes"] > 1 else ""
         duration = f"{facts['steps']:,} steps" if facts["steps"] else f"{self.epochs} epochs"
         self.say(
-            f"{facts['network']}: {facts['parameters']:,} parameters, {facts['flops'] / 1e6:,.1f} MFLOPs a picture\n"
-            f"{facts['set']}: {facts['train']:,} pictures to train, {facts['validation']:,} to validate, "
+            f"{facts['network']}: {facts['parameters']:,} parameters, {facts['flops'] / 1e6:,.1f} MFLOPs an image\n"
+            f"{facts['set']}: {facts['train']:,} images to train, {facts['validation']:,} to validate, "
             f"{facts['test']:,} to test, {facts['classes']} classes\n"
             f"{duration} on {facts['device']}{several} in {facts['precision']}; everything goes to {run.path}"
         )
@@ -60,7 +60,7 @@ class PlainReporter(Reporter):
         self.say(
             f"epoch {row['epoch']:>3}/{self.epochs}  train loss {row['train_loss']:.4f} accuracy "
             f"{row['train_accuracy']:.4f}   validation loss {row['val_loss']:.4f} accuracy {row['val_accuracy']:.4f}   "
-            f"{row['images_per_second']:,.0f} pictures/s  {row['seconds']:,.1f} s"
+            f"{row['images_per_second']:,.0f} images/s  {row['seconds']:,.1f} s"
         )
 
     def finding(self, finding: Finding) -> None:
@@ -72,7 +72,7 @@ class PlainReporter(Reporter):
         self.say(
             f"{'epoch' if on_test else 'best epoch'} {figures['best_epoch']}: "
             f"{'test' if on_test else 'validation'} accuracy {figures['val_accuracy']:.2%}"
-            + (f", test accuracy {test['top1']:.2%} on {test['count']:,} pictures" if test else "")
+            + (f", test accuracy {test['top1']:.2%} on {test['count']:,} images" if test else "")
         )
         self.say(f"report: {run.report}")
 
@@ -88,7 +88,7 @@ class PlainReporter(Reporter):
 
 
 class LiveReporter(PlainReporter):
-    """The same, with a moving bar below: loss, accuracy, pictures per second, time left."""
+    """The same, with a moving bar below: loss, accuracy, images per second, time left."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -99,7 +99,7 @@ class LiveReporter(PlainReporter):
         self._task: TaskID | None = None
 
     def scanning(self, done: int, total: int) -> None:
-        self._show("reading pictures", done, total, f"{done:,}/{total:,}")
+        self._show("reading images", done, total, f"{done:,}/{total:,}")
 
     def step(self, epoch: int, step: int, steps: int, figures: dict[str, float]) -> None:
         self._show(f"epoch {epoch}/{self.epochs}", step, steps, _figures(figures))
@@ -138,5 +138,5 @@ def _figures(figures: dict[str, float]) -> str:
     minutes, seconds = divmod(int(figures["seconds_left"]), 60)
     return (
         f"loss {figures['loss']:.4f}  accuracy {figures['accuracy']:.4f}  "
-        f"{figures['images_per_second']:,.0f} pictures/s  {minutes}:{seconds:02d} left"
+        f"{figures['images_per_second']:,.0f} images/s  {minutes}:{seconds:02d} left"
     )

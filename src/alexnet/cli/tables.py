@@ -12,12 +12,12 @@ if TYPE_CHECKING:  # the tables that need no torch should not wait for it
     from alexnet.benchmark.latency import Latencies
     from alexnet.benchmark.peers import SideBySide
     from alexnet.data.public_sets import PublicSet
-    from alexnet.evaluation.doctor import Diagnosis, Trial
-    from alexnet.evaluation.evaluate import Figures
-    from alexnet.evaluation.predict import Predicted
+    from alexnet.inference.evaluate import Figures
+    from alexnet.inference.predict import Predicted
+    from alexnet.insight.doctor import Diagnosis, Trial
     from alexnet.models.summary import Summary
     from alexnet.recipes.schema import Recipe
-    from alexnet.verify import Check
+    from alexnet.verify.check import Check
     from alexnet.weights.public import PublicFile
 
 
@@ -48,8 +48,8 @@ def summary(described: "Summary") -> None:
     print(
         f"parameters {described.parameters:,} (trainable {described.trainable_parameters:,}, not trainable "
         f"{described.parameters - described.trainable_parameters:,})\n"
-        f"FLOPs per picture {described.flops:,} (2 × multiply-adds of convolutions and fully-connected layers)\n"
-        f"activations per picture {_bytes(sum(layer.activation_bytes for layer in described.layers))}, "
+        f"FLOPs per image {described.flops:,} (2 × multiply-adds of convolutions and fully-connected layers)\n"
+        f"activations per image {_bytes(sum(layer.activation_bytes for layer in described.layers))}, "
         f"weights file {_bytes(described.file_bytes)} in float32"
     )
     for trap in spec.traps:
@@ -58,8 +58,8 @@ def summary(described: "Summary") -> None:
 
 def recipes(loaded: "Sequence[Recipe]") -> None:
     _table(
-        ("recipe", "network", "pictures", "epochs>", "what it is for"),
-        ((each.name, each.model.name, each.data.set, each.train.epochs, each.title) for each in loaded),
+        ("recipe", "network", "images", "epochs>", "what it is for"),
+        ((each.name, each.model.name, each.data.name, each.train.epochs, each.title) for each in loaded),
     )
 
 
@@ -71,7 +71,7 @@ def recipe_keys(rows: Sequence[tuple[str, Any, str]]) -> None:
 def figures(measured: "Figures") -> None:
     print(
         f"top-1 {measured.top1:.2%}   top-5 {measured.top5:.2%}   loss {measured.loss:.4f}   "
-        f"{measured.count:,} pictures" + (f", {measured.views} views each" if measured.views > 1 else "")
+        f"{measured.count:,} images" + (f", {measured.views} views each" if measured.views > 1 else "")
     )
 
 
@@ -89,7 +89,7 @@ def comparison(head: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
 
 def reproduction(lines: Sequence[Sequence[str]], machines: Sequence[str], left_out: Sequence[str]) -> None:
     """Published experiments beside ours; below them where they ran, and what did not."""
-    from alexnet.reproduce.table import HEAD
+    from alexnet.experiments.table import HEAD
 
     _table((HEAD[0], *(f"{name}>" for name in HEAD[1:])), lines)
     for number, machine in enumerate(machines, 1):
@@ -148,7 +148,7 @@ def bench(measured: "Bench") -> None:
         )
         for row in measured.rows for name, work in (("training", row.training), ("inference", row.inference))
     ]  # fmt: skip
-    head = ("what", "batch>", "precision", "work", "pictures/s>", "ms>", "floor ms>", "of peak>", "of bandwidth>")
+    head = ("what", "batch>", "precision", "work", "images/s>", "ms>", "floor ms>", "of peak>", "of bandwidth>")
     _table(head, lines)
     print()
     lines = []
@@ -166,7 +166,7 @@ def side_by_side(compared: "SideBySide") -> None:
     """A Markdown table, to copy."""
     peer, where = compared.peer, compared.environment
     print(
-        f"| network (batch) | {peer}, pictures/s | alexnet, pictures/s | ratio | of the peak | peak, GFLOP/s | n |\n"
+        f"| network (batch) | {peer}, images/s | alexnet, images/s | ratio | of the peak | peak, GFLOP/s | n |\n"
         "|---|---|---|---|---|---|---|"
     )
     for row in compared.rows:
@@ -179,8 +179,8 @@ def side_by_side(compared: "SideBySide") -> None:
     facts = compared.rows[0].peer.facts
     versions = ", ".join(f"{name} {value}" for name, value in facts.items() if name not in ("parameters", "precision"))
     print(
-        f"\n{_machine(where)}; {peer} in {facts['precision']} ({versions}). Training on synthetic pictures in memory, "
-        "no augmentation, the published optimiser. Both sides and the matrix peak in turn: medians, ratios of the same "
+        f"\n{_machine(where)}; {peer} in {facts['precision']} ({versions}). Training on synthetic images in memory, "
+        "no augmentation, the published optimizer. Both sides and the matrix peak in turn: medians, ratios of the same "
         "turn with the least and the largest."
     )
 
@@ -200,7 +200,7 @@ def latencies(measured: "Latencies") -> None:
     for each in measured.models:
         if found := each.agreement:
             print(
-                f"{each.name}: {found.pictures:,} pictures, top-1 the same on {found.same_top1:.2%}; probabilities "
+                f"{each.name}: {found.images:,} images, top-1 the same on {found.same_top1:.2%}; probabilities "
                 f"differ by {found.mean_difference:.1e} in the mean, {found.largest_difference:.1e} at most"
             )
 
@@ -213,32 +213,32 @@ def _machine(environment: Mapping[str, Any]) -> str:
 
 
 def public_sets(sets: "Mapping[str, PublicSet]") -> None:
-    lines = ((name, each.licence or "not stated", "md5", each.base) for name, each in sets.items())
-    _table(("name", "licence", "checked by", "address"), lines)
+    lines = ((name, each.license or "not stated", "md5", each.base) for name, each in sets.items())
+    _table(("name", "license", "checked by", "address"), lines)
 
 
 def public_files(files: "Sequence[PublicFile]") -> None:
     lines = []
     for each in files:
         checked = f"{each.digest.algorithm} {each.digest.value[:8]}…" if each.digest else "nothing published"
-        lines.append((each.name, each.model, each.licence or "not stated", checked, each.url))
-    _table(("name", "network", "licence", "checked by", "address"), lines)
+        lines.append((each.name, each.model, each.license or "not stated", checked, each.url))
+    _table(("name", "network", "license", "checked by", "address"), lines)
 
 
 def diagnosis(found: "Diagnosis") -> None:
     """The best combinations, and whether the card has the best one."""
-    print(f"{len(found.trials)} combinations on {found.pictures:,} pictures")
+    print(f"{len(found.trials)} combinations on {found.images:,} images")
     lines = (
-        (f"{each.top1:.1%}", f"{each.loss:.3f}", each.preprocessing.colours, each.range, _crop(each), each.lrn)
+        (f"{each.top1:.1%}", f"{each.loss:.3f}", each.preprocessing.colors, each.range, _crop(each), each.lrn)
         for each in dict.fromkeys([*found.trials[:8], found.own])
     )
-    _table(("top-1>", "loss>", "colours", "range", "crop", "LRN"), lines)
+    _table(("top-1>", "loss>", "colors", "range", "crop", "LRN"), lines)
     best = found.best
     if best.loss > 0.98 * found.own.loss:
         print("these weights want what their card says")
     else:
         print(
-            f"these weights want: {best.preprocessing.colours}, {best.range}, {_crop(best)}, LRN {best.lrn} "
+            f"these weights want: {best.preprocessing.colors}, {best.range}, {_crop(best)}, LRN {best.lrn} "
             f"(top-1 {best.top1:.1%}; as the card says {found.own.top1:.1%})"
         )
 

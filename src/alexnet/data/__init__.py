@@ -1,1 +1,1 @@
-"""Picture sets: reading them, splitting them, augmenting them."""
+"""Datasets: reading them, splitting them, augmenting them."""

@@ -1,7 +1,7 @@
-"""A resized copy of a picture set, made once, that is read several times as fast as the original.
+"""A resized copy of a dataset, made once, that is read several times as fast as the original.
 
-Each picture is decoded as training would decode it (see `decode`), cut to `size` and written as JPEG into shards of
-10,000 pictures in WebDataset's layout (see `shards`). A shard is written under another name and renamed when it is
+Each image is decoded as training would decode it (see `decode`), cut to `size` and written as JPEG into shards of
+10,000 images in WebDataset's layout (see `shards`). A shard is written under another name and renamed when it is
 whole and its list is written: after a kill, the shards that are there are kept, the others made anew, and a shard
 without a list, or of another length than its list says, is none that was written here.
 """
@@ -20,33 +20,41 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image
 
-from alexnet.data import pictures as sets
-from alexnet.data.archives import BLOCK
-from alexnet.data.decode import DecodeError, decode
-from alexnet.data.shards import INDEX, KIND, VERSION
-from alexnet.data.stored import AHEAD, Form, Listing, Progress, Split, check_skipped, printable
+from alexnet.data import dataset as sets
+from alexnet.data.loading.decode import DecodeError, decode
+from alexnet.data.loading.stored import (
+    AHEAD,
+    Form,
+    Listing,
+    Progress,
+    Split,
+    check_skipped,
+    printable,
+)
+from alexnet.data.readers.archives import BLOCK
+from alexnet.data.readers.shards import INDEX, KIND, VERSION
 from alexnet.errors import InputError
 from alexnet.files import atomic, make_folder, read_json, sweep, write_json
 from alexnet.preprocessing import FITS
 
 QUALITY = 95
 """Of the JPEGs, on Pillow's scale."""
-PICTURES = 10_000
+IMAGES = 10_000
 """In a shard: about 400 MB at 256 pixels."""
 
 
 def pack(
-    listing: Listing, form: Form, out: Path, progress: Progress | None = None, pictures: int = PICTURES
+    listing: Listing, form: Form, out: Path, progress: Progress | None = None, images: int = IMAGES
 ) -> dict[str, Any]:
-    """Writes the pictures of `listing` to the folder `out`, `pictures` a shard, and returns its index.
+    """Writes the images of `listing` to the folder `out`, `images` a shard, and returns its index.
 
-    Few unreadable pictures are left out and named in the index, many raise InputError, as does a folder that holds
+    Few unreadable images are left out and named in the index, many raise InputError, as does a folder that holds
     anything but this very pack, unfinished or finished (then there is nothing to do).
     """
     parts = {
-        f"{name}-{number:06}": (name, range(start, min(start + pictures, len(split.names))))
+        f"{name}-{number:06}": (name, range(start, min(start + images, len(split.names))))
         for name, split in listing.splits.items()
-        for number, start in enumerate(range(0, len(split.names), pictures))
+        for number, start in enumerate(range(0, len(split.names), images))
     }
     if form["fit"] not in FITS:
         raise InputError(f"fit is {form['fit']!r}; choose one of: {', '.join(FITS)}")
@@ -96,10 +104,8 @@ def _write(
     def encode(row: int) -> bytes | DecodeError:
         try:
             content = io.BytesIO()
-            picture = decode(split.store.read(row), **form)
-            Image.fromarray(picture[:, :, 0] if form["channels"] == 1 else picture).save(
-                content, "JPEG", quality=QUALITY
-            )
+            image = decode(split.store.read(row), **form)
+            Image.fromarray(image[:, :, 0] if form["channels"] == 1 else image).save(content, "JPEG", quality=QUALITY)
             return content.getvalue()
         except DecodeError as error:
             return error
@@ -159,7 +165,7 @@ class _Hashed:
 
 
 def _plan(classes: Sequence[str], split: Split, rows: range, form: Form) -> str:
-    """A digest of everything that a shard depends on, the pictures' contents by their lengths."""
+    """A digest of everything that a shard depends on, the images' contents by their lengths."""
     sizes, labels = split.store.sizes()[rows.start : rows.stop], split.labels[rows.start : rows.stop]
     named = (split.names[row].encode(errors="surrogateescape").hex() for row in rows)
     told = [VERSION, QUALITY, form, list(classes), list(named), labels.tolist(), sizes.tolist()]
@@ -173,7 +179,7 @@ def _finished(out: Path, stem: str, plan: str) -> dict[str, Any] | None:
         return None
     content = read_json(told)
     if content["plan"] != plan:
-        raise InputError(f"{out} holds a pack of other pictures or of another size; choose another folder, or empty it")
+        raise InputError(f"{out} holds a pack of other images or of another size; choose another folder, or empty it")
     if not shard.exists():
         return None
     if shard.stat().st_size != content["bytes"]:

@@ -1,9 +1,9 @@
-"""One split of a picture set."""
+"""One split of a dataset."""
 
 from pathlib import Path
 from typing import Any
 
-from alexnet.data.pictures import PictureSet
+from alexnet.data.dataset import Dataset
 from alexnet.data.sources import open_splits
 from alexnet.data.splits import Splits
 from alexnet.errors import InputError
@@ -11,20 +11,18 @@ from alexnet.errors import InputError
 SPLITS = ("train", "validation", "test")
 
 
-def pictures(
-    name: str | None = None, split: str = "train", data: Path | str | None = None, **options: Any
-) -> PictureSet:
-    """The pictures of one split: len(), [i] → (uint8 H×W×C, label), .classes.
+def dataset(name: str | None = None, split: str = "train", data: Path | str | None = None, **options: Any) -> Dataset:
+    """The images of one split: len(), [i] → (uint8 H×W×C, label), .classes.
 
-    name: one of sources.SETS; None: recognised by what lies at `data`. options: as open_splits takes them, such as
-    size=(64, 64) for class folders. A set is given whole: no validation pictures are cut from training.
+    name: one of sources.SETS; None: recognized by what lies at `data`. options: as open_splits takes them, such as
+    size=(64, 64) for class folders. A set is given whole: no validation images are cut from training.
     Raises InputError for an unknown set or a split that it does not have.
     """
     options.setdefault("validation", None)
     return pick(open_splits(name, data, **options), split)
 
 
-def pick(splits: Splits, split: str) -> PictureSet:
+def pick(splits: Splits, split: str) -> Dataset:
     """The split called `split`; InputError names those that are there."""
     there = {name: getattr(splits, name) for name in SPLITS if getattr(splits, name) is not None}
     if split not in there:

@@ -1,4 +1,4 @@
-"""Public picture sets: where they are kept, their licence, and the MD5 that their sources publish of each file."""
+"""Public datasets: where they are kept, their license, and the MD5 that their sources publish of each file."""
 
 import os
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class PublicSet:
     """MD5 by file, in hexadecimal."""
     source: str
     """Who publishes the digests."""
-    licence: str | None
+    license: str | None
     """As the source states it; None: it states none."""
 
 
@@ -75,7 +75,7 @@ def fetch_set(name: str, to: Path | None = None, progress: Progress | None = Non
     What was cut is gone on with. Returns the folder. Raises InputError for an unknown name and whatever goes wrong.
     """
     if name not in PUBLIC:
-        raise unknown("public picture set", name, PUBLIC)
+        raise unknown("public dataset", name, PUBLIC)
     place = to or folder(name)
     for file, digest in PUBLIC[name].files.items():
         fetch(PUBLIC[name].base + file, place / file, digest=Digest("md5", digest), progress=progress)

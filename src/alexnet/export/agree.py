@@ -1,4 +1,4 @@
-"""Whether what was exported is still the same network: both run on the same pictures."""
+"""Whether what was exported is still the same network: both run on the same images."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from alexnet.data.decode import stored_size
+from alexnet.artifacts.store import Model
+from alexnet.data.loading.decode import stored_size
 from alexnet.errors import InputError
-from alexnet.evaluation.pictures import fitted, pictures_for, spread
-from alexnet.export.served import Served
-from alexnet.weights.store import Opened
+from alexnet.graphs.served import Served
+from alexnet.inference.data import dataset_for, fitted, spread
 
 BOUND = 1e-4
-"""Largest ‖difference‖ of one picture's probabilities, and of its logits relative to theirs, that counts as equal."""
+"""Largest ‖difference‖ of one image's probabilities, and of its logits relative to theirs, that counts as equal."""
 
 _COUNT, _BATCH = 32, 16
 _TIE = 1e-6  # two probabilities nearer than this may swap ranks by rounding
@@ -27,7 +27,7 @@ Run = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
 
 @dataclass(frozen=True)
 class Samples:
-    """Pictures at the size that the exported network takes."""
+    """Images at the size that the exported network takes."""
 
     images: np.ndarray
     """uint8 N×H×W×C."""
@@ -39,41 +39,41 @@ class Samples:
 class Agreement:
     """What a comparison found; there is none unless it was within bounds."""
 
-    pictures: int
+    images: int
     origin: str
     difference: float
-    """Largest Euclidean ‖difference‖ of a picture's probabilities."""
+    """Largest Euclidean ‖difference‖ of an image's probabilities."""
     logits: float | None
-    """Largest ‖difference‖ / ‖logits‖ of a picture."""
+    """Largest ‖difference‖ / ‖logits‖ of an image."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def samples(model: Opened, data: Path | None, count: int = _COUNT) -> Samples:
-    """Up to `count` pictures, spread evenly over `data`, or over the run's test or validation pictures.
+def samples(model: Model, data: Path | None, count: int = _COUNT) -> Samples:
+    """Up to `count` images, spread evenly over `data`, or over the run's test or validation images.
 
-    Where the model's own pictures cannot be found, random ones; InputError when `data` cannot be used.
+    Where the model's own images cannot be found, random ones; InputError when `data` cannot be used.
     """
     try:
-        pictures = fitted(model, pictures_for(model, data))
+        images = fitted(model, dataset_for(model, data))
     except InputError:
         if data is not None:
             raise
         wants = model.preprocessing
         shape = (count, *stored_size(wants.size, wants.resize), wants.channels)
         return Samples(np.random.default_rng(0).integers(0, 256, shape, np.uint8), "random")
-    return Samples(pictures.batch(spread(len(pictures), count)), "real")
+    return Samples(images.batch(spread(len(images), count)), "real")
 
 
 @torch.inference_mode()
-def agree(model: Opened, run: Run, pictures: Samples) -> Agreement:
+def agree(model: Model, run: Run, images: Samples) -> Agreement:
     """Compares `run` with the model in PyTorch, in batches of 1 and of 16. InputError says what differs."""
     ours = Served(model.module, model.preprocessing).eval()
     apart: dict[str, list[float]] = {"probabilities": [], "logits": []}
-    starts = [0, *range(1, len(pictures.images), _BATCH), len(pictures.images)]
+    starts = [0, *range(1, len(images.images), _BATCH), len(images.images)]
     for start, stop in pairwise(starts):
-        batch = pictures.images[start:stop]
+        batch = images.images[start:stop]
         expected, expected_logits = (output.numpy() for output in ours(torch.from_numpy(batch)))
         if not np.isfinite(expected).all():
             raise InputError("the network's own probabilities are not finite numbers; nothing was written")
@@ -83,7 +83,7 @@ def agree(model: Opened, run: Run, pictures: Samples) -> Agreement:
         lost = expected.max(1) - expected[np.arange(len(batch)), got.argmax(1)]
         if lost.max() > _TIE:
             wrong = start + int(lost.argmax())
-            raise InputError(f"the export names another class than PyTorch for picture {wrong}; nothing was written")
+            raise InputError(f"the export names another class than PyTorch for image {wrong}; nothing was written")
         apart["probabilities"] += np.linalg.norm(got - expected, axis=1).tolist()
         if got_logits is not None:
             reference = expected_logits.astype(np.float64)  # in float32 the squares of large logits overflow
@@ -93,4 +93,4 @@ def agree(model: Opened, run: Run, pictures: Samples) -> Agreement:
     for what, found in worst.items():
         if not found <= BOUND:
             raise InputError(f"the export's {what} are {found:.1e} off, more than {BOUND:.0e}; nothing was written")
-    return Agreement(len(pictures.images), pictures.origin, worst["probabilities"], worst.get("logits"))
+    return Agreement(len(images.images), images.origin, worst["probabilities"], worst.get("logits"))

@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from alexnet.artifacts.store import Model, mean_file, packed
 from alexnet.errors import InputError, unknown
-from alexnet.export import card as cards
 from alexnet.export import layouts
+from alexnet.export import model_card as cards
 from alexnet.export.agree import Agreement, Samples, agree, samples
 from alexnet.files import atomic, check_target, json_bytes
-from alexnet.weights.store import Opened, mean_file, packed
 
 if TYPE_CHECKING:
-    from alexnet.export.int8 import Quantised
+    from alexnet.export.int8 import Quantized
 
 
 @dataclass(frozen=True)
 class Request:
     """What to export, and how."""
 
-    model: Opened
+    model: Model
     out: Path
     data: Path | None = None
     logits: bool = False
@@ -48,14 +48,14 @@ class Exported:
     """Path → bytes."""
     agreement: Agreement | None = None
     """Against PyTorch, for formats that can be run here."""
-    quantised: "Quantised | None" = None
+    quantized: "Quantized | None" = None
 
     def to_json(self) -> dict[str, Any]:
         return {
             "format": self.format,
             "files": self.files,
             "agreement": self.agreement.to_json() if self.agreement else None,
-            "int8": self.quantised.to_json() if self.quantised else None,
+            "int8": self.quantized.to_json() if self.quantized else None,
         }
 
 
@@ -65,7 +65,7 @@ class Product:
 
     files: dict[Path, bytes]
     agreement: Agreement | None = None
-    quantised: "Quantised | None" = None
+    quantized: "Quantized | None" = None
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,11 @@ class Format:
 
 
 def export(
-    model: Opened, format: str, out: Path | str, *, data: Path | None = None, logits: bool = False, force: bool = False
+    model: Model, format: str, out: Path | str, *, data: Path | None = None, logits: bool = False, force: bool = False
 ) -> Exported:
     """Writes the model to `out`, once it is found to be the same network; else nothing is written.
 
-    `data`: pictures to check it on (none: the run's own, or random ones); `logits`: these as a second output; `force`:
+    `data`: images to check it on (none: the run's own, or random ones); `logits`: these as a second output; `force`:
     replace what is there. Raises InputError for an unknown format, a wrong suffix, a file in the way, a missing
     package, a network that cannot be exported so, and an export that differs from the network.
     """
@@ -100,7 +100,7 @@ def export(
             file.write(content)
             file.flush()  # a full disk says so before the first file gets its name
     sizes = {str(path): len(content) for path, content in product.files.items()}
-    return Exported(format, sizes, product.agreement, product.quantised)
+    return Exported(format, sizes, product.agreement, product.quantized)
 
 
 def _check(request: Request, format: str, force: bool) -> Format:
@@ -135,16 +135,16 @@ def _onnx(request: Request) -> Product:
 
 def _graph(request: Request) -> tuple[bytes, Agreement]:
     """An ONNX file's content that does what the model does."""
-    from alexnet.export import onnx_graph
+    from alexnet.graphs import onnx_graph
 
     graph = onnx_graph.build(request.model, request.card)
-    pictures = samples(request.model, request.data)
-    agreement = agree(request.model, onnx_graph.Session(graph.SerializeToString()), pictures)
+    images = samples(request.model, request.data)
+    agreement = agree(request.model, onnx_graph.Session(graph.SerializeToString()), images)
     if not request.logits:
         onnx_graph.drop_logits(graph)
     content = graph.SerializeToString()
     session = onnx_graph.Session(content)
-    agree(request.model, session, Samples(pictures.images[:2], pictures.origin))
+    agree(request.model, session, Samples(images.images[:2], images.origin))
     if session.names() != onnx_graph.spelled(request.model.classes):
         raise InputError("the export's class names are not the model's; nothing was written")
     return content, agreement
@@ -153,9 +153,9 @@ def _graph(request: Request) -> tuple[bytes, Agreement]:
 def _int8(request: Request) -> Product:
     from alexnet.export import int8
 
-    calibration, measured = int8.pictures(request.model, request.data)
+    calibration, measured = int8.images(request.model, request.data)
     exact, agreement = _graph(request)
-    content = int8.quantise(exact, calibration)
+    content = int8.quantize(exact, calibration)
     return Product({request.out: content}, agreement, int8.measure(exact, content, measured, len(calibration)))
 
 
@@ -163,14 +163,14 @@ def _torch(request: Request) -> Product:
     from alexnet.export import torch_program
 
     content = torch_program.build(request.model, request.card, request.logits)
-    pictures = samples(request.model, request.data)
-    return Product({request.out: content}, agree(request.model, torch_program.Program(content), pictures))
+    images = samples(request.model, request.data)
+    return Product({request.out: content}, agree(request.model, torch_program.Program(content), images))
 
 
 def _safetensors(request: Request) -> Product:
     files = {request.out: packed(request.model.module.state_dict()), request.beside: json_bytes(request.card)}
-    if picture := request.model.preprocessing.mean_picture:
-        files[mean_file(request.beside)] = packed({"mean": torch.from_numpy(picture.pixels)})
+    if image := request.model.preprocessing.mean_image:
+        files[mean_file(request.beside)] = packed({"mean": torch.from_numpy(image.pixels)})
     return Product(files)
 
 

@@ -1,4 +1,4 @@
-"""Eight-bit integers: ONNX Runtime's static quantisation, and what it costs and gains."""
+"""Eight-bit integers: ONNX Runtime's static quantization, and what it costs and gains."""
 
 import statistics
 import tempfile
@@ -12,20 +12,20 @@ import numpy as np
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from alexnet.data.pictures import PictureSet
+from alexnet.artifacts.store import Model
+from alexnet.data.dataset import Dataset
 from alexnet.errors import InputError
-from alexnet.evaluation.pictures import fitted, pictures_for, spread
-from alexnet.export.onnx_graph import Session
-from alexnet.weights.store import Opened
+from alexnet.graphs.onnx_graph import Session
+from alexnet.inference.data import dataset_for, fitted, spread
 
 CALIBRATION = 256
-"""Pictures from which the activations' ranges are taken."""
+"""Images from which the activations' ranges are taken."""
 _BATCH = 16
 _ROUNDS = 10
 
 
 @dataclass(frozen=True)
-class Quantised:
+class Quantized:
     """The int8 network against the float32 one, both in ONNX Runtime on this machine."""
 
     float_bytes: int
@@ -51,27 +51,27 @@ class Quantised:
         return {**asdict(self), "lost": self.lost}
 
 
-def pictures(model: Opened, data: Path | None) -> tuple[np.ndarray, PictureSet]:
-    """Pictures to calibrate on (uint8 N×H×W×C) and labelled ones to measure on; no picture is both.
+def images(model: Model, data: Path | None) -> tuple[np.ndarray, Dataset]:
+    """Images to calibrate on (uint8 N×H×W×C) and labeled ones to measure on; no image is both.
 
-    A run's own: training pictures, and the test or validation split. Of `data`: every other picture, up to
+    A run's own: training images, and the test or validation split. Of `data`: every other image, up to
     CALIBRATION, and the rest. InputError where there are none: an accuracy that cannot be measured is not exported.
     """
     try:
-        measured = fitted(model, pictures_for(model, data))
+        measured = fitted(model, dataset_for(model, data))
         if data is None:
-            training = fitted(model, pictures_for(model, None, "train"))
+            training = fitted(model, dataset_for(model, None, "train"))
             return training.batch(spread(len(training), CALIBRATION)), measured
     except InputError as error:
-        raise InputError(f"int8 needs labelled pictures to calibrate on and to measure: {error}") from None
+        raise InputError(f"int8 needs labeled images to calibrate on and to measure: {error}") from None
     if len(measured) < 2:
-        raise InputError("int8 needs at least two labelled pictures: to calibrate on, and to measure")
+        raise InputError("int8 needs at least two labeled images: to calibrate on, and to measure")
     first = np.arange(0, len(measured), 2)
     chosen = first[spread(len(first), CALIBRATION)]
     return measured.batch(chosen), measured.subset(np.setdiff1d(np.arange(len(measured)), chosen))
 
 
-def quantise(exact: bytes, calibration: np.ndarray) -> bytes:
+def quantize(exact: bytes, calibration: np.ndarray) -> bytes:
     """An ONNX graph with int8 weights per channel and uint8 activations around convolutions, fully-connected and pools.
 
     Weights use 7 of 8 bits: without VNNI, x86 adds pairs of products in 16 bits, which 8 would overflow.
@@ -93,38 +93,38 @@ def quantise(exact: bytes, calibration: np.ndarray) -> bytes:
         return result.read_bytes()
 
 
-def measure(exact: bytes, quantised: bytes, pictures: PictureSet, calibrated_on: int) -> Quantised:
+def measure(exact: bytes, quantized: bytes, dataset: Dataset, calibrated_on: int) -> Quantized:
     """Times both networks in turn and counts how often each is right."""
-    sessions = (Session(exact), Session(quantised))
+    sessions = (Session(exact), Session(quantized))
     right = [0, 0]
-    for batch in np.array_split(np.arange(len(pictures)), -(-len(pictures) // _BATCH)):
-        images = pictures.batch(batch)
+    for batch in np.array_split(np.arange(len(dataset)), -(-len(dataset) // _BATCH)):
+        images = dataset.batch(batch)
         for which, session in enumerate(sessions):
-            right[which] += int((session(images)[0].argmax(1) == pictures.labels[batch]).sum())
-    timed = pictures.batch(np.arange(_BATCH) % len(pictures))
+            right[which] += int((session(images)[0].argmax(1) == dataset.labels[batch]).sum())
+    timed = dataset.batch(np.arange(_BATCH) % len(dataset))
     times: list[list[float]] = [[], []]
     for _ in range(_ROUNDS):
         for which, session in enumerate(sessions):
             start = time.perf_counter()
             session(timed)
             times[which].append(1e3 * (time.perf_counter() - start))
-    return Quantised(
+    return Quantized(
         float_bytes=len(exact),
-        int8_bytes=len(quantised),
+        int8_bytes=len(quantized),
         float_ms=statistics.median(times[0]),
         int8_ms=statistics.median(times[1]),
         speed=statistics.median(a / b for a, b in zip(*times, strict=True)),
         batch=_BATCH,
         rounds=_ROUNDS,
         calibrated_on=calibrated_on,
-        measured_on=len(pictures),
-        float_top1=right[0] / len(pictures),
-        int8_top1=right[1] / len(pictures),
+        measured_on=len(dataset),
+        float_top1=right[0] / len(dataset),
+        int8_top1=right[1] / len(dataset),
     )
 
 
 class _Reader(CalibrationDataReader):
-    """Hands the calibration pictures over in batches."""
+    """Hands the calibration images over in batches."""
 
     def __init__(self, images: np.ndarray):
         self._batches: Iterator[np.ndarray] = iter(np.array_split(images, -(-len(images) // _BATCH)))
@@ -132,4 +132,4 @@ class _Reader(CalibrationDataReader):
     def get_next(self) -> dict[str, np.ndarray]:
         """The next batch; empty at the end."""
         batch = next(self._batches, None)
-        return {} if batch is None else {"pictures": batch}
+        return {} if batch is None else {"images": batch}

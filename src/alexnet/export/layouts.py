@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from alexnet.artifacts.store import Model
 from alexnet.errors import InputError
 from alexnet.models.network import Network, Shape, numbered
-from alexnet.weights.store import Opened
 
 # https://github.com/pytorch/vision, torchvision/models/alexnet.py: the places of the layers with weights in its rows.
 TORCHVISION = {
@@ -24,7 +24,7 @@ TORCHVISION = {
 _IS_TORCHVISIONS = ("alexnet-owt", "alexnet-two-class")
 
 
-def torchvision(model: Opened) -> bytes:
+def torchvision(model: Model) -> bytes:
     """A state dict that torchvision's `alexnet(num_classes=…)` loads strictly, as torch.save writes it.
 
     Raises InputError for another network than torchvision's, or one for other than 3 channels.
@@ -45,15 +45,15 @@ def torchvision(model: Opened) -> bytes:
     return content.getvalue()
 
 
-def keras(model: Opened) -> bytes:
+def keras(model: Model) -> bytes:
     """An .h5 that a Keras network with our layer names (conv1 … fc8, bn1 …) reads with load_weights(…, by_name=True).
 
-    Raises InputError for a network that is no row of layers: Keras has no names for its parts.
+    Raises InputError for a network that is no sequential network: Keras has no names for its parts.
     """
     import h5py
 
     if not isinstance(model.module, Network) or not model.module.layers:
-        raise InputError(f"{model.card['name']} is no row of layers; as .h5 only the AlexNets can be exported")
+        raise InputError(f"{model.card['name']} is no sequential network; as .h5 only the AlexNets can be exported")
     layers = keras_weights(model.module)
     content = io.BytesIO()
     with h5py.File(content, "w") as file:

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from alexnet.export.served import BATCH, Served, example
-from alexnet.weights.store import Opened
+from alexnet.artifacts.store import Model
+from alexnet.graphs.served import BATCH, Served, example
 
 
-def build(model: Opened, card: dict[str, Any], logits: bool) -> bytes:
-    """The program of `Served` with any number of pictures; the card goes along as the extra file 'card.json'."""
+def build(model: Model, card: dict[str, Any], logits: bool) -> bytes:
+    """The program of `Served` with any number of images; the card goes along as the extra file 'card.json'."""
     served = Served(model.module, model.preprocessing, logits).eval()
     content = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad():
@@ -33,10 +33,10 @@ class Program:
             warnings.simplefilter("ignore")
             self._module = torch.export.load(io.BytesIO(content)).module()
 
-    def __call__(self, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Probabilities, and logits if the program gives them."""
         with torch.no_grad():
-            found = self._module(torch.from_numpy(pictures))
+            found = self._module(torch.from_numpy(images))
         if isinstance(found, torch.Tensor):
             return found.numpy(), None
         probabilities, logits = found

@@ -8,7 +8,8 @@ from typing import Any
 
 from alexnet.errors import InputError
 from alexnet.files import check_target, read_lines, read_object, write_text
-from alexnet.insight import page, plots
+from alexnet.insight import plots
+from alexnet.pages import page
 
 HEAD = ("run", "network", "parameters", "MFLOPs", "epochs", "time", "validation", "test", "published")
 
@@ -37,8 +38,8 @@ def write_comparison(runs: Sequence[Path], out: Path) -> None:
             f"<header><h1>{escape(' · '.join(metrics))}</h1></header>",
             page.section("Figures", page.table(HEAD, [line(row) for row in rows])),
             page.section("Published", _published(runs)),
-            page.section("By epoch", page.picture(by_epoch, "Loss and accuracy by epoch")),
-            page.section("By time", page.picture(by_seconds, "Loss and accuracy by seconds of training")),
+            page.section("By epoch", page.image(by_epoch, "Loss and accuracy by epoch")),
+            page.section("By time", page.image(by_seconds, "Loss and accuracy by seconds of training")),
         ]
     write_text(out, page.whole("Comparison", sections))
 

@@ -1,4 +1,4 @@
-"""The pictures of a run, as PNG files: samples, curves, the confusion matrix, the worst mistakes.
+"""The images of a run, as PNG files: samples, curves, the confusion matrix, the worst mistakes.
 
 Drawn on `matplotlib.figure.Figure` without pyplot, so that nothing global changes and any thread may draw. Names come
 from folders and files of strangers: they are shortened, and never read as mathematics or left without a glyph.
@@ -22,10 +22,10 @@ from PIL import Image
 
 from alexnet.files import write_bytes
 
-Pictures = Sequence[np.ndarray] | np.ndarray
+Images = Sequence[np.ndarray] | np.ndarray
 """uint8 H×W×C each, C 1 or 3: a list of any sizes, or one array N×H×W×C."""
 
-# Okabe and Ito's palette, which colour-blind readers tell apart: training, validation, then further runs.
+# Okabe and Ito's palette, which color-blind readers tell apart: training, validation, then further runs.
 BLUE, VERMILION, *_ = PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 INK, FAINT, BLANK = "#1f2933", "#8a949e", "#eef1f4"
 BLUES = LinearSegmentedColormap.from_list(
@@ -34,27 +34,27 @@ BLUES = LinearSegmentedColormap.from_list(
 DASHED = (0, (5, 3))  # what was published
 LIMIT = 300_000  # bytes of one PNG: a report with five of them stays easy to mail
 UNITS = 100  # layout units per inch of a sheet; drawn at twice that for dense screens
-CELL, GAP, CAPTION = 104, 12, 15  # of a sheet: a picture's side, the space between, a caption line
-SHEET = 32  # pictures on a sheet
+CELL, GAP, CAPTION = 104, 12, 15  # of a sheet: an image's side, the space between, a caption line
+SHEET = 32  # images on a sheet
 NUMBERED, NAMED, DOTS = 20, 100, 250  # classes up to which a matrix has numbers, names, and a dot for each class
 
 
-def sample_grid(images: Pictures, labels: Sequence[str], path: Path | str) -> None:
+def sample_grid(images: Images, labels: Sequence[str], path: Path | str) -> None:
     """The first 32 `images` with the names of their classes, in rows of up to 8."""
     _sheet(images, [[(label, INK)] for label in labels], path)
 
 
 def worst(
-    images: Pictures,
+    images: Images,
     truths: Sequence[str],
     predictions: Sequence[str],
     probabilities: Sequence[float],
     path: Path | str,
 ) -> None:
-    """Up to 32 mistakes as given, the surest first: each picture's true class, and the predicted one's probability."""
+    """Up to 32 mistakes as given, the surest first: each image's true class, and the predicted one's probability."""
     if len(images) == 0:
         figure = Figure(figsize=(6, 1.2))
-        figure.text(0.5, 0.5, "No mistakes on these pictures.", ha="center", va="center", size=12, color=INK)
+        figure.text(0.5, 0.5, "No mistakes on these images.", ha="center", va="center", size=12, color=INK)
         return save(figure, path)
     captions = [
         [(truth, INK), (f"{_short(prediction, 11)} · {probability:.0%}", VERMILION)]
@@ -70,9 +70,9 @@ def curves(metrics: Sequence[Mapping[str, Any]], path: Path | str, published: Se
     """
     epochs, best = _column(metrics, "epoch"), _column(metrics, "val_accuracy")
     figure, (loss, accuracy) = _panels("epoch", epochs)
-    for split, name, colour in (("train", "training", BLUE), ("val", "validation", VERMILION)):
-        _line(loss, epochs, _column(metrics, f"{split}_loss"), name, colour)
-        _line(accuracy, epochs, _column(metrics, f"{split}_accuracy"), name, colour)
+    for split, name, color in (("train", "training", BLUE), ("val", "validation", VERMILION)):
+        _line(loss, epochs, _column(metrics, f"{split}_loss"), name, color)
+        _line(accuracy, epochs, _column(metrics, f"{split}_accuracy"), name, color)
     if np.isfinite(best).any():
         at = int(np.nanargmax(best))
         accuracy.plot(epochs[at], best[at], "o", color=VERMILION, markeredgecolor="white", label=f"best {best[at]:.2%}")
@@ -84,7 +84,7 @@ def curves(metrics: Sequence[Mapping[str, Any]], path: Path | str, published: Se
 
 
 def published_accuracy(figures: Sequence[Mapping[str, Any]]) -> float | None:
-    """Of a recipe's published figures (name, value, unit, note) the first accuracy that is not of training pictures."""
+    """Of a recipe's published figures (name, value, unit, note) the first accuracy that is not of training images."""
     accuracies = (f["value"] for f in figures if f["unit"] in ("accuracy", "top-1") and "train" not in f["name"])
     return next(accuracies, None)
 
@@ -97,7 +97,7 @@ def curves_side_by_side(
 ) -> None:
     """Loss and accuracy of several runs (name → lines of metrics.jsonl), by epoch or by seconds of training.
 
-    Validation is drawn in full, training thin and dotted in the same colour, the accuracy `published` for a run dashed.
+    Validation is drawn in full, training thin and dotted in the same color, the accuracy `published` for a run dashed.
     """
     ends = np.concatenate([_column(metrics, x) for metrics in runs.values()])
     longest = ends.max(initial=0)
@@ -106,12 +106,12 @@ def curves_side_by_side(
         unit, name = 1, "epoch"
     figure, (loss, accuracy) = _panels(name, ends / unit)
     for i, (run, metrics) in enumerate(runs.items()):
-        at, colour = _column(metrics, x) / unit, PALETTE[i % len(PALETTE)]
+        at, color = _column(metrics, x) / unit, PALETTE[i % len(PALETTE)]
         for axes, what in ((loss, "loss"), (accuracy, "accuracy")):
-            _line(axes, at, _column(metrics, f"val_{what}"), _text(run, 40), colour)
-            axes.plot(at, _column(metrics, f"train_{what}"), ":", color=colour, linewidth=1)
+            _line(axes, at, _column(metrics, f"val_{what}"), _text(run, 40), color)
+            axes.plot(at, _column(metrics, f"train_{what}"), ":", color=color, linewidth=1)
         if published and run in published:
-            accuracy.axhline(published[run], color=colour, linestyle=DASHED, linewidth=1)
+            accuracy.axhline(published[run], color=color, linestyle=DASHED, linewidth=1)
     _legend(loss, accuracy)
     save(figure, path)
 
@@ -142,8 +142,8 @@ def confusion(matrix: np.ndarray, classes: Sequence[str], path: Path | str) -> N
         axes.set_yticks(range(k), names, size=size)
     if k <= NUMBERED:
         for i, j in np.argwhere(matrix > 0):
-            colour = "white" if shares[i, j] > 0.4 else INK
-            axes.text(j, i, f"{matrix[i, j]:,}", ha="center", va="center", size=min(9, 120 / k), color=colour)
+            color = "white" if shares[i, j] > 0.4 else INK
+            axes.text(j, i, f"{matrix[i, j]:,}", ha="center", va="center", size=min(9, 120 / k), color=color)
     else:
         figure.suptitle(_mistakes(shares, classes), x=0.01, ha="left", size=8, color=INK)
     bar = figure.colorbar(image, ax=axes, shrink=0.6, ticks=(0, 0.1, 0.25, 0.5, 1), format=PercentFormatter(1, 0))
@@ -170,8 +170,8 @@ def _mistakes(shares: np.ma.MaskedArray, classes: Sequence[str]) -> str:
     return "Most often mistaken: " + "  ·  ".join(told) if told else "No mistakes"
 
 
-def _sheet(images: Pictures, captions: Sequence[Sequence[tuple[str, str]]], path: Path | str) -> None:
-    """Pictures in a grid, below each its lines of (text, colour)."""
+def _sheet(images: Images, captions: Sequence[Sequence[tuple[str, str]]], path: Path | str) -> None:
+    """Images in a grid, below each its lines of (text, color)."""
     images = images[:SHEET]
     columns = min(8, len(images))
     rows = math.ceil(len(images) / columns)
@@ -185,9 +185,9 @@ def _sheet(images: Pictures, captions: Sequence[Sequence[tuple[str, str]]], path
         h, w = np.array(image.shape[:2]) * CELL / max(image.shape[:2])
         x, y = left + (CELL - w) / 2, top + (CELL - h) / 2
         axes.imshow(_fitted(image), extent=(x, x + w, y + h, y), interpolation="nearest")
-        for j, (text, colour) in enumerate(captions[i]):
+        for j, (text, color) in enumerate(captions[i]):
             at = (left + CELL / 2, top + CELL + 11 + j * CAPTION)
-            axes.text(*at, _text(text, 17), ha="center", va="center", size=7.5, color=colour)
+            axes.text(*at, _text(text, 17), ha="center", va="center", size=7.5, color=color)
     axes.set_xlim(0, width)
     axes.set_ylim(height, 0)
     axes.set_axis_off()
@@ -195,10 +195,10 @@ def _sheet(images: Pictures, captions: Sequence[Sequence[tuple[str, str]]], path
 
 
 def _fitted(image: np.ndarray) -> np.ndarray:
-    """A picture as RGB uint8, made smaller (well filtered) when it has more pixels than its place on a sheet."""
-    picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).convert("RGB")
-    picture.thumbnail((2 * CELL, 2 * CELL), Image.Resampling.LANCZOS)
-    return np.asarray(picture)
+    """An image as RGB uint8, made smaller (well filtered) when it has more pixels than its place on a sheet."""
+    drawn = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).convert("RGB")
+    drawn.thumbnail((2 * CELL, 2 * CELL), Image.Resampling.LANCZOS)
+    return np.asarray(drawn)
 
 
 def _panels(x: str, at: np.ndarray) -> tuple[Figure, tuple[Axes, Axes]]:
@@ -222,8 +222,8 @@ def _panels(x: str, at: np.ndarray) -> tuple[Figure, tuple[Axes, Axes]]:
     return figure, (loss, accuracy)
 
 
-def _line(axes: Axes, x: np.ndarray, y: np.ndarray, label: str, colour: str) -> None:
-    axes.plot(x, y, color=colour, linewidth=1.8, label=label, marker="o" if len(x) < 3 else "", markersize=5)
+def _line(axes: Axes, x: np.ndarray, y: np.ndarray, label: str, color: str) -> None:
+    axes.plot(x, y, color=color, linewidth=1.8, label=label, marker="o" if len(x) < 3 else "", markersize=5)
 
 
 def _legend(*all_axes: Axes) -> None:
@@ -270,7 +270,7 @@ def _text(text: str, length: int) -> str:
 
 
 def save(figure: Figure, path: Path | str) -> None:
-    """Writes `figure` as PNG in at most LIMIT bytes: with fewer colours, then with fewer pixels when it must be."""
+    """Writes `figure` as PNG in at most LIMIT bytes: with fewer colors, then with fewer pixels when it must be."""
     for text in figure.findobj(lambda artist: hasattr(artist, "set_fontfamily")):
         text.set_fontfamily(_families())  # pyright: ignore
     canvas = FigureCanvasAgg(figure)
@@ -278,8 +278,8 @@ def save(figure: Figure, path: Path | str) -> None:
     for density in (2, 1.5, 1, 0.75):
         figure.set_dpi(UNITS * density)
         canvas.draw()
-        picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-        for image in (picture, picture.quantize(256)):
+        drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+        for image in (drawn, drawn.quantize(256)):
             file = io.BytesIO()
             image.save(file, "PNG")
             content = file.getvalue()

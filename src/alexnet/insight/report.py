@@ -12,7 +12,7 @@ from typing import Any
 
 from alexnet.errors import InputError
 from alexnet.files import read_json, read_lines, write_text
-from alexnet.insight import page
+from alexnet.pages import page
 
 Card = Mapping[str, Any]
 Rows = Sequence[Mapping[str, Any]]
@@ -35,15 +35,15 @@ def write_report(run: Path) -> Path:
         _headline(run, card, rows, title),
         page.section("What went wrong", _findings(read_lines(run / "findings.jsonl"))),
         page.section("Published, and ours beside it", _published(card, rows)),
-        page.section("Curves", page.picture(run / "plots" / "curves.png", "Loss and accuracy by epoch")),
+        page.section("Curves", page.image(run / "plots" / "curves.png", "Loss and accuracy by epoch")),
         page.section("Epoch by epoch", _epochs(card, rows)),
         page.section(
-            "Confusion", page.picture(run / "plots" / "confusion.png", "Confusion matrix of the validation split")
+            "Confusion", page.image(run / "plots" / "confusion.png", "Confusion matrix of the validation split")
         ),
         page.section("Worst mistakes", _worst(run)),
         page.section(
-            "The pictures",
-            page.picture(run / "plots" / "samples.png", "Training pictures with their labels") + _data(run, card),
+            "The images",
+            page.image(run / "plots" / "samples.png", "Training images with their labels") + _data(run, card),
         ),
         page.section("The network", _network(card)),
         page.section("Recipe", f"<pre>{escape((run / 'recipe.toml').read_text(encoding='utf-8'))}</pre>"),
@@ -76,14 +76,12 @@ def _headline(run: Path, card: Card, rows: Rows, title: str) -> str:
         tiles.append(page.tile(what, page.percent(accuracy), of))
     if figures.get("test"):
         test = figures["test"]
-        tiles.append(
-            page.tile("test accuracy", page.percent(test["top1"]), f"{test['count']:,} pictures, measured once")
-        )
+        tiles.append(page.tile("test accuracy", page.percent(test["top1"]), f"{test['count']:,} images, measured once"))
     if rows:
         seconds = rows[-1].get("seconds", 0.0)
         tiles.append(
             page.tile(
-                "training", page.duration(seconds), f"{rows[-1].get('images_per_second', 0):,.0f} pictures a second"
+                "training", page.duration(seconds), f"{rows[-1].get('images_per_second', 0):,.0f} images a second"
             )
         )
     if "parameters" in card:
@@ -127,7 +125,7 @@ def _ours(figure: Mapping[str, Any], card: Card, rows: Rows) -> tuple[str, str]:
         value, where = rows[-1]["train_loss" if unit == "loss" else "train_accuracy"], f"training, epoch {len(rows)}"
     elif unit in ("accuracy", "top-1", "top-5", "loss") and figures.get("test"):
         value = figures["test"][{"loss": "loss", "top-5": "top5"}.get(unit, "top1")]
-        where = f"test, {figures['test']['count']:,} pictures"
+        where = f"test, {figures['test']['count']:,} images"
     elif unit in ("accuracy", "top-1", "top-5", "loss"):
         value = figures.get({"loss": "val_loss", "top-5": "val_top5"}.get(unit, "val_accuracy"))
         where = "test (validated on it)" if card["data"]["validation_is_test"] else "validation"
@@ -150,7 +148,7 @@ def _epochs(card: Card, rows: Rows) -> str:
         "val. loss",
         "val. acc.",
         "val. top-5",
-        "pictures/s",
+        "images/s",
         "time",
     )
     lines = [
@@ -173,8 +171,8 @@ def _epochs(card: Card, rows: Rows) -> str:
 
 
 def _worst(run: Path) -> str:
-    picture = page.picture(run / "plots" / "worst.png", "The pictures that the network gets most wrong")
-    return picture and f"<p>True class, and below it what the network says with which probability.</p>{picture}"
+    image = page.image(run / "plots" / "worst.png", "The images that the network gets most wrong")
+    return image and f"<p>True class, and below it what the network says with which probability.</p>{image}"
 
 
 def _data(run: Path, card: Card) -> str:
@@ -197,7 +195,7 @@ def _data(run: Path, card: Card) -> str:
 
 
 def _network(card: Card) -> str:
-    facts = {name: card.get(name) for name in ("name", "source", "parameters", "flops", "init", "licence")}
+    facts = {name: card.get(name) for name in ("name", "source", "parameters", "flops", "init", "license")}
     if "input" in card:
         facts["input"] = " × ".join(map(str, card["input"])) + " (channels × height × width)"
     facts |= {f"preprocessing {name}": value for name, value in card.get("preprocessing", {}).items()}

@@ -1,9 +1,9 @@
 """AlexNet, and what its descendants changed: each network is its layers, written down in the order in which they run.
 
     Conv(filters, kernel)   SAME padding and stride 1 unless it says other; `groups=2` is one half per GPU
-    LRN(…)                  local response normalisation; its three published forms differ in k and in who divides alpha
+    LRN(…)                  local response normalization; its three published forms differ in k and in who divides alpha
     Pool(3, 2)              overlapping max pooling, 3 × 3 every 2
-    Linear(4096)            Linear(None) scores the classes
+    Linear(4096)            Linear(None) gives the logits
 
 Layers get their names from their place: conv1, relu1, norm1, pool1, … conv5, fc6, relu6, drop6, fc7, fc8.
 """
@@ -34,7 +34,7 @@ PAPER_LRN = LRN(5, alpha=1e-4, beta=0.75, k=2, divide=False)  # section 3.3, who
 
 
 def hidden(width: int, dropout: Layer) -> Layers:
-    """The two hidden fully-connected layers and the scores."""
+    """The two hidden fully-connected layers and the logits."""
     return (Linear(width), ReLU(), dropout, Linear(width), ReLU(), dropout, Linear(None))
 
 
@@ -114,7 +114,7 @@ TENSORFLOW_AS_PRINTED = caffe(replace(CAFFE_LRN, divide=False), Pool(3, 2))
 TENSORFLOW = caffe(replace(CAFFE_LRN, alpha=2e-5, divide=False), Pool(3, 2))
 KERAS = caffe(Pool(3, 2), PAPER_LRN)
 
-# One weird trick (Krizhevsky 2014, arXiv 1404.5997), as torchvision has it: one GPU, no normalisation -----------------
+# One weird trick (Krizhevsky 2014, arXiv 1404.5997), as torchvision has it: one GPU, no normalization -----------------
 
 OWT: Layers = (
     *(Conv(64, 11, stride=4, padding=2), ReLU(), Pool(3, 2)),
@@ -135,9 +135,9 @@ BEARPAW: Layers = (
     Linear(None),
 )
 
-# One GPU's worth, and smaller pictures --------------------------------------------------------------------------------
+# One GPU's worth, and smaller images --------------------------------------------------------------------------------
 
-CIFAR100_SEED: Layers = (
+CIFAR100: Layers = (
     *(Conv(96, 11, stride=2), ReLU(), Pool(3, 2)),
     *(Conv(256, 5), ReLU(), Pool(3, 2)),
     *(Conv(384, 3), ReLU()),

@@ -7,7 +7,7 @@ from torch import nn
 
 from alexnet.errors import InputError, unknown
 from alexnet.models.entries import imagenet, resnets, small
-from alexnet.models.init import initialise
+from alexnet.models.init import initialize
 from alexnet.models.network import Dropout, Network, smallest
 from alexnet.models.spec import Figure, Spec
 
@@ -32,10 +32,10 @@ def create(
     init: str | None = None,
     dropout: float | None = None,
 ) -> Network:
-    """A freshly initialised network; what is None is as published.
+    """A freshly initialized network; what is None is as published.
 
-    `size` is the pictures' height and width in pixels (one number for both), `dropout` the share that every dropout
-    layer drops. Random numbers come from torch's global generator and serve the initialisation only, so one seed gives
+    `size` is the images' height and width in pixels (one number for both), `dropout` the share that every dropout
+    layer drops. Random numbers come from torch's global generator and serve the initialization only, so one seed gives
     one network. InputError when the network cannot be made so.
     """
     spec = get(name)
@@ -48,20 +48,20 @@ def create(
         raise InputError(f"{name} can take 1 channel or more, not {channels}")
     if spec.layers and min(height, width) < smallest(spec.layers):
         side = smallest(spec.layers)
-        raise InputError(f"{name} can take pictures of {side}×{side} pixels or more, not {height}×{width}")
+        raise InputError(f"{name} can take images of {side}×{side} pixels or more, not {height}×{width}")
     built = spec if dropout is None else _with_dropout(spec, dropout)
     device = torch.get_default_device()
     with torch.device("meta"):  # no memory and no random numbers for weights that are drawn anew below
         model = built.build((channels, height, width), classes)
     if device.type != "meta":
-        _materialise(model, device)
+        _materialize(model, device)
     model.spec = spec
-    initialise(model, init or spec.init)
+    initialize(model, init or spec.init)
     return model
 
 
-def _materialise(model: Network, device: torch.device) -> None:
-    """Gives a model on the meta device memory, uninitialised; `to_empty` imports sympy first, which takes a second."""
+def _materialize(model: Network, device: torch.device) -> None:
+    """Gives a model on the meta device memory, uninitialized; `to_empty` imports sympy first, which takes a second."""
     for part in model.modules():
         for name, parameter in part.named_parameters(recurse=False):
             setattr(part, name, nn.Parameter(torch.empty(parameter.shape, device=device)))
@@ -79,10 +79,10 @@ def _with_dropout(spec: Spec, p: float) -> Spec:
 
 
 def check_input(model: Network, channels: int, height: int, width: int) -> None:
-    """InputError unless `model` takes pictures of this shape; says what it takes and how to get there."""
+    """InputError unless `model` takes images of this shape; says what it takes and how to get there."""
     if (channels, height, width) != model.input:
         shapes = ["×".join(map(str, shape)) for shape in (model.input, (channels, height, width))]
         raise InputError(
-            f"{model.spec.name} takes pictures of {shapes[0]} (channels × height × width), not {shapes[1]}: "
-            "resize the pictures, or make the network for their channels and size"
+            f"{model.spec.name} takes images of {shapes[0]} (channels × height × width), not {shapes[1]}: "
+            "resize the images, or make the network for their channels and size"
         )

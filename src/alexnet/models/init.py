@@ -1,6 +1,6 @@
-"""Every published initialisation of the family, in one place.
+"""Every published initialization of the family, in one place.
 
-An initialisation says, for each layer with weights, from what its weights and its biases are drawn. BatchNorm always
+An initialization says, for each layer with weights, from what its weights and its biases are drawn. BatchNorm always
 starts as the identity (weight 1, bias 0, mean 0, variance 1), as in every source here.
 """
 
@@ -62,12 +62,12 @@ Distribution = Normal | Truncated | Uniform | Constant
 
 @dataclass(frozen=True)
 class Place:
-    """A layer with weights, as an initialisation sees it. Fans are kernel area × channels, as Keras and torch count."""
+    """A layer with weights, as an initialization sees it. Fans are kernel area × channels, as Keras and torch count."""
 
     name: str
     convolution: bool
     last: bool
-    """Whether this is the layer that scores the classes."""
+    """Whether this is the layer that gives the logits."""
     fan_in: int
     fan_out: int
     outputs: int
@@ -78,7 +78,7 @@ ZERO = Constant(0.0)
 
 
 @dataclass(frozen=True)
-class Initialisation:
+class Initialization:
     source: str
     weight: Draw
     dense: Draw | None = None
@@ -119,64 +119,64 @@ def _he(place: Place) -> Normal:
 
 _CAFFE = "https://github.com/BVLC/caffe, models/"
 _KERAS = "https://keras.io/api/layers/initializers/: "
-INITIALISATIONS: dict[str, Initialisation] = {
-    "paper": Initialisation(
+INITIALIZATIONS: dict[str, Initialization] = {
+    "paper": Initialization(
         "Krizhevsky et al. 2012, section 5: std .01; biases 1 on conv2, 4, 5 and hidden fc",
         lambda place: Normal(0.01),
         bias=_positive(1.0),
     ),
-    "as-run": Initialisation(
+    "as-run": Initialization(
         "2012 code, layers/layers-145.cfg: the paper's, but std .03 on conv3–5",
         lambda place: Normal(0.03 if place.name in ("conv3", "conv4", "conv5", "conv6") else 0.01),
         bias=_positive(1.0),
     ),
-    "figure1": Initialisation(
+    "figure1": Initialization(
         "2012 code, layers-cifar/layers-18pct.cfg: std 1e-4 on conv1, else .01; biases 0",
         lambda place: Normal(0.0001 if place.name == "conv1" else 0.01),
     ),
-    "caffe-alexnet": Initialisation(
+    "caffe-alexnet": Initialization(
         _CAFFE + "bvlc_alexnet/train_val.prototxt: std .01, .005 on fc6 and fc7; biases .1",
         lambda place: Normal(0.01),
         dense=_hidden_caffe,
         bias=_positive(0.1),
     ),
-    "caffenet": Initialisation(
+    "caffenet": Initialization(
         _CAFFE + "bvlc_reference_caffenet/train_val.prototxt: the same with biases 1",
         lambda place: Normal(0.01),
         dense=_hidden_caffe,
         bias=_positive(1.0),
     ),
-    "keras-glorot": Initialisation(_KERAS + "the default of Conv2D and Dense, Glorot uniform; biases 0", _glorot),
-    "keras-uniform": Initialisation(
+    "keras-glorot": Initialization(_KERAS + "the default of Conv2D and Dense, Glorot uniform; biases 0", _glorot),
+    "keras-uniform": Initialization(
         _KERAS + "'uniform' convolutions are U(−.05, .05); Dense Glorot", lambda place: Uniform(0.05), dense=_glorot
     ),
-    "keras-he": Initialisation(
+    "keras-he": Initialization(
         _KERAS + "'he_normal' convolutions, a normal cut at two sigmas; Dense Glorot",
         lambda place: Truncated(math.sqrt(2 / place.fan_in)),
         dense=_glorot,
     ),
-    "tensorflow": Initialisation(
-        "TensorFlow 1 get_variable without an initialiser: Glorot uniform, biases too",
+    "tensorflow": Initialization(
+        "TensorFlow 1 get_variable without an initializer: Glorot uniform, biases too",
         _glorot,
         bias=lambda place: Uniform(math.sqrt(3 / place.outputs)),
     ),
-    "tensorflow-resnet": Initialisation(
+    "tensorflow-resnet": Initialization(
         "https://github.com/tensorflow/models, official/resnet: variance_scaling_initializer(), a normal cut at two "
         "sigmas with std √(1 / fan in); dense Glorot",
         lambda place: Truncated(math.sqrt(1 / place.fan_in)),
         dense=_glorot,
     ),
-    "torch": Initialisation(
+    "torch": Initialization(
         "PyTorch's Conv2d and Linear, and so torchvision's AlexNet: U(±1/√fan in), biases too", _torch, bias=_torch
     ),
-    "torchvision": Initialisation(
+    "torchvision": Initialization(
         "https://github.com/pytorch/vision, models/resnet.py: convolutions N(0, √(2 / fan out)); Linear as torch",
         lambda place: Normal(math.sqrt(2 / place.fan_out)),
         dense=_torch,
         bias=lambda place: ZERO if place.convolution else _torch(place),
     ),
-    "he": Initialisation("He et al. 2015 (arXiv 1502.01852), equation 10: N(0, √(2 / fan in)); biases 0", _he),
-    "ours": Initialisation(
+    "he": Initialization("He et al. 2015 (arXiv 1502.01852), equation 10: N(0, √(2 / fan in)); biases 0", _he),
+    "ours": Initialization(
         "He's, but std .01 where the classes are scored, so that training starts at ln(classes)",
         lambda place: Normal(0.01) if place.last else _he(place),
     ),
@@ -184,7 +184,7 @@ INITIALISATIONS: dict[str, Initialisation] = {
 
 
 def places(model: nn.Module) -> dict[str, Place]:
-    """The layers that an initialisation draws, by their name in the model; the last one scores the classes."""
+    """The layers that an initialization draws, by their name in the model; the last one gives the logits."""
     weighted = [(name, part) for name, part in model.named_modules() if isinstance(part, nn.Conv2d | nn.Linear)]
     found = {}
     for name, part in weighted:
@@ -196,16 +196,16 @@ def places(model: nn.Module) -> dict[str, Place]:
 
 
 @torch.no_grad()
-def initialise(model: nn.Module, name: str) -> None:
+def initialize(model: nn.Module, name: str) -> None:
     """Draws every weight of `model` anew from torch's global generator. InputError for an unknown `name`."""
-    if name not in INITIALISATIONS:
-        raise unknown("initialisation", name, INITIALISATIONS)
+    if name not in INITIALIZATIONS:
+        raise unknown("initialization", name, INITIALIZATIONS)
     if any(parameter.is_meta for parameter in model.parameters()):
         return  # only shapes: nothing to draw
     for part_name, place in places(model).items():
         part = model.get_submodule(part_name)
         assert isinstance(part, nn.Conv2d | nn.Linear)
-        weight, bias = INITIALISATIONS[name].draw(place)
+        weight, bias = INITIALIZATIONS[name].draw(place)
         weight.fill(part.weight)
         if part.bias is not None:
             bias.fill(part.bias)

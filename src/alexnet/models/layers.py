@@ -21,7 +21,7 @@ def pad_amounts(size: int, kernel: int, stride: int, padding: Padding) -> tuple[
     """Pixels to add (before, after) along one side of `size` pixels.
 
     'same' makes the output ceil(size / stride) and puts the odd pixel after (https://www.tensorflow.org/api_docs/python/tf/nn).
-    'ceil' adds just enough after the picture for a last window: 1 + ceil((size − kernel) / stride) outputs, as
+    'ceil' adds just enough after the image for a last window: 1 + ceil((size − kernel) / stride) outputs, as
     layer.py:1004 of the 2012 code counts them, so that 224 pixels with an 11-pixel kernel and stride 4 give 55.
     """
     match padding:
@@ -37,7 +37,7 @@ def pad_amounts(size: int, kernel: int, stride: int, padding: Padding) -> tuple[
 
 
 def output_size(size: int, kernel: int, stride: int, padding: Padding) -> int:
-    """Windows along one side of `size` pixels; 0 or less when the padded picture is smaller than the kernel."""
+    """Windows along one side of `size` pixels; 0 or less when the padded image is smaller than the kernel."""
     return (size + sum(pad_amounts(size, kernel, stride, padding)) - kernel) // stride + 1
 
 
@@ -107,12 +107,12 @@ class AveragePool(nn.Module):
 
 
 def _widened(x: Tensor) -> Tensor:
-    """Normalisation sums squares: in float32 when the activations are half as wide (autocast)."""
+    """Normalization sums squares: in float32 when the activations are half as wide (autocast)."""
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 def _inverse_power(scale: Tensor, beta: float) -> Tensor:
-    """scale^−beta; the published ¾ through roots, which vectorise where `pow` does not."""
+    """scale^−beta; the published ¾ through roots, which vectorize where `pow` does not."""
     if beta != 0.75:
         return scale.pow(-beta)
     root = scale.rsqrt()
@@ -167,8 +167,8 @@ class LocalResponseNorm(nn.Module):
 
     The published forms: s = alpha in the paper (section 3.3), in TensorFlow (whose radius r is size = 2r + 1) and in
     the Keras lineage (`divide=False`); s = alpha / size in the 2012 code (layer.py:1183), Caffe and torch
-    (`divide=True`). With `groups` the window stays within a group's channels: in 2012 each GPU normalised its own half.
-    Half-precision activations (autocast) are normalised in float32.
+    (`divide=True`). With `groups` the window stays within a group's channels: in 2012 each GPU normalized its own half.
+    Half-precision activations (autocast) are normalized in float32.
     """
 
     def __init__(
@@ -182,7 +182,7 @@ class LocalResponseNorm(nn.Module):
     ):
         super().__init__()
         if size % 2 == 0:
-            raise ValueError(f"an LRN window is centred, so its size must be odd, not {size}")
+            raise ValueError(f"an LRN window is centered, so its size must be odd, not {size}")
         self.size, self.alpha, self.beta, self.k, self.divide, self.groups = size, alpha, beta, k, divide, groups
 
     def forward(self, x: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from alexnet.models.spec import Spec
 
 Shape = tuple[int, ...]
-"""One picture's activations: (channels, height, width), or (features,) after the first fully-connected layer."""
+"""One image's activations: (channels, height, width), or (features,) after the first fully-connected layer."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Layer:
     kind: ClassVar[str]
 
     def output(self, shape: Shape) -> Shape:
-        """Shape of the output; a side of 0 or less means that the picture is too small."""
+        """Shape of the output; a side of 0 or less means that the image is too small."""
         return shape
 
     def build(self, shape: Shape) -> nn.Module:
@@ -98,7 +98,7 @@ class Tanh(Layer):
 
 @dataclass(frozen=True)
 class LRN(Layer):
-    """Local response normalisation; see layers.LocalResponseNorm for its three forms."""
+    """Local response normalization; see layers.LocalResponseNorm for its three forms."""
 
     size: int
     alpha: float
@@ -114,7 +114,7 @@ class LRN(Layer):
 
 @dataclass(frozen=True)
 class SpatialNorm(Layer):
-    """The 2012 runs' extra normalisation within each map; see layers.SpatialResponseNorm."""
+    """The 2012 runs' extra normalization within each map; see layers.SpatialResponseNorm."""
 
     size: int
     alpha: float
@@ -127,7 +127,7 @@ class SpatialNorm(Layer):
 
 @dataclass(frozen=True)
 class BatchNorm(Layer):
-    """Batch normalisation; `momentum` is torch's, which is 1 − Keras's."""
+    """Batch normalization; `momentum` is torch's, which is 1 − Keras's."""
 
     eps: float = 1e-5
     momentum: float = 0.1
@@ -156,7 +156,7 @@ class Pool(Layer):
 @dataclass(frozen=True)
 class MeanPool(Layer):
     """Mean over `size` × `size` pixels, every `stride`; cuda-convnet's, which rounds the output up and divides a window
-    that leaves the picture by the pixels that it holds."""
+    that leaves the image by the pixels that it holds."""
 
     size: int
     stride: int
@@ -220,12 +220,12 @@ def numbered(layers: Sequence[Layer], input: Shape, classes: int) -> Iterator[tu
 
 
 def fits(layers: Sequence[Layer], input: Shape) -> bool:
-    """Whether pictures of this shape are large enough: no layer's output vanishes."""
+    """Whether images of this shape are large enough: no layer's output vanishes."""
     return all(min(layer.output(shape)) > 0 for _, layer, shape in numbered(layers, input, classes=1))
 
 
 def smallest(layers: Sequence[Layer]) -> int:
-    """The least side, in pixels, of square pictures that fit."""
+    """The least side, in pixels, of square images that fit."""
     return next(side for side in range(1, 1025) if fits(layers, (1, side, side)))
 
 
@@ -249,7 +249,7 @@ class Network(nn.Sequential):
             self.add_module(name, module)
         self.input, self.classes = input, classes
         self.layers = layers
-        """What it was built from; empty for a network that is no row of layers."""
+        """What it was built from; empty for a network that is no sequential network."""
 
     def forward(self, input: Tensor) -> Tensor:
         for module in self._order():
@@ -300,11 +300,11 @@ class Network(nn.Sequential):
 
 
 def build(layers: tuple[Layer, ...], input: tuple[int, int, int], classes: int) -> Network:
-    """The network of these layers, with torch's default initialisation. InputError if the pictures are too small."""
+    """The network of these layers, with torch's default initialization. InputError if the images are too small."""
     if not fits(layers, input):
         side = smallest(layers)
         raise InputError(
-            f"pictures of {input[1]}×{input[2]} are too small for this network; it takes {side}×{side} or more"
+            f"images of {input[1]}×{input[2]} are too small for this network; it takes {side}×{side} or more"
         )
     parts = ((name, layer.build(shape)) for name, layer, shape in numbered(layers, input, classes))
     return Network(parts, input, classes, layers)

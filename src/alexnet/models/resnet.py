@@ -1,7 +1,7 @@
 """Residual networks, to compare AlexNet with: He et al. 2015 (arXiv 1512.03385) and, pre-activated, 2016 (1603.05027).
 
-A network is a stem, stages of residual blocks (each stage but the first halves the picture and doubles the width), a
-mean over what is left of the picture, and the scores. Pictures of any size and any number of channels pass.
+A network is a stem, stages of residual blocks (each stage but the first halves the image and doubles the width), a
+mean over what is left of the image, and the logits. Images of any size and any number of channels pass.
 """
 
 from functools import partial
@@ -15,7 +15,7 @@ from alexnet.models.network import Network
 
 
 def conv(channels: int, out: int, kernel: int, stride: int = 1) -> nn.Conv2d:
-    """Padded by the kernel alone, never by the picture's size; no bias, because a BatchNorm follows or precedes it."""
+    """Padded by the kernel alone, never by the image's size; no bias, because a BatchNorm follows or precedes it."""
     return nn.Conv2d(channels, out, kernel, stride, padding=kernel // 2, bias=False)
 
 
@@ -97,7 +97,7 @@ def resnet(
     version: int = 1,
     zeros: bool = False,
 ) -> Network:
-    """`blocks` per stage; `width` channels behind the stem, which for ImageNet (64) quarters the picture's sides."""
+    """`blocks` per stage; `width` channels behind the stem, which for ImageNet (64) quarters the image's sides."""
     large = width == 64
     block = Version1 if version == 1 else Version2
     widths = [width * (4 if bottleneck else 1) * 2**i for i in range(len(blocks))]

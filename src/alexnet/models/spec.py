@@ -7,7 +7,7 @@ from alexnet.models.network import Layer, Network, build
 from alexnet.preprocessing import Preprocessing
 
 Builder = Callable[[tuple[int, int, int], int], Network]
-"""(input, classes) → network, for those that are not a row of layers."""
+"""(input, classes) → network, for those that are not a sequential network."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Spec:
     classes: int
     architecture: tuple[Layer, ...] | Builder
     init: str
-    """Name of its initialisation in alexnet.models.init."""
+    """Name of its initialization in alexnet.models.init."""
     preprocessing: Preprocessing
     parameters: int
     """As its source counts them."""
@@ -56,11 +56,11 @@ class Spec:
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """The row of layers; empty when a builder makes the network."""
+        """The sequential network; empty when a builder makes the network."""
         return self.architecture if isinstance(self.architecture, tuple) else ()
 
     def build(self, input: tuple[int, int, int], classes: int) -> Network:
-        """The network for pictures of this shape, with torch's default initialisation."""
+        """The network for images of this shape, with torch's default initialization."""
         if isinstance(self.architecture, tuple):
             network = build(self.architecture, input, classes)
         else:

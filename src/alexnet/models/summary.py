@@ -28,13 +28,13 @@ from alexnet.models.resnet import ZeroPadded
 class Layer:
     name: str
     output: tuple[int, ...]
-    """Shape of the output for one picture."""
+    """Shape of the output for one image."""
     parameters: int
     """Learned numbers, and running statistics where the network's source counts them."""
     flops: int
-    """2 × multiply-adds of convolutions and fully-connected layers for one picture; 0 for every other layer."""
+    """2 × multiply-adds of convolutions and fully-connected layers for one image; 0 for every other layer."""
     activation_bytes: int
-    """The output of one picture in float32."""
+    """The output of one image in float32."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Summary:
     """All parameters and statistics in float32, as a weights file holds them (its header aside)."""
 
 
-def summarise(model: Network) -> Summary:
+def summarize(model: Network) -> Summary:
     """The table of a network from the catalog. Only shapes are traced: no weight is read, nothing is computed."""
     leaves = {name: part for name, part in model.named_modules() if not list(part.children())}
     rows: list[Layer] = []
@@ -95,7 +95,7 @@ def outline(name: str, classes: int | None = None) -> Summary:
     spec = catalog.get(name)
     with torch.device("meta"), _Quick():
         model = spec.build(spec.input, spec.classes if classes is None else classes)
-    return summarise(model)
+    return summarize(model)
 
 
 class _Quick(TorchFunctionMode):

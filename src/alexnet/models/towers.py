@@ -25,7 +25,7 @@ def _half(layer: Layer) -> Layer:
             return replace(layer, groups=1)
         case LRN() | BatchNorm():
             raise InputError(
-                "two towers need normalisation that stays within a tower (LRN with 2 groups); alexnet-2012 has it"
+                "two towers need normalization that stays within a tower (LRN with 2 groups); alexnet-2012 has it"
             )
         case _:
             return layer
@@ -35,9 +35,9 @@ class Towers(nn.Module):
     """Two halves, `a` and `b`: float N × channels × height × width on any device → N × classes on the first device."""
 
     def __init__(self, network: Network, devices: tuple[torch.device | str, torch.device | str]):
-        """Copies `network`, cut in two, onto `devices`. InputError if its normalisation would need the other tower.
+        """Copies `network`, cut in two, onto `devices`. InputError if its normalization would need the other tower.
 
-        Tower `a` gets the first half of every layer's outputs, and the head, which scores the classes, whole.
+        Tower `a` gets the first half of every layer's outputs, and the head, which gives the logits, whole.
         """
         super().__init__()
         self.spec, self.layers = network.spec, network.layers
@@ -46,7 +46,7 @@ class Towers(nn.Module):
         rows = list(numbered(network.layers, network.input, network.classes))
         weighted = {name: layer for name, layer, _ in rows if isinstance(layer, Conv | Linear)}
         if not weighted:
-            raise InputError(f"{network.spec.name} is no row of layers and cannot be split into two towers")
+            raise InputError(f"{network.spec.name} is no sequential network and cannot be split into two towers")
         first, self.head = next(iter(weighted)), list(weighted)[-1]
         self.exchanges = tuple(
             name for name, layer in weighted.items() if name != first and getattr(layer, "groups", 1) == 1

@@ -26,7 +26,7 @@ def key(
 @dataclass(frozen=True)
 class Model:
     name: str = key("alexnet-digits", "a network of `alexnet models`")
-    init: str | None = key(None, "initialisation; none given: the network's own")
+    init: str | None = key(None, "initialization; none given: the network's own")
     dropout: float | None = key(None, "rate of every dropout layer; none given: the network's own", low=0, high=0.95)
     weights: str | None = key(None, "weights to begin with: a file of any known kind, or a run's folder")
     skip: tuple[str, ...] = key((), "layers of `weights` that are left out and start anew, as in ['fc8']")
@@ -36,7 +36,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Data:
-    set: str = key("digits", "picture set")
+    name: str = key("digits", "dataset")
     validation: float | str = key(
         0.1,
         "fraction cut from training when the set has no validation split; 'test': the test split",
@@ -44,12 +44,12 @@ class Data:
         high=0.9,
     )
     fold: str = key("", "k-fold: the part that validates, as '2/5'; empty: `validation` says")
-    fit: str = key("crop", "how pictures of other shapes are fitted", choices=("crop", "squash"))
+    fit: str = key("crop", "how images of other shapes are fitted", choices=("crop", "squash"))
     resize: int | None = key(None, "short side before the crop; none given: the network's size", low=8, high=4096)
-    normalise: str = key(
+    normalize: str = key(
         "network",
-        "mean and std: the network's own, those of the training pictures, their mean pixel by pixel on 0–255 without "
-        "a std (2012: the centre's, for every crop; Caffe: at the crop's own place), 0–1 only, or raw 0–255",
+        "mean and std: the network's own, those of the training images, their mean pixel by pixel on 0–255 without "
+        "a std (2012: the center's, for every crop; Caffe: at the crop's own place), 0–1 only, or raw 0–255",
         choices=("network", "data", "pixel", "pixel-at-crop", "scale", "none"),
     )
     first_classes: int | None = key(
@@ -58,48 +58,48 @@ class Data:
     )  # fmt: skip
     per_class: int | None = key(
         None,
-        "so many pictures of each class train (Caltech-256: 60); the others test, or stay out where a set is split",
+        "so many images of each class train (Caltech-256: 60); the others test, or stay out where a set is split",
         low=1,
     )
-    train_pictures: int | None = key(None, "so many pictures in all train; the others as with `per_class`", low=1)
+    train_images: int | None = key(None, "so many images in all train; the others as with `per_class`", low=1)
     workers: int | None = key(
         None,
-        "processes that decode pictures that are not kept in memory; 0: threads; none given: threads for few cores, "
+        "processes that decode images that are not kept in memory; 0: threads; none given: threads for few cores, "
         "else a process for each",
         low=0,
         high=1024,
     )
-    synthetic_pictures: int = key(2048, "pictures of the set 'synthetic'", low=8)
+    synthetic_images: int = key(2048, "images of the set 'synthetic'", low=8)
 
 
 @dataclass(frozen=True)
 class Augment:
-    shared: int = key(1, "so many pictures in a row share crop, shift, flip and cutout; 2012: 32", low=1)
+    shared: int = key(1, "so many images in a row share crop, shift, flip and cutout; 2012: 32", low=1)
     flip: float = key(0.0, "probability of a horizontal flip", low=0, high=1)
     shift: float = key(0.0, "largest shift both ways, as a fraction of the side", low=0, high=0.5)
     interpolate: bool = key(False, "shift by fractions of a pixel, bilinear (Keras's ImageDataGenerator)")
     fill: str = key("mean", "border that a shift uncovers", choices=("mean", "black", "edge"))
     cutout: int = key(0, "side in pixels of a square filled with the mean; 0: none", low=0)
     resized_crop: tuple[float, ...] = key(
-        (), "least and greatest share of the picture that is cut out and resized, as in [0.08, 1]", above=0, high=1
+        (), "least and greatest share of the image that is cut out and resized, as in [0.08, 1]", above=0, high=1
     )
     crop_ratio: tuple[float, ...] = key((0.75, 4 / 3), "resized_crop: least and greatest width/height", above=0)
-    lighting: float = key(0.0, "standard deviation of the PCA lighting's α; 2012: 0.1; 0: none", low=0, high=10)
-    lighting_form: str = key(
-        "paper", "α times the eigenvalue, or as the 2012 code ran: times its root, then all ÷ (1 + lighting)",
+    pca_color: float = key(0.0, "standard deviation of PCA color augmentation's α; 2012: 0.1; 0: none", low=0, high=10)
+    pca_color_form: str = key(
+        "paper", "α times the eigenvalue, or as the 2012 code ran: times its root, then all ÷ (1 + α's std)",
         choices=("paper", "code"),
     )  # fmt: skip
-    lighting_until: float | None = key(None, "epoch from which there is none; none given: to the end; 2012: 67", low=0)
-    lighting_from: str | None = key(
-        None, "a run or a card.json with the matrix; none given: it is computed from the training pictures"
+    pca_color_until: float | None = key(None, "epoch from which there is none; none given: to the end; 2012: 67", low=0)
+    pca_color_from: str | None = key(
+        None, "a run or a card.json with the matrix; none given: it is computed from the training images"
     )
-    rand_ops: int = key(0, "operations on each picture, in the manner of RandAugment; 0: none", low=0, high=10)
+    rand_ops: int = key(0, "operations on each image, in the manner of RandAugment; 0: none", low=0, high=10)
     rand_strength: float = key(0.3, "of these, 1 the strongest (RandAugment's M/30)", low=0, high=1)
     erase: float = key(0.0, "probability that a rectangle of 2–33 % is erased", low=0, high=1)
-    erase_fill: str = key("random", "with one random colour or the mean", choices=("random", "mean"))
+    erase_fill: str = key("random", "with one random color or the mean", choices=("random", "mean"))
     mixup: float = key(0.0, "α of mixup's Beta distribution; 0: none", low=0, high=100)
-    cutmix: float = key(0.0, "α of cutmix's; 0: none; with both, each picture takes one of them", low=0, high=100)
-    mix_probability: float = key(1.0, "mixup and cutmix: that a picture is mixed", low=0, high=1)
+    cutmix: float = key(0.0, "α of cutmix's; 0: none; with both, each image takes one of them", low=0, high=100)
+    mix_probability: float = key(1.0, "mixup and cutmix: that an image is mixed", low=0, high=1)
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Optimizer:
     name: str = key(
         "adamw",
         "'sgd' is torch's; 'velocity' keeps the learning rate inside the velocity (2012 code, Caffe, Keras); "
-        "'muon' is SGD with orthogonalised steps for convolutions",
+        "'muon' is SGD with orthogonalized steps for convolutions",
         choices=("sgd", "velocity", "adam", "adamw", "adadelta", "muon"),
     )
     lr: float = key(1e-3, "learning rate", above=0)
@@ -115,7 +115,7 @@ class Optimizer:
         0, "batch size for which `lr` is meant: another train.batch_size scales it; 0: `lr` as it is", low=0
     )
     bias_lr: float = key(1.0, "factor on the rate of biases (2012 code and Caffe: 2)", low=0)
-    filter_lr: float = key(0.4, "muon: factor on `lr` for the convolutions' orthogonalised steps", above=0)
+    filter_lr: float = key(0.4, "muon: factor on `lr` for the convolutions' orthogonalized steps", above=0)
     momentum: float = key(0.9, "sgd, velocity and muon", low=0, high=0.9999)
     nesterov: bool = key(False, "sgd and velocity")
     beta1: float = key(0.9, "adam and adamw", low=0, high=0.9999)
@@ -149,22 +149,22 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Train:
-    epochs: int = key(20, "passes over the training pictures", low=1)
+    epochs: int = key(20, "passes over the training images", low=1)
     steps: int = key(
         0, "stop after so many steps instead, the schedule laid over them; 0: `epochs` decide", low=0, high=10**12
     )
-    batch_size: int = key(64, "pictures in a step", low=1, high=1_000_000)
+    batch_size: int = key(64, "images in a step", low=1, high=1_000_000)
     seed: int = key(0, "of everything random", low=0)
     precision: str = key(
         "auto", "of the forward and backward pass; auto: bf16 where the hardware is quicker with it",
         choices=("auto", "fp32", "bf16"),
     )  # fmt: skip
-    channels_last: bool = key(True, "memory format of pictures and convolutions")
+    channels_last: bool = key(True, "memory format of images and convolutions")
     compile: bool = key(False, "torch.compile the network, once its gradients are shown to be right")
     label_smoothing: float = key(0.0, "share of each target that is spread over all classes", low=0, high=0.9)
-    distil_weight: float = key(0.5, "share of model.teacher's answers in the loss, beside the labels", low=0, high=1)
-    distil_temperature: float = key(4.0, "softens the answers of model.teacher and of the network", above=0)
-    test_views: int = key(1, "views of each test picture (where there is none, validation) when the run ends: 1, 2, 10")
+    distill_weight: float = key(0.5, "share of model.teacher's answers in the loss, beside the labels", low=0, high=1)
+    distill_temperature: float = key(4.0, "softens the answers of model.teacher and of the network", above=0)
+    test_views: int = key(1, "views of each test image (where there is none, validation) when the run ends: 1, 2, 10")
     clip_norm: float = key(0.0, "largest norm of the gradient; 0: no clipping", low=0)
     class_weights: bool = key(False, "weigh each class by the inverse of its frequency")
     ema: float = key(
@@ -210,8 +210,8 @@ def check(recipe: Recipe) -> None:
         raise InputError(f"name is {recipe.name!r}; it names the run's folder: no slashes, no dot in front")
     if isinstance(recipe.data.validation, str) and recipe.data.validation != "test":
         raise InputError(f"data.validation is {recipe.data.validation!r}; give a fraction such as 0.1, or 'test'")
-    if recipe.data.per_class is not None and recipe.data.train_pictures is not None:
-        raise InputError("data.per_class and data.train_pictures exclude each other: both say what trains")
+    if recipe.data.per_class is not None and recipe.data.train_images is not None:
+        raise InputError("data.per_class and data.train_images exclude each other: both say what trains")
     if recipe.data.fold:
         number, slash, of = recipe.data.fold.partition("/")
         if not (slash and number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of) >= 2):
@@ -228,7 +228,7 @@ def check(recipe: Recipe) -> None:
         if len(bounds) not in ((0, 2) if name == "resized_crop" else (2,)) or list(bounds) != sorted(bounds):
             raise InputError(f"augment.{name} takes [least, greatest], not {list(bounds)}")
     if recipe.augment.resized_crop and recipe.augment.shift:
-        raise InputError("augment.resized_crop moves the picture already; leave augment.shift at 0")
+        raise InputError("augment.resized_crop moves the image already; leave augment.shift at 0")
     if recipe.train.test_views not in (1, 2, 10):
         raise InputError(f"train.test_views is {recipe.train.test_views}; choose 1, 2 (mirrored) or 10 (with corners)")
     if recipe.model.skip and recipe.model.weights is None:
@@ -247,6 +247,6 @@ def check(recipe: Recipe) -> None:
         if not re.fullmatch(r"[^=]+=\d+", text):
             raise InputError(f"schedule.freeze takes layer=epochs such as 'conv1=72', not {text!r}")
     if recipe.schedule.name == "plateau" and recipe.data.validation == "test":
-        raise InputError("schedule 'plateau' would let the test pictures set the rate; give data.validation a fraction")
+        raise InputError("schedule 'plateau' would let the test images set the rate; give data.validation a fraction")
     if recipe.schedule.name == "step" and not recipe.schedule.milestones:
         raise InputError("schedule 'step' needs schedule.milestones, the epochs after which the rate drops")

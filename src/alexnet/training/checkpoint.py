@@ -69,11 +69,9 @@ def of(trainer: "Trainer") -> dict[str, Any]:
 
 
 def restore(trainer: "Trainer", state: dict[str, Any]) -> None:
-    """Puts a new trainer where `state`, as `of` gave it, stands. Raises InputError when it is of other pictures."""
+    """Puts a new trainer where `state`, as `of` gave it, stands. Raises InputError when it is of other images."""
     if state["fingerprint"] != trainer.setup.fingerprint:
-        raise InputError(
-            f"{str(trainer.run.path)!r} was begun with other pictures; resume it with --data where they are"
-        )
+        raise InputError(f"{str(trainer.run.path)!r} was begun with other images; resume it with --data where they are")
     try:
         trainer.model.load_state_dict(state["model"])
         trainer.optimizer.load_state_dict(state["optimizer"])

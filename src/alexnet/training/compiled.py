@@ -43,6 +43,6 @@ def _gradients(
 ) -> dict[str, Tensor]:
     model.zero_grad(set_to_none=True)
     with autocast(inputs.device, precision):
-        scores = forward(inputs)
-    functional.cross_entropy(scores.float(), labels).backward()
+        logits = forward(inputs)
+    functional.cross_entropy(logits.float(), labels).backward()
     return {name: p.grad.float().clone() for name, p in model.named_parameters() if p.grad is not None}

@@ -72,7 +72,7 @@ def factors(settings: tuple[str, ...], network: nn.Module) -> dict[str, float]:
 
 
 def anchored(recipe: Recipe) -> Recipe:
-    """The recipe with absolute paths to its weights, teacher and lighting: the run can be resumed from another folder.
+    """The recipe with absolute paths to its weights, teacher and PCA matrix: it can be resumed from another folder.
 
     Weights that are not there are looked for among the fetched ones ($ALEXNET_DATA/weights, or the cache); there
     'torchvision' stands for the public file of that name, or for a .safetensors file 'torchvision-….safetensors'.
@@ -81,9 +81,9 @@ def anchored(recipe: Recipe) -> Recipe:
     if recipe.model.teacher is not None:
         teacher = str(Path(recipe.model.teacher).expanduser().absolute())
         recipe = dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, teacher=teacher))
-    if recipe.augment.lighting_from is not None:
-        card = str(Path(recipe.augment.lighting_from).expanduser().absolute())
-        recipe = dataclasses.replace(recipe, augment=dataclasses.replace(recipe.augment, lighting_from=card))
+    if recipe.augment.pca_color_from is not None:
+        card = str(Path(recipe.augment.pca_color_from).expanduser().absolute())
+        recipe = dataclasses.replace(recipe, augment=dataclasses.replace(recipe.augment, pca_color_from=card))
     weights = recipe.model.weights
     if weights is None:
         return recipe

@@ -6,8 +6,8 @@ from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
+from alexnet.artifacts.run import Run
 from alexnet.files import write_text
-from alexnet.training.run import Run
 from alexnet.training.watch import Finding
 
 

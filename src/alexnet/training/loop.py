@@ -1,33 +1,31 @@
-"""The training loop: pictures in, weights, figures and a report out."""
+"""The training loop: images in, weights and figures out."""
 
 import contextlib
 import math
 import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
 
-from alexnet.data.augment import Augmenter
-from alexnet.data.mixing import cross_entropy, masses
+from alexnet.artifacts import store
+from alexnet.artifacts.run import Run, write_recipe
+from alexnet.data.transforms.augment import Augmenter
+from alexnet.data.transforms.mixing import cross_entropy, masses
 from alexnet.device import autocast, derive_seed
-from alexnet.evaluation import evaluate
 from alexnet.files import sweep
-from alexnet.insight.dead import dead_fractions
-from alexnet.recipes import recipe as recipes
-from alexnet.recipes.schema import Recipe
-from alexnet.training import checkpoint, finish, optim, schedule
-from alexnet.training.finetune import Freezing, anchored
-from alexnet.training.interrupts import Interrupted, Interrupts
+from alexnet.inference import evaluate
+from alexnet.process.group import ALONE, Parallel, World
+from alexnet.training import checkpoint, optim, schedule
+from alexnet.training.card import write_card
+from alexnet.training.dead import dead_fractions
+from alexnet.training.finetune import Freezing
+from alexnet.training.interrupts import Interrupted
 from alexnet.training.log import Log
 from alexnet.training.reporter import Reporter
-from alexnet.training.run import Run, begin, check_free, recipe_for, resume, write_recipe
-from alexnet.training.setup import Setup, prepare
+from alexnet.training.setup import Setup
 from alexnet.training.watch import Finding, Watch
-from alexnet.weights import store
-from alexnet.world import ALONE, Parallel, World, joined
 
 _SAMPLE_STEPS = 20  # the watch looks, and a GPU is waited for, once in so many steps
 
@@ -36,61 +34,8 @@ class Diverged(Exception):
     """The loss is no longer a number; the text says the likely cause and the fix."""
 
 
-def train(
-    recipe: str | Path | Recipe | None = None,
-    *,
-    out: Path | str | None = None,
-    data: Path | str | None = None,
-    epochs: int | None = None,
-    steps: int | None = None,
-    resume_run: bool = False,
-    device: str = "auto",
-    stop_after: int | None = None,
-    reporter: Reporter | None = None,
-    settings: Mapping[str, Any] | None = None,
-    **overrides: Any,
-) -> Run:
-    """Trains a recipe and returns its run: weights, figures, plots and report in the folder `out`.
-
-    recipe: a shipped recipe's name, a TOML file, or a Recipe; none given: 'digits', or on resuming the run's own.
-    data: where the pictures are, if not in the usual place. epochs, or steps: in place of the recipe's.
-    resume_run: go on with the run in `out`. stop_after: stop after so many epochs as Ctrl-C would.
-    settings, overrides: recipe keys as {'optimizer.lr': 0.01}, or with `__` for the dot as optimizer__lr=0.01.
-    Raises InputError for what the user can mend, Interrupted after Ctrl-C or SIGTERM (state saved), Diverged.
-    """
-    changes = dict(settings or {}) | {name.replace("__", "."): value for name, value in overrides.items()}
-    changes |= recipes.lasting(epochs, steps)
-    with joined(device) as world:
-        reporter = reporter if reporter and world.is_writer else Reporter()
-
-        # The recipe, the pictures and the network are checked before a folder is made.
-        def anew() -> Setup:
-            wanted = anchored(recipes.load(recipe or recipe_for(data, changes), changes))
-            check_free(out)
-            return prepare(wanted, data, device, reporter.scanning)
-
-        def again() -> Trainer:
-            run, wanted = resume(recipe, out, changes)
-            state = checkpoint.load(run.state)
-            setup = prepare(wanted, data or state["data"], device, reporter.scanning, start=state.get("start"))
-            trainer = Trainer(setup, run, reporter, world)
-            trainer.load(state)
-            return trainer
-
-        if resume_run:
-            trainer = world.each(again)
-            world.first(trainer.tidy)
-        else:
-            setup = world.each(anew)
-            run = world.first(lambda: begin(setup.recipe, out))
-            trainer = world.each(lambda: Trainer(setup, run, reporter, world))
-        with Interrupts() as interrupts:
-            trainer.fit(lambda: interrupts.asked, stop_after)
-        return trainer.run
-
-
 class Trainer:
-    """One run: its network, its optimiser, and where it stands; the same in every process of its world."""
+    """One run: its network, its optimizer, and where it stands; the same in every process of its world."""
 
     def __init__(self, setup: Setup, run: Run, reporter: Reporter, world: World = ALONE):
         self.setup, self.run, self.reporter, self.world = setup, run, reporter, world
@@ -119,13 +64,13 @@ class Trainer:
         self._clock = self._saved = time.monotonic()
 
     def fit(self, asked: Callable[[], bool], stop_after: int | None = None) -> None:
-        """Trains from where the run stands to its last epoch, then writes the figures and the report."""
+        """Trains from where the run stands to its last epoch."""
         self.reporter.begin(self.run, self.setup.facts() | {"processes": self.world.size})
         self._clock = self._saved = time.monotonic()
         self.log.open(self.epoch)
         try:
             if self.epoch == self.position == 0:
-                self.world.first(lambda: self.setup.write_samples(self.run))
+                self.world.first(lambda: self.setup.write_records(self.run))
                 self._tell(self.watch.labels())
                 self.save()
             last = math.ceil(self.setup.length)
@@ -136,14 +81,12 @@ class Trainer:
                     self._stop()
         finally:
             self.log.close()
-        if self.world.is_writer:
-            self.reporter.end(self.run, finish.finish(self.setup, self.run, self.log, self.best))
 
     def train_epoch(self, asked: Callable[[], bool]) -> None:
-        """The rest of this epoch's steps. Every picture once, in an order that the seed and the epoch decide."""
+        """The rest of this epoch's steps. Every image once, in an order that the seed and the epoch decide."""
         self.freezing.train(self.epoch)
         self.forward = self.parallel()
-        order = torch.randperm(len(self.setup.train.pictures), generator=self._generator("order", self.epoch))
+        order = torch.randperm(len(self.setup.train.dataset), generator=self._generator("order", self.epoch))
         size = self.recipe.train.batch_size
         order = order[: self.steps * size]
         for images, labels in self.setup.train.batches(order, size, self.position, self.world.part):
@@ -156,7 +99,7 @@ class Trainer:
     def step(self, images: Tensor, labels: Tensor) -> None:
         """One step: images uint8 N×H×W×C, labels int64 N, both on the device: this process's part of the batch."""
         settings, world = self.recipe.train, self.world
-        count = min(settings.batch_size, len(self.setup.train.pictures) - self.position * settings.batch_size)
+        count = min(settings.batch_size, len(self.setup.train.dataset) - self.position * settings.batch_size)
         optim.set_rates(self.optimizer, self.learning_rate(), self.recipe.learning_rate, self.epoch)
         # Dropout draws from torch's global generator, augmentation from its own; both start anew at each step.
         torch.manual_seed(derive_seed(settings.seed, world.use("dropout"), self.epoch, self.position))
@@ -166,15 +109,15 @@ class Trainer:
             self._tell(self.watch.first_batch(inputs))
         inputs, mix = self.setup.mixing(inputs, labels, derive_seed(settings.seed, world.use("mixing"), *at))
         with autocast(self.device, self.setup.precision):
-            scores = self.forward(inputs)
-        scores = scores.float()
-        loss = cross_entropy(scores, labels, mix, self.setup.class_weights, settings.label_smoothing)
+            logits = self.forward(inputs)
+        logits = logits.float()
+        loss = cross_entropy(logits, labels, mix, self.setup.class_weights, settings.label_smoothing)
         if world.size > 1 and self.setup.class_weights is not None:
             loss = world.weighted(loss, count, masses(labels, mix, self.setup.class_weights))
         self.optimizer.zero_grad(set_to_none=True)
-        aim = self.setup.teacher(loss, inputs, scores) if self.setup.teacher else loss
+        aim = self.setup.teacher(loss, inputs, logits) if self.setup.teacher else loss
         world.backward(aim, self.l2(), count)
-        loss, right = world.figures(loss.detach(), scores.detach().argmax(1) == labels, count)
+        loss, right = world.figures(loss.detach(), logits.detach().argmax(1) == labels, count)
         sampled = self.position % _SAMPLE_STEPS == 0
         if settings.clip_norm or sampled:
             norm = nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm or float("inf"))
@@ -212,7 +155,7 @@ class Trainer:
             seen = evaluate.run(
                 self.model, validation, self.augmenter, precision=self.setup.precision, world=self.world
             )
-            images, _ = next(validation.batches(torch.arange(min(64, len(validation.pictures))), 64))
+            images, _ = next(validation.batches(torch.arange(min(64, len(validation.dataset))), 64))
             dead = dead_fractions(self.model, self.augmenter.evaluate(images))
             self.seconds += time.monotonic() - self._clock
             row = {
@@ -234,7 +177,7 @@ class Trainer:
         self.reporter.epoch(row)
         self._tell(self.watch.activations(dead) + self.watch.epoch(row, seen.confusion))
         if self.world.is_writer:
-            finish.write_card(self.setup, self.run, self.log, self.best)
+            write_card(self.setup, self.run, self.log, self.best)
         self.save()
 
     # Where the run stands, on disk
@@ -252,7 +195,7 @@ class Trainer:
         write_recipe(self.run, self.recipe)
 
     def load(self, state: dict[str, Any]) -> None:
-        """Goes to where `state`, as `save` wrote it, stands. Raises InputError when it is of other pictures."""
+        """Goes to where `state`, as `save` wrote it, stands. Raises InputError when it is of other images."""
         checkpoint.restore(self, state)
 
     def _keep_weights(self, row: dict[str, Any]) -> None:
@@ -296,7 +239,7 @@ class Trainer:
             "loss": self.loss_sum.item() / self.seen,
             "accuracy": self.correct.item() / self.seen,
             "images_per_second": speed,
-            "seconds_left": (min(self.steps * self.recipe.train.batch_size, len(self.setup.train.pictures)) - self.seen)
+            "seconds_left": (min(self.steps * self.recipe.train.batch_size, len(self.setup.train.dataset)) - self.seen)
             / speed,
         }
         self.reporter.step(self.epoch + 1, self.position, self.steps, figures)

@@ -1,7 +1,7 @@
-"""Muon: convolutions learn by orthogonalised momentum, everything else by SGD.
+"""Muon: convolutions learn by orthogonalized momentum, everything else by SGD.
 
 Source: K. Jordan et al., 'Muon: An optimizer for hidden layers in neural networks', 2024. There it takes all matrices;
-here fully-connected layers stay with SGD, as orthogonalising a 4,096 × 4,096 matrix costs more than a step.
+here fully-connected layers stay with SGD, as orthogonalizing a 4,096 × 4,096 matrix costs more than a step.
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ _QUINTIC = (3.4445, -4.7750, 2.0315)
 _ITERATIONS = 5
 
 
-def orthogonalised(matrix: Tensor) -> Tensor:
+def orthogonalized(matrix: Tensor) -> Tensor:
     """The nearest matrix with all singular values about 1 (Newton–Schulz in bf16), m × n, in `matrix`'s dtype."""
     tall = matrix.shape[0] > matrix.shape[1]
     x = (matrix.t() if tall else matrix).bfloat16()
@@ -31,7 +31,7 @@ def orthogonalised(matrix: Tensor) -> Tensor:
 class Muon(torch.optim.Optimizer):
     """v ← m·v + g;  w ← w − rate · step, with the Nesterov form g + m·v as the step.
 
-    Filters (weights of four dimensions): the step is orthogonalised as a matrix of out × in·k·k and multiplied by
+    Filters (weights of four dimensions): the step is orthogonalized as a matrix of out × in·k·k and multiplied by
     √max(1, out / (in·k·k)), and rate = lr · `filters`; weight decay takes
     rate · decay · w beside it. All else: SGD as torch has it, with the decay in the gradient.
     """
@@ -71,6 +71,6 @@ class Muon(torch.optim.Optimizer):
         step = gradient.add(velocity, alpha=momentum).permute(0, 2, 3, 1)  # a view in channels_last memory
         matrix = step.flatten(1)
         scale = max(1.0, matrix.shape[0] / matrix.shape[1]) ** 0.5
-        update = orthogonalised(matrix).view(step.shape).permute(0, 3, 1, 2)
+        update = orthogonalized(matrix).view(step.shape).permute(0, 3, 1, 2)
         rate *= group["filters"]
         weight.mul_(1 - rate * group["weight_decay"]).add_(update, alpha=-rate * scale)

@@ -1,4 +1,4 @@
-"""Optimisers, weight decay and the moving average of the weights."""
+"""Optimizers, weight decay and the moving average of the weights."""
 
 import contextlib
 import math
@@ -71,7 +71,7 @@ def decays(parameter: Tensor) -> bool:
 
 
 def build(settings: Optimizer, model: nn.Module, schedule: Schedule | None = None) -> torch.optim.Optimizer:
-    """The recipe's optimiser over `model`, in groups by what decays and by the learning rate that `set_rates` sets.
+    """The recipe's optimizer over `model`, in groups by what decays and by the learning rate that `set_rates` sets.
 
     Frozen layers are in it too, for when they begin to learn: what has no gradient is left alone.
     """

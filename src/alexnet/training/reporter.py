@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from alexnet.training.run import Run
+from alexnet.artifacts.run import Run
 from alexnet.training.watch import Finding
 
 
@@ -10,7 +10,7 @@ class Reporter:
     """Tells nothing. Override what you want to hear."""
 
     def scanning(self, done: int, total: int) -> None:
-        """A picture of a folder was read for the first time."""
+        """An image of a folder was read for the first time."""
 
     def begin(self, run: Run, facts: dict[str, Any]) -> None:
         """Everything is set up; `facts` name the network, its parameters, the data and the device."""

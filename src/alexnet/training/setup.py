@@ -10,30 +10,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from alexnet.data.augment import Augmenter
-from alexnet.data.colour import Lighting
+from alexnet.artifacts import store
+from alexnet.artifacts.run import Run
+from alexnet.data.dataset import Dataset
 from alexnet.data.folds import folded
-from alexnet.data.loader import Loader
-from alexnet.data.mixing import Mixing
-from alexnet.data.pictures import PictureSet
+from alexnet.data.loading.loader import Loader
 from alexnet.data.sources import ANY_SIZE, open_splits
 from alexnet.data.splits import Splits
-from alexnet.data.statistics import mean_picture, statistics
+from alexnet.data.statistics import mean_image, statistics
+from alexnet.data.transforms.augment import Augmenter
+from alexnet.data.transforms.color import PCAColor
+from alexnet.data.transforms.mixing import Mixing
 from alexnet.device import choose_device, choose_precision, derive_seed
 from alexnet.errors import InputError
 from alexnet.files import write_json, write_text
-from alexnet.insight import plots
-from alexnet.memory import keep_freed_memory
 from alexnet.models import catalog
 from alexnet.models.network import Network
-from alexnet.models.summary import Summary, summarise
-from alexnet.preprocessing import MeanPicture, Preprocessing
+from alexnet.models.summary import Summary, summarize
+from alexnet.preprocessing import MeanImage, Preprocessing
+from alexnet.process.memory import keep_freed_memory
 from alexnet.recipes.schema import Recipe
 from alexnet.training.compiled import compiled
-from alexnet.training.distil import Teacher
-from alexnet.training.lighting import lighting
-from alexnet.training.run import Run
-from alexnet.weights import store
+from alexnet.training.distill import Teacher
+from alexnet.training.pca_color import pca_color
 from alexnet.weights.load import Loaded, load_into
 
 
@@ -43,7 +42,7 @@ class Setup:
 
     recipe: Recipe
     data: str | None
-    """Where the user said that the pictures are."""
+    """Where the user said that the images are."""
     device: torch.device
     precision: str
     splits: Splits
@@ -53,18 +52,18 @@ class Setup:
     preprocessing: Preprocessing
     train: Loader
     validation: Loader
-    test: PictureSet | None
+    test: Dataset | None
     validation_is_test: bool
     fingerprint: str
     class_weights: Tensor | None
-    lighting: Lighting | None
+    pca_color: PCAColor | None
     loaded: Loaded | None
     """The weights that the run begins with; None: initial values only."""
     teacher: Teacher | None
 
     @property
     def classes(self) -> tuple[str, ...]:
-        return self.train.pictures.classes
+        return self.train.dataset.classes
 
     @property
     def init(self) -> str:
@@ -72,12 +71,12 @@ class Setup:
 
     @property
     def train_counts(self) -> np.ndarray:
-        return np.bincount(self.train.pictures.labels, minlength=len(self.classes))
+        return np.bincount(self.train.dataset.labels, minlength=len(self.classes))
 
     @property
     def steps(self) -> int:
         """Of an epoch that no limit cuts short."""
-        return -(-len(self.train.pictures) // self.recipe.train.batch_size)
+        return -(-len(self.train.dataset) // self.recipe.train.batch_size)
 
     @property
     def length(self) -> float:
@@ -88,18 +87,18 @@ class Setup:
     @property
     def augmentation(self) -> dict[str, Any]:
         """The keyword arguments of Augmenter."""
-        others = ("lighting", "mix", "cutmix")
+        others = ("pca_color", "mix", "cutmix")
         augment = {name: value for name, value in vars(self.recipe.augment).items() if not name.startswith(others)}
-        return augment | {"lighting": self.lighting}
+        return augment | {"pca_color": self.pca_color}
 
     @property
     def start(self) -> dict[str, Any]:
         """What `prepare` takes for a resumed run as it was, whatever has become of the files that it came from."""
-        picture, loaded = self.preprocessing.mean_picture, self.loaded
+        image, loaded = self.preprocessing.mean_image, self.loaded
         return {
             "preprocessing": self.preprocessing.to_json(),
-            "mean": torch.from_numpy(picture.pixels) if picture else None,
-            "spectrum": vars(self.lighting.spectrum) if self.lighting else None,
+            "mean": torch.from_numpy(image.pixels) if image else None,
+            "spectrum": vars(self.pca_color.spectrum) if self.pca_color else None,
             "loaded": vars(loaded) | {"path": str(loaded.path), "preprocessing": None} if loaded else None,
         }
 
@@ -109,11 +108,11 @@ class Setup:
         return Mixing(augment.mixup, augment.cutmix, augment.mix_probability)
 
     def forward(self) -> Callable[[Tensor], Tensor]:
-        """The network as the recipe runs it: plain, or compiled and checked on the first training pictures."""
+        """The network as the recipe runs it: plain, or compiled and checked on the first training images."""
         if not self.recipe.train.compile:
             return self.model
         size = self.recipe.train.batch_size
-        images, labels = next(self.train.batches(torch.arange(min(size, len(self.train.pictures))), size))
+        images, labels = next(self.train.batches(torch.arange(min(size, len(self.train.dataset))), size))
         return compiled(self.model, Augmenter(self.preprocessing).evaluate(images), labels, self.precision)
 
     def facts(self) -> dict[str, Any]:
@@ -124,8 +123,8 @@ class Setup:
             "flops": self.summary.flops,
             "set": self.splits.set,
             "classes": len(self.classes),
-            "train": len(self.train.pictures),
-            "validation": len(self.validation.pictures),
+            "train": len(self.train.dataset),
+            "validation": len(self.validation.dataset),
             "test": len(self.test) if self.test is not None else 0,
             "validation_is_test": self.validation_is_test,
             "skipped": len(self.splits.skipped),
@@ -136,17 +135,9 @@ class Setup:
             "start": self.loaded.told or f"begins with {self.loaded.path}" if self.loaded else "",
         }
 
-    def write_samples(self, run: Run) -> None:
-        """Before training: the sample grid, the names of the validation pictures, and what was left out.
-
-        And the mean picture, where there is one.
-        """
-        pictures = self.train.pictures
-        generator = np.random.default_rng(derive_seed(self.recipe.train.seed, "samples"))
-        chosen = generator.permutation(len(pictures))[:32]
-        names = [pictures.classes[pictures.labels[i]] for i in chosen]
-        plots.sample_grid(list(pictures.batch(chosen)), names, run.plot("samples"))
-        write_json(run.path / "split.json", {"validation": list(self.validation.pictures.names)})
+    def write_records(self, run: Run) -> None:
+        """Before training: the validation images' names, the mean image if there is one, and what was left out."""
+        write_json(run.path / "split.json", {"validation": list(self.validation.dataset.names)})
         store.save_mean(run.path / store.CARD, self.preprocessing)
         if self.splits.skipped:
             rows = "".join(f"{name}\t{reason}\n" for name, reason in self.splits.skipped)
@@ -161,7 +152,7 @@ def prepare(
     splits: Splits | None = None,
     start: Mapping[str, Any] | None = None,
 ) -> Setup:
-    """Opens the pictures (unless `splits` are given) and builds the network; writes nothing.
+    """Opens the images (unless `splits` are given) and builds the network; writes nothing.
 
     `start`: the `Setup.start` of the run that is resumed, whose weights are in its state.
     Raises InputError for whatever does not fit.
@@ -171,31 +162,31 @@ def prepare(
     spec = catalog.get(recipe.model.name)
     channels, height, width = spec.input
     seed = recipe.train.seed
-    # Folders hold pictures of any size; sets of one size are resized only when the recipe asks for it.
-    resizes = recipe.data.set in ANY_SIZE or recipe.data.resize is not None
+    # Folders hold images of any size; sets of one size are resized only when the recipe asks for it.
+    resizes = recipe.data.name in ANY_SIZE or recipe.data.resize is not None
     resize = recipe.data.resize or spec.preprocessing.resize
     splits = splits or _opened(recipe, data, channels, (height, width) if resizes else None, resize, scanning)
-    pictures = splits.train
-    if not resizes and pictures.size != (height, width):
+    dataset = splits.train
+    if not resizes and dataset.size != (height, width):
         raise InputError(
-            f"{spec.name} takes pictures of {height}×{width}, those of {recipe.data.set} are "
-            f"{pictures.size[0]}×{pictures.size[1]}: choose another network, or --set data.resize={min(height, width)}"
+            f"{spec.name} takes images of {height}×{width}, those of {recipe.data.name} are "
+            f"{dataset.size[0]}×{dataset.size[1]}: choose another network, or --set data.resize={min(height, width)}"
         )
     torch.manual_seed(derive_seed(seed, "init"))
     model = catalog.create(
-        spec.name, classes=len(pictures.classes), init=recipe.model.init, dropout=recipe.model.dropout
+        spec.name, classes=len(dataset.classes), init=recipe.model.init, dropout=recipe.model.dropout
     )
     if start:
         kept, mean = start["loaded"], start["mean"]
         loaded = Loaded(**kept | {"path": Path(kept["path"])}) if kept else None
-        picture = None if mean is None else MeanPicture(mean.numpy())
-        preprocessing = Preprocessing.from_json(start["preprocessing"], picture)
+        image = None if mean is None else MeanImage(mean.numpy())
+        preprocessing = Preprocessing.from_json(start["preprocessing"], image)
     else:
         loaded = load_into(model, recipe.model.weights, recipe.model.skip) if recipe.model.weights else None
         base = loaded.preprocessing if loaded and loaded.preprocessing else spec.preprocessing
         base = replace(base, size=spec.preprocessing.size, fit=recipe.data.fit, resize=resize)
-        preprocessing = _preprocessing(recipe, base, pictures)
-    summary = summarise(model)
+        preprocessing = _preprocessing(recipe, base, dataset)
+    summary = summarize(model)
     model.to(device)
     if recipe.train.channels_last:
         for parameter in model.parameters():
@@ -203,16 +194,16 @@ def prepare(
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     assert splits.validation is not None, "open_splits cuts one where there is none"
     precision = choose_precision(recipe.train.precision, device)
-    train = Loader(pictures, device, recipe.data.workers)
+    train = Loader(dataset, device, recipe.data.workers)
     teacher = None
     if recipe.model.teacher:
         teacher = Teacher(
             recipe.model.teacher,
-            pictures.classes,
+            dataset.classes,
             preprocessing,
             device,
-            weight=recipe.train.distil_weight,
-            temperature=recipe.train.distil_temperature,
+            weight=recipe.train.distill_weight,
+            temperature=recipe.train.distill_temperature,
             precision=precision,
         )
     return Setup(
@@ -230,8 +221,8 @@ def prepare(
         test=splits.test,
         validation_is_test=splits.validation_is_test,
         fingerprint=splits.fingerprint,
-        class_weights=_class_weights(pictures).to(device) if recipe.train.class_weights else None,
-        lighting=lighting(recipe.augment, splits, start and start["spectrum"]),
+        class_weights=_class_weights(dataset).to(device) if recipe.train.class_weights else None,
+        pca_color=pca_color(recipe.augment, splits, start and start["spectrum"]),
         loaded=loaded,
         teacher=teacher,
     )
@@ -247,7 +238,7 @@ def _opened(
 ) -> Splits:
     wanted, seed = recipe.data, recipe.train.seed
     splits = open_splits(
-        wanted.set,
+        wanted.name,
         data,
         size=size,
         channels=channels,
@@ -258,40 +249,40 @@ def _opened(
         progress=scanning,
         first_classes=wanted.first_classes,
         per_class=wanted.per_class,
-        train_pictures=wanted.train_pictures,
-        count=wanted.synthetic_pictures,
+        train_images=wanted.train_images,
+        count=wanted.synthetic_images,
     )
     return folded(splits, wanted.fold, seed) if wanted.fold else splits
 
 
-def _preprocessing(recipe: Recipe, own: Preprocessing, pictures: PictureSet) -> Preprocessing:
+def _preprocessing(recipe: Recipe, own: Preprocessing, dataset: Dataset) -> Preprocessing:
     """`own`, the network's, with the scale, mean and std that the recipe asks for."""
-    match recipe.data.normalise:
+    match recipe.data.normalize:
         case "network":
             return own
         case "data":
-            mean, std = (each[:: _direction(own)] for each in statistics(pictures))
-            return replace(own, scale=1 / 255, mean=mean, std=std, mean_picture=None)
+            mean, std = (each[:: _direction(own)] for each in statistics(dataset))
+            return replace(own, scale=1 / 255, mean=mean, std=std, mean_image=None)
         case "pixel" | "pixel-at-crop" as name:
-            size = own.size if name == "pixel" else pictures.size
+            size = own.size if name == "pixel" else dataset.size
             if name != "pixel" and size == own.size:
-                raise InputError("data.normalise 'pixel-at-crop' wants pictures that are cropped; set data.resize")
-            pixels = np.ascontiguousarray(mean_picture(pictures, size)[..., :: _direction(own)])
+                raise InputError("data.normalize 'pixel-at-crop' wants images that are cropped; set data.resize")
+            pixels = np.ascontiguousarray(mean_image(dataset, size)[..., :: _direction(own)])
             mean = tuple(round(float(value), 4) for value in pixels.mean((0, 1), dtype=np.float64))
-            return replace(own, scale=1.0, mean=mean, std=(1.0,), mean_picture=MeanPicture(pixels))
+            return replace(own, scale=1.0, mean=mean, std=(1.0,), mean_image=MeanImage(pixels))
         case name:
             scale = 1 / 255 if name == "scale" else 1.0
-            return replace(own, scale=scale, mean=(0.0,), std=(1.0,), mean_picture=None)
+            return replace(own, scale=scale, mean=(0.0,), std=(1.0,), mean_image=None)
 
 
 def _direction(own: Preprocessing) -> int:
-    """The step through the pictures' channels that gives the network's order."""
-    return -1 if own.colours == "BGR" else 1
+    """The step through the images' channels that gives the network's order."""
+    return -1 if own.colors == "BGR" else 1
 
 
-def _class_weights(pictures: PictureSet) -> Tensor:
-    """Inverse frequencies with mean 1 over the training pictures; a class without pictures weighs nothing."""
-    counts = np.bincount(pictures.labels, minlength=len(pictures.classes))
+def _class_weights(dataset: Dataset) -> Tensor:
+    """Inverse frequencies with mean 1 over the training images; a class without images weighs nothing."""
+    counts = np.bincount(dataset.labels, minlength=len(dataset.classes))
     present = np.count_nonzero(counts)
-    weights = np.divide(len(pictures) / present, counts, out=np.zeros(len(counts)), where=counts > 0)
+    weights = np.divide(len(dataset) / present, counts, out=np.zeros(len(counts)), where=counts > 0)
     return torch.tensor(weights, dtype=torch.float32)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from alexnet.preprocessing import Preprocessing
 
-STUCK_SHARE = 0.99  # of ln(classes): what answers the same for every picture stays there, or above when it shakes
+STUCK_SHARE = 0.99  # of ln(classes): what answers the same for every image stays there, or above when it shakes
 STUCK_STEPS_PER_CLASS = 20  # a class must have been met some hundreds of times before 'stuck' is fair …
 STUCK_STEPS = (200, 5000)  # … but never judged before 200 steps, and always after 5,000
 STUCK_WINDOW = 10  # sampled losses in the running mean: about 200 steps when one in 20 is sampled
@@ -23,22 +23,22 @@ NORM_WINDOW = 50  # sampled gradient norms behind the median
 NORM_RATIO = 20.0  # healthy norms vary by about 5 around their median; twice in a row above 20 is a departure
 NORM_FLOOR = 50.0  # late in training the median nears 0 and one hard batch is 100 times it: harmless while small
 NORM_LIMIT = 1e4  # no healthy network, not even one fed with 0–255, comes here
-RAW_HIGH = 10.0  # a scaled or normalised picture has no value above this; a raw one has many
+RAW_HIGH = 10.0  # a scaled or normalized image has no value above this; a raw one has many
 SCALE_RATIO = 10.0  # inputs ten times wider or narrower than the network was published with
-PICTURE_STD = 0.25  # of ordinary pictures whose pixels span 0 to 1
+IMAGE_STD = 0.25  # of ordinary images whose pixels span 0 to 1
 DEAD_FRACTION = 0.9  # sparse layers legitimately rest half of their units; above nine tenths little gets through
 OVERFIT_GAP = 0.15  # train − validation accuracy, …
 OVERFIT_RISE = 1.1  # … together with a validation loss 10 % above its lowest, …
 OVERFIT_EPOCHS = 2  # … so many epochs in a row: at a high rate, any one may be bad
 GUESS_EPOCHS = 3  # behind 'no better than guessing', for one may be bad luck
-SWALLOWED_RECALL = 0.05  # a class is swallowed when at most this is recognised, …
+SWALLOWED_RECALL = 0.05  # a class is swallowed when at most this is recognized, …
 SWALLOWED_SHARE = 0.5  # … at least this goes to one other class, …
-SWALLOWED_PICTURES = 5  # … on at least so many validation pictures, …
+SWALLOWED_IMAGES = 5  # … on at least so many validation images, …
 SWALLOWED_EPOCHS = 3  # … in so many epochs in a row: in the first ones it happens to healthy networks
-IMBALANCE = 10.0  # times as many training pictures
-SHIFTED_SHARE = 0.5  # of the validation pictures are predicted as a neighbour of their label, …
+IMBALANCE = 10.0  # times as many training images
+SHIFTED_SHARE = 0.5  # of the validation images are predicted as a neighbor of their label, …
 SHIFTED_RATIO = 3.0  # … and so many times more than as the label itself, …
-SHIFTED_EPOCHS = 3  # … in so many epochs in a row: one may be bad luck, above all on few pictures of two classes
+SHIFTED_EPOCHS = 3  # … in so many epochs in a row: one may be bad luck, above all on few images of two classes
 WORSE = 1.5  # a finding is repeated when its size has grown by this factor
 
 
@@ -86,9 +86,9 @@ class _State:
 class Watch:
     """Watches one run.
 
-    `classes`: the class names. `init`, `learning_rate`: the recipe's. `train_counts`: the training pictures of each
+    `classes`: the class names. `init`, `learning_rate`: the recipe's. `train_counts`: the training images of each
     label, int [classes], or longer when labels fall outside. `intended`: the preprocessing that the network was
-    published with; without it, pictures scaled to 0–1 or normalised are taken as meant.
+    published with; without it, images scaled to 0–1 or normalized are taken as meant.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Watch:
         self.init = init
         self.learning_rate = learning_rate
         self.train_counts = [int(count) for count in train_counts]
-        self.intended_std = PICTURE_STD
+        self.intended_std = IMAGE_STD
         if intended is not None:
             self.intended_std *= 255 * intended.scale / statistics.fmean(intended.std)
         self._state = _State()
@@ -118,7 +118,7 @@ class Watch:
     # What is seen before the first step
 
     def labels(self) -> list[Finding]:
-        """Looks at the training labels: labels outside the classes, and classes without a picture."""
+        """Looks at the training labels: labels outside the classes, and classes without an image."""
         k, counts = len(self.classes), self.train_counts
         missing = [i for i in range(k) if i >= len(counts) or counts[i] == 0]
         if sum(counts[k:]):
@@ -131,11 +131,11 @@ class Watch:
             )
         if missing:
             named = ", ".join(repr(self.classes[i]) for i in missing[:5]) + (", …" if len(missing) > 5 else "")
-            seen = f"{len(missing)} of {k} classes have no training picture: {named}"
-            cause, fix = "these classes are absent from the training split", "add pictures of them, or leave them out"
+            seen = f"{len(missing)} of {k} classes have no training image: {named}"
+            cause, fix = "these classes are absent from the training split", "add images of them, or leave them out"
             if missing == [0]:
                 cause, fix = "the labels start at 1, so that class 0 is never used", "subtract 1 from every label"
-            return self._report("classes without pictures", seen, cause, fix, size=len(missing))
+            return self._report("classes without images", seen, cause, fix, size=len(missing))
         return []
 
     def first_batch(self, inputs: Tensor) -> list[Finding]:
@@ -145,17 +145,15 @@ class Watch:
         low, high = values.min().item(), values.max().item()
         ratio = std / self.intended_std
         if low >= 0 and high > RAW_HIGH:
-            state.unscaled = f"pictures that are not scaled (mean {mean:.3g}, std {std:.3g})"
+            state.unscaled = f"images that are not scaled (mean {mean:.3g}, std {std:.3g})"
         elif std > 0 and not 1 / SCALE_RATIO <= ratio <= SCALE_RATIO:
-            state.unscaled = (
-                f"pictures {ratio:.2g} times as wide as those the network was published with (std {std:.3g})"
-            )
+            state.unscaled = f"images {ratio:.2g} times as wide as those the network was published with (std {std:.3g})"
         else:
             return []
         takes_raw = self.intended_std > RAW_HIGH  # Caffe's networks take 0–255 less the mean
-        state.rescale = 'set data.normalise to "network"' + ("" if takes_raw else ' or "data"')
+        state.rescale = 'set data.normalize to "network"' + ("" if takes_raw else ' or "data"')
         seen = f"the first batch spans {low:.3g} to {high:.3g} with mean {mean:.3g} and std {std:.3g}"
-        return self._report("pictures not scaled", seen, state.unscaled, state.rescale)
+        return self._report("images not scaled", seen, state.unscaled, state.rescale)
 
     # What is seen while it trains
 
@@ -205,7 +203,7 @@ class Watch:
         if not layers:
             return []
         seen = ", ".join(f"{fraction:.0%} of {name}" for name, fraction in layers.items())
-        seen = f"{seen} gave 0 for every picture of a batch"
+        seen = f"{seen} gave 0 for every image of a batch"
         return self._report("dead ReLUs", seen, *self._diverged(), size=len(layers))
 
     # What is seen after an epoch
@@ -235,18 +233,18 @@ class Watch:
             f"and the validation loss rose from {lowest:.3f} to {loss:.3f}"
         )
         if self._guesses(count):
-            cause = "labels that are not their pictures' (rows shifted or shuffled apart): they are learned by heart"
-            fix = "compare pictures and labels in the sample grid, and check how they were paired"
+            cause = "labels that are not their images' (rows shifted or shuffled apart): they are learned by heart"
+            fix = "compare images and labels in the sample grid, and check how they were paired"
         else:
-            cause = f"overfitting: the network learns its {sum(self.train_counts):,} training pictures by heart"
+            cause = f"overfitting: the network learns its {sum(self.train_counts):,} training images by heart"
             fix = (
-                "more pictures, augment.flip, augment.shift, crops (data.resize above the network's size), "
+                "more images, augment.flip, augment.shift, crops (data.resize above the network's size), "
                 "model.dropout or optimizer.weight_decay, or stop early"
             )
         return self._report("overfitting", seen, cause, fix, size=train - val)
 
     def _guesses(self, count: int) -> bool:
-        """Whether the last epochs were no better than guessing, on `count` validation pictures that are enough to tell:
+        """Whether the last epochs were no better than guessing, on `count` validation images that are enough to tell:
         a network with twice the odds of guessing would be above their mean, to two standard deviations."""
         accuracies = self._state.val_accuracies
         guess = max(self.train_counts) / max(sum(self.train_counts), 1)
@@ -265,9 +263,7 @@ class Watch:
         self._state.shifted = self._state.shifted + 1 if share > max(SHIFTED_SHARE, SHIFTED_RATIO * right) else 0
         if self._state.shifted < SHIFTED_EPOCHS:
             return []
-        seen = (
-            f"{share:.0%} of the validation pictures are predicted as the class {side} their label, {right:.0%} as it"
-        )
+        seen = f"{share:.0%} of the validation images are predicted as the class {side} their label, {right:.0%} as it"
         cause = "the validation labels are shifted by one against the training labels (one counts from 1, one from 0)"
         return self._report(
             "labels shifted by one", seen, cause, "number both splits from 0, or join them by class name"
@@ -280,7 +276,7 @@ class Watch:
         recall = shares[rows, rows]
         others = np.where(rows[:, None] == rows, -1.0, shares)
         taker = others.argmax(1)
-        hit = (recall <= SWALLOWED_RECALL) & (others[rows, taker] >= SWALLOWED_SHARE) & (count >= SWALLOWED_PICTURES)
+        hit = (recall <= SWALLOWED_RECALL) & (others[rows, taker] >= SWALLOWED_SHARE) & (count >= SWALLOWED_IMAGES)
         pairs = [(int(i), int(taker[i])) for i in np.flatnonzero(hit)]
         before = self._state.swallowed
         self._state.swallowed = {f"{i}>{j}": before.get(f"{i}>{j}", 0) + 1 for i, j in pairs}
@@ -296,11 +292,11 @@ class Watch:
         if len(pairs) > len(confusion) / 2:
             cause, fix = self._blind()
         elif many > IMBALANCE * few:
-            cause = f"imbalance: {few:,} training pictures of {one} against {many:,} of {other}"
-            fix = f"set train.class_weights, or add pictures of {one}"
+            cause = f"imbalance: {few:,} training images of {one} against {many:,} of {other}"
+            fix = f"set train.class_weights, or add images of {one}"
         else:
-            cause = f"{one} and {other} look alike at this size, or pictures of {one} are labelled {other}"
-            fix = "compare both among the samples and the worst pictures, then relabel, merge, or use larger pictures"
+            cause = f"{one} and {other} look alike at this size, or images of {one} are labeled {other}"
+            fix = "compare both among the samples and the worst images, then relabel, merge, or use larger images"
         return self._report("swallowed class", seen, cause, fix, size=len(pairs))
 
     # Causes and reports
@@ -317,16 +313,14 @@ class Watch:
         return cause, f"lower optimizer.lr to {lower}, or set schedule.warmup or train.clip_norm"
 
     def _blind(self) -> tuple[str, str]:
-        """Cause and fix of a network that answers the same whatever the picture."""
+        """Cause and fix of a network that answers the same whatever the image."""
         cause, fix = self._diverged()
         if self._state.unscaled or self.init == "keras-uniform":
             return cause, fix
         if "dead ReLUs" in self._state.reported:
             return f"dead ReLUs, left by {cause}", fix
-        cause = (
-            f"a learning rate of {self.learning_rate:g} that is wrong by far, or labels that are not their pictures'"
-        )
-        return cause, "try a tenth and ten times of optimizer.lr, and compare pictures and labels in the sample grid"
+        cause = f"a learning rate of {self.learning_rate:g} that is wrong by far, or labels that are not their images'"
+        return cause, "try a tenth and ten times of optimizer.lr, and compare images and labels in the sample grid"
 
     def _report(self, kind: str, seen: str, cause: str, fix: str, size: float = 1.0) -> list[Finding]:
         """The finding, unless its kind was told before at a similar size."""

@@ -33,7 +33,7 @@ def plausible(head: bytes) -> bool:
 
 
 def read_caffe(source: Source) -> Foreign:
-    """Reads every layer's blobs, and what the file says of its normalisation. InputError when it is damaged."""
+    """Reads every layer's blobs, and what the file says of its normalization. InputError when it is damaged."""
     try:
         return _net(source, memoryview(source.content))
     except _Broken as broken:

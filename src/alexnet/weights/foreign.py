@@ -72,9 +72,9 @@ class Foreign:
     prefer: tuple[str, ...] = ()
     """Networks that files of this kind hold, when several of the catalog have these shapes."""
     pool_first: bool | None = None
-    """Whether pooling precedes normalisation; None: the file does not say."""
+    """Whether pooling precedes normalization; None: the file does not say."""
     lrn: tuple[int, float, float, float] | None = None
-    """Size, alpha divided by size, beta and k of the normalisation, where the file says."""
+    """Size, alpha divided by size, beta and k of the normalization, where the file says."""
     card: dict[str, Any] = field(default_factory=dict)
     """Of our own files: the card beside it."""
     card_path: Path = Path()

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from alexnet.artifacts import store
 from alexnet.errors import InputError
 from alexnet.files import check_target, write_json
-from alexnet.models.summary import summarise
-from alexnet.weights import public, store
+from alexnet.models.summary import summarize
+from alexnet.weights import public
 from alexnet.weights.foreign import Source
 from alexnet.weights.mapping import Fit, choose
-from alexnet.weights.recognise import read_weights
+from alexnet.weights.recognize import read_weights
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def import_weights(
     card = {**card, **foreign.card, "imported": card["imported"]}  # our own file's card knows more
     if classes is not None:
         card["classes"] = list(classes)
-    if "mean_picture" in card["preprocessing"]:
+    if "mean_image" in card["preprocessing"]:
         store.save_mean(out.with_suffix(".json"), store.read_preprocessing(card, foreign.card_path))
     store.save(out, found.state())
     write_json(out.with_suffix(".json"), card)
@@ -63,13 +64,13 @@ def _card(found: Fit, kind: str, source: Source) -> dict[str, Any]:
         "name": spec.name,
         "title": spec.title,
         "source": known.source if known else spec.source,
-        "licence": known.licence if known else None,
+        "license": known.license if known else None,
         "classes": [str(number) for number in range(found.network.classes)],
         "input": list(found.network.input),
         "init": spec.init,
         "preprocessing": spec.preprocessing.to_json(),
         "lrn": store.lrn_constants(found.network),
-        "parameters": summarise(found.network).parameters,
+        "parameters": summarize(found.network).parameters,
         "imported": {
             "file": source.path.name,
             "kind": kind,

@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 
+from alexnet.artifacts.store import read_preprocessing
 from alexnet.errors import InputError
 from alexnet.models import catalog
 from alexnet.models.network import Network
 from alexnet.preprocessing import Preprocessing
 from alexnet.weights.mapping import contradiction, fit, listed, select
-from alexnet.weights.recognise import read_weights
-from alexnet.weights.store import read_preprocessing
+from alexnet.weights.recognize import read_weights
 
 
 class WeightsWarning(UserWarning):
@@ -65,7 +65,7 @@ def load_into(network: Network, path: Path | str, skip: Iterable[str] = ()) -> L
     found = fit(foreign, network, skipped)
     if found.problems:
         first = found.problems[0].split(".")[0]
-        last = next(name for name in reversed(network.layer_names) if name.startswith("fc"))  # it scores the classes
+        last = next(name for name in reversed(network.layer_names) if name.startswith("fc"))  # it gives the logits
         hint = f"; leave it out with --skip {last}" if first == last and last not in skipped else ""
         raise source.wrong(f"does not fit {network.spec.name}: {listed(found.problems)}{hint}")
     if not found.tensors:
@@ -91,7 +91,7 @@ def create(
     weights: Path | str | None = None,
     skip: Iterable[str] = (),
 ) -> Network:
-    """A network, freshly initialised or with `weights`: a file of any known kind, also a partial one, or a run.
+    """A network, freshly initialized or with `weights`: a file of any known kind, also a partial one, or a run.
 
     What the file lacks, and the layers in `skip`, keep their initial values; what it lacks is told by a warning
     (WeightsWarning). The other arguments are those of `alexnet.models.catalog.create`. InputError when the network

@@ -146,7 +146,7 @@ def _ungrouped(array: np.ndarray, groups: int) -> np.ndarray:
 
 
 def _flattened(network: Network) -> tuple[int, int, int] | None:
-    """Channels, height and width of what the first dense layer sees; None for a network that is no row of layers."""
+    """Channels, height and width of what the first dense layer sees; None for one that is not sequential."""
     rows = numbered(network.layers, network.input, network.classes) if network.layers else ()
     for _, layer, shape in rows:
         if isinstance(layer, Flatten):
@@ -191,7 +191,7 @@ def choose(foreign: Foreign, source: Source, name: str | None = None) -> Fit:
     name = name or foreign.card.get("name")
     if name is not None:
         return _named(foreign, source, catalog.get(name))
-    # Residual networks are no row of layers; only files with our own names hold them.
+    # Residual networks are no sequential network; only files with our own names hold them.
     residual = any(layer.startswith("stage") for layer in foreign.layers)
     specs = [spec for spec in catalog.CATALOG.values() if spec.layers or residual]
     fits = [_try(foreign, spec) for spec in specs if contradiction(foreign, spec) is None]
@@ -238,7 +238,7 @@ def contradiction(foreign: Foreign, spec: Spec) -> str | None:
     if foreign.pool_first is not None and norms:
         first = next(isinstance(layer, Pool) for layer in spec.layers if isinstance(layer, LRN | Pool))
         if first != foreign.pool_first:
-            order = ("it pools before it normalises", "it normalises before it pools")
+            order = ("it pools before it normalizes", "it normalizes before it pools")
             return f"{order[not foreign.pool_first]}, {spec.name} the other way round"
     if foreign.lrn is not None and norms:
         norm = norms[0]

@@ -1,4 +1,4 @@
-"""Public files of weights: where their projects put them, what they publish about them, under which licence.
+"""Public files of weights: where their projects put them, what they publish about them, under which license.
 
 Digests are those that the sources print, and only those: torchvision's file names carry the first eight digits of the
 SHA-256, Caffe's model pages a SHA-1. Who prints none is trusted only on request, and what was fetched then is recorded.
@@ -21,7 +21,7 @@ class PublicFile:
     model: str
     """The network that it holds."""
     source: str
-    licence: str | None
+    license: str | None
     """As the source states it; None: it states none."""
     digest: Digest | None
 

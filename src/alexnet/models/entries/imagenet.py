@@ -12,9 +12,9 @@ _CODE = "https://github.com/computerhistory/AlexNet-Source-Code, layers/layers-"
 _CAFFE = "https://github.com/BVLC/caffe, models/"
 _TENSORFLOW = "'Deep learning notes 16: AlexNet and its TensorFlow implementation', a Chinese blog, 2018"
 
-# ImageNet's mean colour as Caffe gives it; 2012 subtracted the mean picture's centre instead, pixel by pixel.
+# ImageNet's mean color as Caffe gives it; 2012 subtracted the mean image's center instead, pixel by pixel.
 _RGB = Preprocessing((224, 224), resize=256, scale=1.0, mean=(123.0, 117.0, 104.0))
-_BGR = Preprocessing((227, 227), resize=256, fit="squash", colours="BGR", scale=1.0, mean=(104.0, 117.0, 123.0))
+_BGR = Preprocessing((227, 227), resize=256, fit="squash", colors="BGR", scale=1.0, mean=(104.0, 117.0, 123.0))
 TORCHVISION = Preprocessing((224, 224), resize=256, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
 _TEN_VIEWS = "ILSVRC-2012 validation, 10 views"
@@ -68,7 +68,7 @@ ENTRIES = (
         published=_errors(40.6640, 18.2100, _TEN_VIEWS + ", epoch 91"),
         traps=(
             "conv1's ReLU stands after LRN and pool, so that LRN sees negative values: not the paper's function",
-            "a spatial normalisation follows norm2 that the paper does not mention",
+            "a spatial normalization follows norm2 that the paper does not mention",
             "configuration 120-2012, despite its name, is another network",
         ),
     ),
@@ -83,7 +83,7 @@ ENTRIES = (
     ),
     _as_2012(
         name="alexnet-2012-no-lrn",
-        title="alexnet-2012-as-run without normalisation: configuration 148",
+        title="alexnet-2012-as-run without normalization: configuration 148",
         architecture=alexnet.NO_LRN,
         parameters=60_965_224,
         source=_CODE + "148.cfg",
@@ -115,7 +115,7 @@ ENTRIES = (
         init="caffe-alexnet",
         parameters=60_965_224,
         source=_CAFFE + "bvlc_alexnet/train_val.prototxt and readme.md",
-        published=_accuracies(57.1, 80.2, "ILSVRC-2012 validation, centre crop, iteration 360,000"),
+        published=_accuracies(57.1, 80.2, "ILSVRC-2012 validation, center crop, iteration 360,000"),
         traps=("k = 1 where the paper has 2, and LRN crosses the groups: its constants travel with its weights",),
     ),
     _as_caffe(
@@ -126,7 +126,7 @@ ENTRIES = (
         init="caffenet",
         parameters=60_965_224,
         source=_CAFFE + "bvlc_reference_caffenet/train_val.prototxt and readme.md",
-        published=_accuracies(57.4, 80.4, "ILSVRC-2012 validation, centre crop, iteration 310,000"),
+        published=_accuracies(57.4, 80.4, "ILSVRC-2012 validation, center crop, iteration 310,000"),
     ),
     _as_caffe(
         name="alexnet-tf",
@@ -147,7 +147,7 @@ ENTRIES = (
         source=_TENSORFLOW,
         traps=(
             "TensorFlow does not divide alpha by the window: 1e-4 is five times what the loaded weights want",
-            "its variables have no initialiser, so biases too start as Glorot uniform",
+            "its variables have no initializer, so biases too start as Glorot uniform",
         ),
     ),
     Spec(
@@ -157,10 +157,10 @@ ENTRIES = (
         classes=1000,
         architecture=alexnet.KERAS,
         init="keras-glorot",
-        preprocessing=replace(_BGR, colours="RGB", mean=(123.68, 116.779, 103.939)),
+        preprocessing=replace(_BGR, colors="RGB", mean=(123.68, 116.779, 103.939)),
         parameters=60_965_224,
         source="https://github.com/heuritech/convnets-keras, convnetskeras/convnets.py and README.md",
-        traps=("alpha 1e-4 is not divided: torch's form of it is 5e-4; its colours are RGB where Caffe's are BGR",),
+        traps=("alpha 1e-4 is not divided: torch's form of it is 5e-4; its colors are RGB where Caffe's are BGR",),
     ),
     Spec(
         name="alexnet-owt",
@@ -172,7 +172,7 @@ ENTRIES = (
         preprocessing=TORCHVISION,
         parameters=61_100_840,
         source="https://github.com/pytorch/vision, torchvision/models/alexnet.py; Krizhevsky 2014, arXiv 1404.5997",
-        published=_accuracies(56.522, 79.066, "ILSVRC-2012 validation, centre crop, torchvision's weights"),
+        published=_accuracies(56.522, 79.066, "ILSVRC-2012 validation, center crop, torchvision's weights"),
         traps=("dropout stands before the hidden layers, not after them",),
     ),
     Spec(

@@ -12,7 +12,7 @@ _HE2 = "He et al. 2016, arXiv 1603.05027"
 _VISION = "https://github.com/pytorch/vision, torchvision/models/resnet.py"
 _OFFICIAL = "https://github.com/tensorflow/models, official/resnet/resnet_model.py"
 _CIFAR_TEST = "CIFAR-10 test"
-_FIRST_WEIGHTS = "ILSVRC-2012 validation, centre crop, torchvision's first weights"
+_FIRST_WEIGHTS = "ILSVRC-2012 validation, center crop, torchvision's first weights"
 
 _for_cifar = partial(Spec, year=2015, classes=10, init="he", preprocessing=CIFAR10)
 _for_imagenet = partial(Spec, year=2015, classes=1000, init="torchvision", preprocessing=TORCHVISION)

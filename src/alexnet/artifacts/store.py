@@ -1,0 +1,151 @@
+"""Weights on disk: safetensors with a JSON card beside them. Nothing is ever unpickled."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from alexnet.errors import InputError
+from alexnet.files import read_object, write_bytes
+from alexnet.models import catalog
+from alexnet.models.layers import LocalResponseNorm
+from alexnet.preprocessing import MeanImage, Preprocessing
+
+CARD = "card.json"
+_MAX_MEAN_BYTES = 2**28  # 4096 × 4096 × 3 numbers, and some
+_LRN_CONSTANTS = ("size", "alpha", "beta", "k", "divide", "groups")
+
+
+@dataclasses.dataclass
+class Model:
+    """A model ready to use."""
+
+    module: nn.Module
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing
+    card: dict[str, Any]
+    path: Path
+
+
+def packed(state: Mapping[str, Tensor]) -> bytes:
+    """The content of a safetensors file with these tensors."""
+    return safetensors.torch.save({name: value.detach().cpu().contiguous() for name, value in state.items()})
+
+
+def save(path: Path | str, state: Mapping[str, Tensor]) -> None:
+    """Writes the tensors to `path` (safetensors), atomically."""
+    write_bytes(path, packed(state))
+
+
+def load_tensors(path: Path | str) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, on the CPU. Raises InputError when it is not one."""
+    try:
+        return safetensors.torch.load_file(path)
+    except FileNotFoundError:
+        raise InputError(f"no weights at {str(path)!r}") from None
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InputError(f"{str(path)!r} is not a readable safetensors file: {error}") from None
+
+
+def load_model(model: Any, device: torch.device | str = "cpu") -> Model:
+    """A trained model from a run, a run's folder, or a weights file `X.safetensors` with its card `X.json`.
+
+    Raises InputError when there is no model, no card, or the two do not fit each other.
+    """
+    path = Path(getattr(model, "path", model))
+    weights, card_path = _locate(path)
+    card = read_object(card_path, ("name", "classes", "input", "preprocessing"))
+    try:
+        channels, height, width = card["input"]
+        with torch.device("meta"):  # the weights of the file take the place of its own
+            module = catalog.create(card["name"], classes=len(card["classes"]), channels=channels, size=(height, width))
+        preprocessing = read_preprocessing(card, card_path)
+    except (TypeError, KeyError, ValueError) as error:
+        raise InputError(f"{str(card_path)!r} is not a card of this version: {error}") from None
+    _check_lrn(module, card, card_path)
+    fill(module, load_tensors(weights), str(weights))
+    module.eval().to(device)
+    return Model(module, tuple(card["classes"]), preprocessing, card, path)
+
+
+def fill(module: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:
+    """Copies `state` into `module`; InputError names the tensors that do not fit."""
+    own = module.state_dict()
+    wrong = [f"{name} is missing" for name in own if name not in state]
+    wrong += [f"{name} is not in this network" for name in state if name not in own]
+    wrong += [
+        f"{name} is {tuple(state[name].shape)}, the network wants {tuple(own[name].shape)}"
+        for name in own
+        if name in state and state[name].shape != own[name].shape
+    ]
+    if wrong:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise InputError(f"{origin} does not fit the network: {'; '.join(wrong[:3])}{more}")
+    # A module without memory takes the tensors themselves; copied, because they are a view of the file.
+    taken = {
+        name: value.to(own[name].dtype, copy=True) if own[name].is_meta else value for name, value in state.items()
+    }
+    module.load_state_dict(taken, assign=any(value.is_meta for value in own.values()))
+
+
+def lrn_constants(module: nn.Module) -> list[dict[str, Any]]:
+    """The constants of each local response normalization: they are part of what the weights were trained for."""
+    return [
+        {"layer": name, **{constant: getattr(layer, constant) for constant in _LRN_CONSTANTS}}
+        for name, layer in module.named_modules()
+        if isinstance(layer, LocalResponseNorm)
+    ]
+
+
+def _check_lrn(module: nn.Module, card: dict[str, Any], card_path: Path) -> None:
+    """The catalog's network must normalize as the weights' own did; they would load all the same, and be wrong."""
+    if "lrn" in card and card["lrn"] != lrn_constants(module):
+        raise InputError(f"{str(card_path)!r} has other LRN constants than {card['name']} of this version")
+
+
+def mean_file(card_path: Path) -> Path:
+    """Where the mean image of a card lies: X.mean.safetensors beside X.json."""
+    return card_path.with_suffix(".mean.safetensors")
+
+
+def save_mean(card_path: Path, preprocessing: Preprocessing) -> None:
+    """Writes the mean image, where there is one, to its place beside the card."""
+    if preprocessing.mean_image:
+        save(mean_file(card_path), {"mean": torch.from_numpy(preprocessing.mean_image.pixels)})
+
+
+def read_preprocessing(card: Mapping[str, Any], card_path: Path) -> Preprocessing:
+    """The preprocessing that a card describes, with its mean image. Raises InputError when that is not beside it.
+
+    TypeError, KeyError or ValueError: the card is not of this version.
+    """
+    content, image = card["preprocessing"], None
+    if "mean_image" in content:
+        path = mean_file(card_path)
+        if not path.is_file() or path.stat().st_size > _MAX_MEAN_BYTES:
+            raise InputError(f"{str(card_path)!r} names a mean image; {path.name} must lie beside it")
+        found = load_tensors(path).get("mean")
+        if found is None:
+            raise InputError(f"{str(path)!r} holds no mean image")
+        image = MeanImage(found.float().numpy())
+    return Preprocessing.from_json(content, image)
+
+
+def _locate(path: Path) -> tuple[Path, Path]:
+    if path.is_dir():
+        if not (path / CARD).is_file():
+            raise InputError(f"{str(path)!r} is not a run: it has no {CARD}")
+        best = path / "best.safetensors"
+        return (best if best.is_file() else path / "last.safetensors"), path / CARD
+    if path.suffix == ".safetensors":
+        beside = path.with_suffix(".json")
+        card = beside if beside.is_file() else path.parent / CARD
+        if not path.is_file() or not card.is_file():
+            raise InputError(f"{str(path)!r} needs its card beside it: {beside.name}, or {CARD} of its run")
+        return path, card
+    raise InputError(f"{str(path)!r} is neither a run's folder nor a .safetensors file")

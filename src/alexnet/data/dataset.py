@@ -1,0 +1,210 @@
+"""A dataset: labeled uint8 images of one size, with class names and a stable name for each image."""
+
+import copy
+import functools
+import hashlib
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Self
+
+import numpy as np
+
+from alexnet.data.loading.decode import refit
+from alexnet.errors import InputError
+
+MEMORY_LIMIT = 2**30
+"""Sets whose images take fewer bytes than this are kept in memory."""
+BLOCK = 1024
+"""Images that are moved or refitted at a time."""
+
+
+class Dataset(ABC):
+    """Images with labels; what a subclass adds is where the images come from.
+
+    Images are uint8, height × width × channels, all of one size; labels are int64 indices into `classes`.
+    `digests` is the SHA-256 of each image as it was stored, uint8 n × 32; None: of its pixels, when asked for.
+    """
+
+    def __init__(
+        self,
+        labels: np.ndarray,
+        classes: Sequence[str],
+        names: Sequence[str],
+        *,
+        channels: int,
+        size: tuple[int, int],
+        digests: np.ndarray | None = None,
+    ) -> None:
+        self.labels = np.asarray(labels, dtype=np.int64)
+        self.classes = tuple(classes)
+        self.names = tuple(names)
+        """A name for each image that stays the same from run to run: its file's, or the file's and its number."""
+        self.channels = channels
+        self.size = size
+        """(height, width) in pixels."""
+        self._digests = digests
+        if len(self.names) != len(self.labels):
+            raise InputError(f"{len(self.names)} names for {len(self.labels)} labels")
+        if len(self.labels) and not 0 <= self.labels.min() <= self.labels.max() < len(self.classes):
+            raise InputError(f"labels {self.labels.min()}–{self.labels.max()} for {len(self.classes)} classes")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def bytes(self) -> int:
+        """What all images take when they are decoded."""
+        return len(self) * self.size[0] * self.size[1] * self.channels
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
+        """Image (uint8 H×W×C) and label."""
+        return self.batch(np.array([range(len(self))[index]]))[0], int(self.labels[index])
+
+    @abstractmethod
+    def batch(self, indices: np.ndarray) -> np.ndarray:
+        """Images at `indices` (int64 [n]), uint8 n × height × width × channels, in that order."""
+
+    def subset(self, indices: np.ndarray) -> Self:
+        """The images at `indices` (int64 [n]) as a set of their own, with the same classes."""
+        part = copy.copy(self)
+        vars(part).pop("fingerprint", None)
+        part.labels = self.labels[indices]
+        part.names = tuple(self.names[index] for index in indices)
+        part._digests = None if self._digests is None else self._digests[indices]
+        return part
+
+    @property
+    def digests(self) -> np.ndarray:
+        """SHA-256 of each image, uint8 n × 32; equal rows are duplicates."""
+        if self._digests is None:
+            dataset = (self.batch(np.array([index]))[0] for index in range(len(self)))
+            self._digests = stack_digests([hashlib.sha256(image.tobytes()).digest() for image in dataset])
+        return self._digests
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Hexadecimal SHA-256 over each image's name, class name and content, in the set's order."""
+        total = hashlib.sha256()
+        for name, label, digest in zip(self.names, self.labels, self.digests, strict=True):
+            total.update(f"{name}\0{self.classes[label]}\0".encode(errors="surrogateescape") + digest.tobytes())
+        return total.hexdigest()
+
+    def relabeled(self, classes: Sequence[str], kind: str = "network") -> Self:
+        """The same images with labels into `classes`, which a `kind` of thing knows; joined by class name.
+
+        Raises InputError when an image's class is not among them.
+        """
+        number = {name: index for index, name in enumerate(classes)}
+        unseen = [self.classes[label] for label in np.unique(self.labels) if self.classes[label] not in number]
+        if unseen:
+            raise InputError(
+                f"the images have classes that the {kind} never saw: {_some(unseen)}; it knows: {_some(classes)}"
+            )
+        part = copy.copy(self)
+        part.labels = np.array([number.get(name, -1) for name in self.classes], dtype=np.int64)[self.labels]
+        part.classes = tuple(classes)
+        return part
+
+
+class ArrayDataset(Dataset):
+    """Images in memory: `images` is uint8 n × height × width × channels."""
+
+    def __init__(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        classes: Sequence[str],
+        names: Sequence[str],
+        digests: np.ndarray | None = None,
+    ) -> None:
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
+            raise InputError(f"images must be uint8 n×H×W×1 or n×H×W×3, not {images.dtype} {images.shape}")
+        if len(images) != len(labels):
+            raise InputError(f"{len(images)} images for {len(labels)} labels")
+        height, width, channels = images.shape[1:]
+        super().__init__(labels, classes, names, channels=channels, size=(height, width), digests=digests)
+        self.images = images
+
+    def batch(self, indices: np.ndarray) -> np.ndarray:
+        return self.images[indices]
+
+    def subset(self, indices: np.ndarray) -> Self:
+        part = super().subset(indices)
+        part.images = self.images[indices]
+        return part
+
+    def closed_up(self, indices: np.ndarray) -> Self:
+        """As `subset` by ascending indices, in the same memory: this set's own images are lost."""
+        part = super().subset(indices)
+        for start in range(0, len(indices), BLOCK):  # index k of an ascending list is at least k: none is overwritten
+            rows = indices[start : start + BLOCK]
+            self.images[start : start + len(rows)] = self.images[rows]
+        part.images = self.images[: len(indices)]
+        return part
+
+
+class RefittedDataset(Dataset):
+    """Another set with other channels or size, by the decoder's rules, computed when asked for."""
+
+    def __init__(self, base: Dataset, channels: int, size: tuple[int, int], fit: str) -> None:
+        super().__init__(base.labels, base.classes, base.names, channels=channels, size=size, digests=base.digests)
+        self.base = base
+        self.fit = fit
+        self.rows = np.arange(len(base))
+
+    def batch(self, indices: np.ndarray) -> np.ndarray:
+        out = np.empty((len(indices), *self.size, self.channels), np.uint8)
+        for start in range(0, len(indices), BLOCK):
+            own = self.base.batch(self.rows[indices[start : start + BLOCK]])
+            for place, one in enumerate(pool().map(lambda p: refit(p, self.channels, self.size, self.fit), own), start):
+                out[place] = one
+        return out
+
+    def subset(self, indices: np.ndarray) -> Self:
+        part = super().subset(indices)
+        part.rows = self.rows[indices]
+        return part
+
+
+def parted(dataset: Dataset, kept: np.ndarray, taken: np.ndarray) -> tuple[Dataset, Dataset]:
+    """The set in two, by ascending indices; `images` itself is used up, so that no image is held twice."""
+    part = dataset.subset(taken)
+    if not isinstance(dataset, ArrayDataset) or not dataset.images.flags.writeable:
+        return dataset.subset(kept), part
+    return dataset.closed_up(kept), part
+
+
+def refitted(dataset: Dataset, channels: int, size: tuple[int, int], fit: str) -> Dataset:
+    """The set with these channels and this size: itself when it has them already, in memory when that is small."""
+    if (channels, size) == (dataset.channels, tuple(dataset.size)):
+        return dataset
+    result = RefittedDataset(dataset, channels, size, fit)
+    return result if result.bytes >= MEMORY_LIMIT else held(result)
+
+
+def held(dataset: Dataset) -> ArrayDataset:
+    """The same set in memory."""
+    images = dataset.batch(np.arange(len(dataset)))
+    return ArrayDataset(images, dataset.labels, dataset.classes, dataset.names, dataset.digests)
+
+
+def stack_digests(digests: list[bytes]) -> np.ndarray:
+    """SHA-256 digests as the rows of a uint8 array."""
+    return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
+
+
+@functools.cache
+def pool() -> ThreadPoolExecutor:
+    """The threads that decode: Pillow frees Python's lock while it works."""
+    return ThreadPoolExecutor(threads())
+
+
+def threads() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,270 @@
+"""Images that stay on the disk, as files or as members of tar archives, and are decoded when they are asked for."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, Self, TypedDict
+
+import numpy as np
+
+from alexnet.data import dataset as sets
+from alexnet.data.dataset import ArrayDataset, Dataset
+from alexnet.data.dataset import stack_digests as stack
+from alexnet.data.loading.decode import MAX_BYTES, DecodeError, decode, read
+from alexnet.errors import InputError
+
+FEW = 0.05
+"""The share of unreadable images (or one image, if that is more) that a set is read without."""
+AHEAD = 256
+"""Images that wait for the decoding threads at a time."""
+
+Progress = Callable[[int, int], None]
+"""Called with images done and images in all."""
+
+
+class Form(TypedDict):
+    """How images are decoded: see `decode`."""
+
+    channels: int
+    size: tuple[int, int]
+    fit: str
+
+
+class Store(Protocol):
+    """Where the bytes of images lie, by number."""
+
+    def read(self, row: int) -> bytes:
+        """The content of image `row`; raises DecodeError."""
+        ...
+
+    def part(self, rows: np.ndarray) -> Self:
+        """Those of the images (int64 [n]) as a store of their own."""
+        ...
+
+    def sizes(self) -> np.ndarray:
+        """Bytes of each image, int64 [n]."""
+        ...
+
+
+class Files:
+    """Image files by their names below `root`."""
+
+    def __init__(self, root: Path, names: Sequence[str]) -> None:
+        self.root, self.names = root, names
+
+    def read(self, row: int) -> bytes:
+        return read(self.root / self.names[row])
+
+    def part(self, rows: np.ndarray) -> Self:
+        return type(self)(self.root, [self.names[int(row)] for row in rows])
+
+    def sizes(self) -> np.ndarray:
+        return np.array([(self.root / name).stat().st_size for name in self.names], np.int64)
+
+
+class Members:
+    """Members of archives that are not packed: 18 bytes of memory an image, beside its name.
+
+    `which` numbers the archive in `archives` (uint16 [n]), `offsets` and `lengths` say where in it (int64 [n]).
+    """
+
+    def __init__(self, archives: Sequence[Path], places: Sequence[tuple[int, int, int]] | np.ndarray) -> None:
+        """`places`: archive's number, offset, length of each image."""
+        table = np.asarray(places, np.int64).reshape(-1, 3)
+        self.archives = tuple(archives)
+        self.which, self.offsets, self.lengths = table[:, 0].astype(np.uint16), table[:, 1].copy(), table[:, 2].copy()
+
+    def read(self, row: int) -> bytes:
+        archive, length = self.archives[self.which[row]], int(self.lengths[row])
+        if not 0 < length <= MAX_BYTES:
+            raise DecodeError(str(archive), f"an image of {length:,} bytes")
+        try:
+            with open(archive, "rb", buffering=0) as file:  # an open file of each would be a thousand for ImageNet
+                file.seek(int(self.offsets[row]))
+                content = file.read(length)
+        except OSError as error:
+            raise DecodeError(str(archive), f"cannot be read ({error.strerror})") from error
+        if len(content) < length:
+            raise DecodeError(str(archive), "cut short")
+        return content
+
+    def part(self, rows: np.ndarray) -> Self:
+        used, which = np.unique(self.which[rows], return_inverse=True)
+        places = np.stack([which, self.offsets[rows], self.lengths[rows]], 1)
+        return type(self)([self.archives[number] for number in used], places)
+
+    def sizes(self) -> np.ndarray:
+        return self.lengths
+
+
+@dataclass
+class Split:
+    """Images of one split as they lie on the disk."""
+
+    names: list[str]
+    labels: np.ndarray
+    """int64 [n]"""
+    store: Store
+
+
+@dataclass
+class Listing:
+    """What a set holds, before anything is decoded."""
+
+    place: Path
+    classes: tuple[str, ...]
+    splits: dict[str, Split]
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+    """Files that are no images of the set: (name, why)."""
+
+    @property
+    def count(self) -> int:
+        return sum(len(split.names) for split in self.splits.values())
+
+
+@dataclass
+class Part:
+    """Some images of a set, and nothing else of it: small enough to be sent to another process."""
+
+    names: list[str]
+    store: Store
+    form: Form
+
+    def decoded(self, out: np.ndarray | None = None) -> np.ndarray:
+        """The images, uint8 n × height × width × channels, in `out` if it is given. Raises DecodeError."""
+        if out is None:
+            out = np.empty((len(self.names), *self.form["size"], self.form["channels"]), np.uint8)
+        for row, name in enumerate(self.names):
+            try:
+                out[row] = decode(self.store.read(row), **self.form)
+            except DecodeError as error:
+                raise DecodeError(name, error.reason) from error
+        return out
+
+
+class StoredDataset(Dataset):
+    """Images decoded when asked for; for sets too large to keep in memory."""
+
+    def __init__(self, split: Split, classes: Sequence[str], form: Form, digests: np.ndarray) -> None:
+        super().__init__(
+            split.labels, classes, split.names, channels=form["channels"], size=form["size"], digests=digests
+        )
+        self.store, self.form = split.store, form
+
+    def part(self, indices: np.ndarray) -> Part:
+        """What it takes to decode the images at `indices` (int64 [n])."""
+        return Part([self.names[index] for index in indices], self.store.part(indices), self.form)
+
+    def batch(self, indices: np.ndarray) -> np.ndarray:
+        out = np.empty((len(indices), *self.size, self.channels), np.uint8)
+        # Handing over an image costs a twentieth of decoding it: threads take several at a time.
+        step = max(1, min(8, len(indices) // (4 * sets.threads())))
+
+        def put(start: int) -> None:
+            self.part(indices[start : start + step]).decoded(out[start : start + step])
+
+        for _ in sets.pool().map(put, range(0, len(indices), step)):
+            pass
+        return out
+
+    def subset(self, indices: np.ndarray) -> Self:
+        part = super().subset(indices)
+        part.store = self.store.part(indices)
+        return part
+
+
+def open_listing(
+    listing: Listing, form: Form, progress: Progress | None = None, examine: bool = True
+) -> tuple[dict[str, Dataset], list[tuple[str, str]]]:
+    """The splits of a listing, and what was left out as (name, reason).
+
+    examine: every image is decoded once, so that what is unreadable is known before a run starts: few are left out,
+    many raise InputError, as does a class whose training images all are. Sets that fit are kept in memory. Without
+    it nothing is decoded, an unreadable image ends the run that meets it, and digests are of names and lengths.
+    """
+    if not examine:
+        return {
+            name: StoredDataset(split, listing.classes, form, _digests(split)) for name, split in listing.splits.items()
+        }, list(listing.left_out)
+    total, done = listing.count, 0
+    keep = total * form["channels"] * form["size"][0] * form["size"][1] < sets.MEMORY_LIMIT
+    splits: dict[str, Dataset] = {}
+    skipped: list[tuple[str, str]] = []
+    for name, split in listing.splits.items():
+        images = np.empty((len(split.names) if keep else 0, *form["size"], form["channels"]), np.uint8)
+        good: list[int] = []
+        digests: list[bytes] = []
+        for row, result in enumerate(_examined(split, form)):
+            if isinstance(result, DecodeError):
+                skipped.append((printable(split.names[row]), result.reason))
+            else:
+                digest, image = result
+                if keep:
+                    images[len(good)] = image
+                good.append(row)
+                digests.append(digest)
+            done += 1
+            if progress:
+                progress(done, total)
+        if not good:
+            continue
+        rows = np.array(good)
+        own = Split([split.names[row] for row in good], split.labels[rows], split.store.part(rows))
+        if keep:
+            splits[name] = ArrayDataset(images[: len(good)], own.labels, listing.classes, own.names, stack(digests))
+        else:
+            splits[name] = StoredDataset(own, listing.classes, form, stack(digests))
+    check_skipped(listing, skipped, splits["train"].labels if "train" in splits else np.array([], np.int64))
+    return splits, listing.left_out + skipped
+
+
+def _examined(split: Split, form: Form) -> Iterator[tuple[bytes, np.ndarray] | DecodeError]:
+    """For each image the content's SHA-256 and the decoded image, or why there is none; in order."""
+
+    def examine(row: int) -> tuple[bytes, np.ndarray] | DecodeError:
+        try:
+            content = split.store.read(row)
+            return hashlib.sha256(content).digest(), decode(content, **form)
+        except DecodeError as error:
+            return error
+
+    for start in range(0, len(split.names), AHEAD):
+        yield from sets.pool().map(examine, range(start, min(start + AHEAD, len(split.names))))
+
+
+def check_skipped(listing: Listing, skipped: list[tuple[str, str]], train_labels: np.ndarray | None) -> None:
+    """Raises InputError when too many images are unreadable, or all of a class's.
+
+    `train_labels`: of the good ones; None: not all are known yet.
+    """
+    if not skipped:
+        return
+    total, first = listing.count, "the first: " + ": ".join(skipped[0])
+    if len(skipped) == total:
+        raise InputError(f"none of the {total:,} images in {listing.place} can be read; {first}")
+    if len(skipped) > max(1, FEW * total):
+        raise InputError(
+            f"{len(skipped):,} of {total:,} images in {listing.place} cannot be read, too many to leave out; {first}"
+        )
+    if train_labels is None:
+        return
+    lost = np.setdiff1d(np.arange(len(listing.classes)), train_labels)
+    if len(lost):
+        raise InputError(
+            f"no training image of class {listing.classes[lost[0]]!r} in {listing.place} can be read; {first}"
+        )
+
+
+def printable(name: str) -> str:
+    """A file's name as it can be shown in one line."""
+    return name if name.isprintable() else ascii(name)
+
+
+def _digests(split: Split) -> np.ndarray:
+    """SHA-256 of each image's name and length, where reading all contents would take as long as an epoch."""
+    pairs = zip(split.names, split.store.sizes(), strict=True)
+    digest = bytearray()
+    for name, size in pairs:
+        digest += hashlib.sha256(f"{name}\0{size}".encode(errors="surrogateescape")).digest()
+    return np.frombuffer(digest, np.uint8).reshape(-1, 32)

@@ -1,0 +1,127 @@
+"""ONNX: one graph from uint8 images to probabilities and class names."""
+
+import json
+import logging
+import warnings
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from torch import Tensor, nn
+
+from alexnet.artifacts.store import Model
+from alexnet.errors import InputError
+from alexnet.graphs.served import BATCH, Served, example
+from alexnet.models.layers import LocalResponseNorm
+
+OPSET = 18
+_LIMIT = 2**31  # bytes in one protobuf message
+
+
+class _LRN(nn.Module):
+    """A LocalResponseNorm as ONNX's own LRN node, which every runtime knows; PyTorch's trace is slices and scatters.
+
+    ONNX divides alpha by the window (https://onnx.ai/onnx/operators/onnx__LRN.html, which calls k bias); its window
+    runs over all channels, so groups are made images of their own.
+    """
+
+    def __init__(self, norm: LocalResponseNorm):
+        super().__init__()
+        self.groups = norm.groups
+        alpha = norm.alpha if norm.divide else norm.alpha * norm.size
+        self.attributes = {"size": norm.size, "alpha": alpha, "beta": norm.beta, "bias": float(norm.k)}
+
+    def forward(self, x: Tensor) -> Tensor:
+        count, channels, height, width = x.shape
+        if self.groups > 1:
+            x = x.reshape(count * self.groups, channels // self.groups, height, width)
+        y = torch.onnx.ops.symbolic("LRN", (x,), self.attributes, dtype=x.dtype, shape=x.shape)
+        return y.reshape(count, channels, height, width)
+
+
+def build(model: Model, card: dict[str, Any]) -> onnx.ModelProto:
+    """The graph: input `images`, uint8 N×H×W×C; outputs `probabilities` and `logits`, float32 N×K, and `names`,
+    K strings. The card and the class names are in the metadata. InputError when it cannot be made."""
+    parts = (
+        (name, _LRN(part) if isinstance(part, LocalResponseNorm) else part)
+        for name, part in model.module.named_children()
+    )
+    served = Served(nn.Sequential(OrderedDict(parts)), model.preprocessing).eval()
+    size = sum(tensor.numel() * tensor.element_size() for tensor in model.module.state_dict().values())
+    if size > _LIMIT - 2**24:
+        raise InputError(f"{size / 1e9:.1f} GB of weights do not fit into one ONNX file, which holds 2 GB")
+    graph = _trace(served, example(model.preprocessing))
+    for kept in (graph.graph, *graph.graph.node, *graph.graph.input, *graph.graph.output, *graph.graph.value_info):
+        del kept.metadata_props[:]  # stack traces of this machine
+    names = onnx.numpy_helper.from_array(np.array(spelled(model.classes), dtype=object), "names")
+    graph.graph.node.append(onnx.helper.make_node("Constant", [], ["names"], "names", value=names))
+    graph.graph.output.append(
+        onnx.helper.make_tensor_value_info("names", onnx.TensorProto.STRING, [len(model.classes)])
+    )
+    graph.producer_name = "alexnet"
+    graph.graph.name = str(card["name"])
+    onnx.helper.set_model_props(graph, {"classes": json.dumps(model.classes), "card": json.dumps(card)})
+    onnx.checker.check_model(graph)
+    return graph
+
+
+def spelled(classes: Sequence[str]) -> list[str]:
+    """Class names as UTF-8 can hold them: what a folder's name has of other bytes is escaped."""
+    return [name.encode("utf-8", "backslashreplace").decode() for name in classes]
+
+
+def _trace(served: Served, images: Tensor) -> onnx.ModelProto:
+    talk = logging.getLogger("torch.onnx")
+    level = talk.level
+    talk.setLevel(logging.ERROR)  # it misses torchvision, which we do not use
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # the exporter's own use of what torch has deprecated
+            program = torch.onnx.export(
+                served,
+                (images,),
+                input_names=["images"],
+                output_names=["probabilities", "logits"],
+                opset_version=OPSET,
+                dynamic_shapes=BATCH,
+                dynamo=True,
+                verbose=False,
+            )
+    except torch.onnx.errors.OnnxExporterError as error:
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise InputError(f"PyTorch cannot write this network as ONNX: {reason}") from error
+    finally:
+        talk.setLevel(level)
+    assert program is not None, "torch.onnx.export returns a program when dynamo is on"
+    return program.model_proto
+
+
+def drop_logits(graph: onnx.ModelProto) -> None:
+    """Takes the `logits` from the graph's outputs."""
+    graph.graph.output.remove(next(output for output in graph.graph.output if output.name == "logits"))
+
+
+class Session:
+    """A graph in ONNX Runtime, on the CPU, with as many threads as PyTorch has."""
+
+    def __init__(self, content: bytes):
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # errors
+        options.intra_op_num_threads = torch.get_num_threads()
+        self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        self.outputs = [output.name for output in self._session.get_outputs()]
+
+    def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Probabilities, and logits if the graph gives them."""
+        found: dict[str, Any] = dict(zip(self.outputs, self._session.run(None, {"images": images}), strict=True))
+        return found["probabilities"], found.get("logits")
+
+    def names(self) -> list[str]:
+        """The class names that the graph gives."""
+        entry = self._session.get_inputs()[0]
+        (names,) = self._session.run(["names"], {"images": np.zeros((1, *entry.shape[1:]), np.uint8)})
+        return list(np.asarray(names))

@@ -1,0 +1,126 @@
+"""Every image of a split, evaluated exactly once."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from alexnet.artifacts.store import Model
+from alexnet.data.dataset import Dataset
+from alexnet.data.loading.loader import Loader
+from alexnet.data.transforms.augment import Augmenter
+from alexnet.device import autocast
+from alexnet.errors import InputError
+from alexnet.inference.data import fitted
+from alexnet.inference.views import log_probabilities, views_of
+from alexnet.process.group import ALONE, World
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What `alexnet evaluate` prints; fractions, and the mean cross-entropy in nats."""
+
+    top1: float
+    top5: float
+    loss: float
+    count: int
+    views: int = 1
+    """Of each image, whose probabilities were averaged."""
+
+    def to_json(self) -> dict[str, Any]:
+        """`views` is left out where there was one."""
+        return {name: value for name, value in asdict(self).items() if (name, value) != ("views", 1)}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The figures, and for each image in the set's order what the network said of it."""
+
+    figures: Figures
+    predictions: np.ndarray
+    """int64 [n]: the class with the highest probability."""
+    probabilities: np.ndarray
+    """float32 [n]: its probability."""
+    losses: np.ndarray
+    """float32 [n]: cross-entropy of the true class."""
+    confusion: np.ndarray
+    """int64 [classes, classes]: rows true, columns predicted."""
+
+    def worst(self, count: int, labels: np.ndarray) -> np.ndarray:
+        """Indices of the images that it gets most wrong, worst first (at most `count`; right ones are left out)."""
+        wrong = np.flatnonzero(self.predictions != labels)
+        return wrong[np.argsort(-self.losses[wrong], kind="stable")][:count]
+
+
+def evaluate(
+    model: Model,
+    dataset: Dataset,
+    *,
+    batch_size: int = 256,
+    precision: str = "fp32",
+    progress: Callable[[int, int], None] | None = None,
+    views: int = 1,
+) -> Evaluation:
+    """Evaluates a model on a dataset whose classes are joined to the model's by name.
+
+    Images of another size are fitted as the model's card says. `views`: 1, 2 (mirrored) or 10 (corners, center and
+    mirrored); the probabilities are averaged as `alexnet.inference.views` explains.
+    Raises InputError when the images have a class that the model never saw, and for another number of views.
+    """
+    device = next(model.module.parameters()).device
+    loader = Loader(fitted(model, dataset), device)
+    return run(model.module, loader, views_of(model), batch_size, precision, progress, views=views)
+
+
+@torch.inference_mode()
+def run(
+    module: nn.Module,
+    loader: Loader,
+    augmenter: Augmenter,
+    batch_size: int = 256,
+    precision: str = "fp32",
+    progress: Callable[[int, int], None] | None = None,
+    world: World = ALONE,
+    views: int = 1,
+) -> Evaluation:
+    """The same for a module and a loader whose labels are the module's classes; leaves the module's mode as it was.
+
+    Several processes share the images; each gets the whole evaluation.
+    """
+    count = len(loader.dataset)
+    if count == 0:
+        raise InputError("there is no image to evaluate")
+    was_training = module.training
+    module.eval()
+    mine = world.stretch(count, batch_size)
+    done = mine.start
+    # Of all images, in their order; on the device, so that nothing is waited for in the loop.
+    predicted, in_top5 = (torch.zeros(count, dtype=torch.int64, device=loader.device) for _ in range(2))
+    best, losses = (torch.zeros(count, device=loader.device) for _ in range(2))
+    for images, labels in loader.batches(torch.arange(mine.start, mine.stop), batch_size):
+        with autocast(loader.device, precision):
+            said = log_probabilities(module, augmenter, images, views)
+        these = slice(done, done + len(labels))
+        likeliest, predicted[these] = said.max(1)
+        best[these] = likeliest.exp()
+        top5 = said.topk(min(5, said.shape[1]), 1).indices
+        in_top5[these] = (top5 == labels[:, None]).any(1)
+        losses[these] = -said.gather(1, labels[:, None])[:, 0]
+        done += len(labels)
+        if progress:
+            progress(done - mine.start, len(mine))
+    module.train(was_training)
+    predicted, best, losses, in_top5 = (world.total(x).cpu().numpy() for x in (predicted, best, losses, in_top5))
+    classes, labels = len(loader.dataset.classes), np.asarray(loader.dataset.labels)
+    confusion = np.bincount(labels * classes + predicted, minlength=classes * classes).reshape(classes, classes)
+    figures = Figures(
+        top1=float((predicted == labels).mean()),
+        top5=float(in_top5.mean()),
+        loss=float(losses.mean(dtype=np.float64)),
+        count=count,
+        views=views,
+    )
+    return Evaluation(figures, predicted, best, losses, confusion)

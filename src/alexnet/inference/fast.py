@@ -1,0 +1,84 @@
+"""A trained network made quick for inference: bfloat16 weights, channels last, converted once."""
+
+import copy
+import dataclasses
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from alexnet.artifacts.store import Model
+from alexnet.device import choose_precision
+from alexnet.errors import unknown
+
+PRECISIONS = ("auto", "fp32", "bf16")
+
+
+def at_precision(model: Model, precision: str = "auto") -> Model:
+    """`model` with its module `quick`."""
+    return dataclasses.replace(model, module=quick(model.module, precision))
+
+
+def quick(module: nn.Module, precision: str = "auto") -> nn.Module:
+    """`module` itself for 'fp32'; for 'bf16' a copy whose layers compute in bfloat16, all but the last.
+
+    'auto' is bf16 where the device multiplies bf16 matrices natively (device.choose_precision), else fp32: it follows
+    from the machine and never from a timing, so that an image gets the same answer every time, in any batch size.
+    The copy is for inference only, and does not follow when `module` is trained on. InputError for another name.
+    """
+    if precision not in PRECISIONS:
+        raise unknown("precision", precision, PRECISIONS)
+    device = next(module.parameters()).device
+    return module if choose_precision(precision, device) == "fp32" else _Quick(module)
+
+
+class _Quick(nn.Module):
+    """float32 images in, float32 logits out; bfloat16, channels last, in between."""
+
+    def __init__(self, module: nn.Module):
+        super().__init__()
+        linear = [part for part in module.modules() if isinstance(part, nn.Linear)]
+        # What deepcopy finds here it takes in place of a copy: nothing is copied that is not converted.
+        taken: dict[int, object] = {id(value): value for value in (*module.parameters(), *module.buffers())}
+        for part in module.modules():
+            if isinstance(part, nn.Conv2d):
+                taken |= {id(p): _converted(p) for p in part.parameters()}
+            elif isinstance(part, nn.Linear):
+                taken[id(part)] = _Logits(part) if part is linear[-1] else _Linear(part)
+        self.network = copy.deepcopy(module, taken).eval()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network(x.to(torch.bfloat16, memory_format=torch.channels_last))
+
+
+class _Logits(nn.Module):
+    """The last layer, in float32: three digits of a logit of 20 would be a probability off by 6 %."""
+
+    def __init__(self, of: nn.Linear):
+        super().__init__()
+        self.of = of
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.of(x.float())
+
+
+class _Linear(nn.Module):
+    """A fully-connected layer in bfloat16.
+
+    One image on a CPU is a matrix times a vector: the product of two matrices lays the weights out anew in every
+    call, which takes longer than the product itself.
+    """
+
+    def __init__(self, of: nn.Linear):
+        super().__init__()
+        self.weight, self.bias = _converted(of.weight), _converted(of.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if len(x) == 1 and x.device.type == "cpu":
+            return (torch.mv(self.weight, x[0]) + self.bias)[None]
+        return functional.linear(x, self.weight, self.bias)
+
+
+def _converted(parameter: Tensor) -> nn.Parameter:
+    layout = torch.channels_last if parameter.ndim == 4 else torch.preserve_format
+    return nn.Parameter(parameter.detach().to(torch.bfloat16, memory_format=layout), requires_grad=False)

@@ -1,0 +1,228 @@
+"""The processes that train one run together. Mostly there is one; then nothing here costs anything.
+
+Several make the steps that one makes, up to the order of summation: a batch is cut into slices, the gradients are
+weighed by the number of images, augmentation is drawn for the whole batch, and each image is evaluated once. What
+differs, and only while training: dropout masks and the partners of mixup and cutmix (each process draws its own, these
+from its own slice), and BatchNorm normalizes by a slice's own statistics; the first process's running statistics are
+those that are evaluated and kept. All processes read the same files: a run's folder must be visible to each.
+"""
+
+import contextlib
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from alexnet.device import choose_device
+from alexnet.errors import InputError
+
+T = TypeVar("T")
+
+RENDEZVOUS = "ALEXNET_RENDEZVOUS"  # where `alexnet train --processes` lets its processes meet; torchrun has its own way
+_TIMEOUT = timedelta(minutes=30)  # for one that stands still, as the first does while it reads a large folder;
+# one that is gone is noticed at once: its connections are closed
+
+
+class Lost(Exception):
+    """Another process of the run is gone, or has stood still for half an hour."""
+
+
+@dataclass(frozen=True)
+class World:
+    """Process `rank` (from 0) of `size`, each with the same weights and its own slice of every batch.
+
+    Rank 0 is the writer: it alone prints and writes files.
+    """
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def is_writer(self) -> bool:
+        return self.rank == 0
+
+    # Who does what
+
+    def own(self, count: int) -> int:
+        """How many of a batch's `count` images are this process's; 0 is possible in a small last batch."""
+        return count // self.size + (self.rank < count % self.size)
+
+    def span(self, count: int) -> slice:
+        """Which ones, in the batch's order. Where `own` is 0, the first image: something to run, to be weighed 0."""
+        start = self.rank * (count // self.size) + min(self.rank, count % self.size)
+        return slice(start, start + self.own(count)) if self.own(count) else slice(0, 1)
+
+    def part_of(self, count: int) -> tuple[int, slice]:
+        """What Augmenter.train must know to draw the same for an image whichever process has it."""
+        return count, self.span(count)
+
+    def part(self, batch: Tensor) -> Tensor:
+        """This process's span of a batch."""
+        return batch if self.size == 1 else batch[self.span(len(batch))]
+
+    def stretch(self, count: int, batch_size: int) -> range:
+        """Which of `count` images it evaluates: whole batches, those that a single process would make, so that each
+        image meets the same company and gets the same figures to the last bit."""
+        batches = -(-count // batch_size)
+        first, last = (-(-rank * batches // self.size) * batch_size for rank in (self.rank, self.rank + 1))
+        return range(min(first, count), min(last, count))
+
+    def use(self, name: str) -> str:
+        """The name, for derive_seed, of randomness that differs between processes; a single one's for rank 0."""
+        return f"{name} of process {self.rank}" if self.rank else name
+
+    # What they tell each other
+
+    def sum(self, *values: Tensor) -> tuple[Tensor, ...]:
+        """Each scalar's sum over the processes; float64 where there are several."""
+        return values if self.size == 1 else tuple(self.total(torch.stack([value.double() for value in values])))
+
+    def total(self, values: Tensor) -> Tensor:
+        """`values`, summed in place over the processes."""
+        if self.size > 1:
+            distributed.all_reduce(values)
+        return values
+
+    def weighted(self, loss: Tensor, count: int, masses: Tensor) -> Tensor:
+        """A mean over this process's part of `count` images, in which each weighed its entry of `masses`, such that
+        the processes' means, each taken by its number of images, make up the batch's."""
+        own = self.own(count)
+        mass = masses[:own].sum()
+        (whole,) = self.sum(mass)
+        return loss * (mass / whole * (count / max(own, 1))).to(loss.dtype)
+
+    def backward(self, loss: Tensor, penalty: Tensor | float, count: int) -> None:
+        """The gradients of the mean of `loss` over the batch's `count` images, and of the `penalty`, which every
+        process has in full."""
+        # DistributedDataParallel leaves the mean of the processes' gradients.
+        ((loss if self.size == 1 else loss * (self.own(count) * self.size / count)) + penalty).backward()
+
+    def figures(self, loss: Tensor, right: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """A batch's mean loss and number of right answers, from this process's mean loss and which it has right."""
+        if self.size == 1:
+            return loss, right.sum()
+        own = self.own(count)
+        loss, hits = self.sum(loss * (own / count), right[:own].sum())
+        return loss, hits.long()
+
+    def any(self, flag: bool) -> bool:
+        """Whether it is so in any process; through the CPU, so that no GPU is waited for."""
+        return flag if self.size == 1 else bool(self.total(torch.tensor(int(flag))))
+
+    def copy_buffers(self, module: nn.Module) -> None:
+        """The writer's buffers for all: each process's BatchNorm has seen its own slices."""
+        if self.size > 1:
+            for buffer in module.buffers():
+                distributed.broadcast(buffer, 0)
+
+    # What the writer does for all, or does first. (No `act` may itself talk to the others.)
+
+    def first(self, act: Callable[[], T]) -> T:
+        """What `act` gives the writer, for all. Its InputError ends them all."""
+        if self.size == 1:
+            return act()
+        told: list[Any] = [self._agreed(act if self.is_writer else None)]
+        distributed.broadcast_object_list(told, 0)
+        return told[0]
+
+    def each(self, act: Callable[[], T]) -> T:
+        """What `act` gives every process, the writer first: what it downloads, the others find. As for InputError:
+        the writer raises the first of them, the others end silently."""
+        if self.size == 1:
+            return act()
+        results = [self._agreed(act if self.is_writer == turn else None) for turn in (True, False)]
+        return results[0 if self.is_writer else 1]
+
+    def _agreed(self, act: Callable[[], Any] | None) -> Any:
+        result, error = None, None
+        try:
+            result = act() if act else None
+        except InputError as raised:
+            error = str(raised)
+        errors: list[str | None] = [None] * self.size
+        distributed.all_gather_object(errors, error)
+        told = next((text for text in errors if text is not None), None)
+        if told is not None:
+            raise InputError(told) if self.is_writer else SystemExit(2)
+        return result
+
+    def wait(self) -> None:
+        """Until all are here."""
+        self.any(False)
+
+
+ALONE = World()
+
+
+class Parallel:
+    """A network's forward pass, whose backward pass leaves in every process the mean of all gradients.
+
+    torch's DistributedDataParallel, made anew when other parameters begin or cease to learn.
+    """
+
+    def __init__(self, world: World, forward: Callable[[Tensor], Tensor]):
+        self.world, self.plain, self.forward = world, forward, forward
+        self._learning: list[bool] | None = None
+
+    def __call__(self) -> Callable[[Tensor], Tensor]:
+        """What to call with a batch from now on; `requires_grad` may have changed."""
+        if self.world.size > 1:
+            assert isinstance(self.plain, nn.Module)
+            learning = [parameter.requires_grad for parameter in self.plain.parameters()]
+            if learning != self._learning:
+                # For a filter of one channel, two layouts are one: torch takes them for different and warns.
+                warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
+                self.forward = self.plain  # the last one's hooks go with it
+                self.forward = DistributedDataParallel(self.plain, gradient_as_bucket_view=True)
+                self._learning = learning
+        return self.forward
+
+
+@contextlib.contextmanager
+def joined(device: str) -> Iterator[World]:
+    """The world that torchrun or `alexnet train --processes` describes in the environment; else a world of one.
+
+    On GPUs each process takes the one that its number on this machine names. Raises InputError when there are too few,
+    and Lost in the block when another process is gone.
+    """
+    size = int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
+    if size == 1:
+        yield World()
+        return
+    rank = int(os.environ["RANK"])
+    if distributed.is_initialized():  # by a program that trains more than once
+        yield World(rank, size)
+        return
+    backend = _backend(device, int(os.environ.get("LOCAL_RANK", rank)))
+    meeting = os.environ.get(RENDEZVOUS, "env://")
+    distributed.init_process_group(backend, meeting, timeout=_TIMEOUT, world_size=size, rank=rank)
+    try:
+        yield World(rank, size)
+    except RuntimeError as error:
+        if isinstance(error, distributed.DistError) or "gloo" in str(error):  # gloo has no type of its own
+            raise Lost from error
+        raise
+    distributed.destroy_process_group()  # not after an error: it would wait for those that are gone
+
+
+def _backend(device: str, local: int) -> str:
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise InputError("torch finds no GPU here; --processes N trains with N processes on the CPU")
+    chosen = choose_device(device)
+    if chosen.type == "cpu":
+        return "gloo"
+    count = torch.cuda.device_count()
+    if chosen.type != "cuda" or chosen.index is not None:
+        raise InputError(f"several processes cannot share --device {device}; choose one of: auto, cpu, cuda")
+    if local >= count:
+        raise InputError(
+            f"each process needs a GPU of its own, and this machine has {count}; start fewer, or add --device cpu"
+        )
+    torch.cuda.set_device(local)
+    return "cpu:gloo,cuda:nccl"

@@ -1,0 +1,51 @@
+"""The quick network answers as the plain one does."""
+
+import copy
+
+import pytest
+import torch
+
+import alexnet
+from alexnet.artifacts.run import Run
+from alexnet.errors import InputError
+from alexnet.inference.fast import at_precision, quick
+from alexnet.models import catalog
+
+
+@pytest.mark.parametrize(
+    "name", ["alexnet-digits", "alexnet-thinner-4", "alexnet-bearpaw", "resnet-20", "figure1-tanh"]
+)
+def test_scores_are_those_of_fp32_to_bf16s_three_digits(name: str) -> None:
+    torch.manual_seed(0)
+    model = catalog.create(name).eval()
+    before = copy.deepcopy(model.state_dict())
+    inputs = torch.randn(3, *model.input)
+    with torch.inference_mode():
+        expected, got = model(inputs), quick(model, "bf16")(inputs)
+        alone = quick(model, "bf16")(inputs[:1])
+    assert got.dtype == torch.float32
+    scale = expected.abs().max().item()
+    torch.testing.assert_close(got, expected, rtol=0, atol=0.03 * scale)
+    torch.testing.assert_close(alone, got[:1], rtol=0, atol=0.01 * scale)
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+def test_fp32_is_the_model_itself_and_auto_follows_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = catalog.create("alexnet-digits").eval()
+    assert quick(model, "fp32") is model
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
+    assert quick(model, "auto") is model
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})
+    assert quick(model, "auto") is not model
+    with pytest.raises(InputError, match="choose one of: auto, fp32, bf16"):
+        quick(model, "int4")
+
+
+def test_answers_of_a_trained_model(trained: Run) -> None:
+    model, digits = alexnet.load(trained), alexnet.dataset("digits")
+    arrays = [digits[index][0] for index in range(40)]
+    exact = alexnet.predict(model, arrays, top=10)
+    fast = alexnet.predict(at_precision(model, "bf16"), arrays, top=10)
+    for one, other in zip(exact, fast, strict=True):
+        of = {each.name: each.probability for each in other.predictions}
+        assert all(of[each.name] == pytest.approx(each.probability, abs=0.02) for each in one.predictions)

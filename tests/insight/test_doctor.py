@@ -1,0 +1,62 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from alexnet.artifacts.store import Model
+from alexnet.data.dataset import ArrayDataset
+from alexnet.data.transforms.augment import Augmenter
+from alexnet.insight.doctor import LRN_FORMS, RANGES, examine
+from alexnet.models import catalog
+from alexnet.models.layers import LocalResponseNorm
+from alexnet.preprocessing import Preprocessing
+
+CAFFE = Preprocessing((32, 32), colors="BGR", scale=1.0, mean=(104.0, 117.0, 123.0))
+
+
+def opened(preprocessing: Preprocessing) -> Model:
+    """A random network whose answers are sure of themselves."""
+    torch.manual_seed(0)
+    network = catalog.create("figure1-relu", init="he").eval()
+    network.add_module("sure", _Scaled())
+    return Model(network, tuple("0123456789"), preprocessing, {}, Path("net.safetensors"))
+
+
+class _Scaled(torch.nn.Module):
+    """Centers the scores over the images, so that they are not all of one class, and sharpens them."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 10 * (x - x.mean(0)) / x.std()
+
+
+def test_colors_and_range_are_found(monkeypatch: pytest.MonkeyPatch):
+    images = np.random.default_rng(0).integers(0, 256, (60, 4, 4, 3), dtype=np.uint8).repeat(8, 1).repeat(8, 2)
+    model = opened(CAFFE)
+    with torch.no_grad():
+        scores = model.module(Augmenter(CAFFE).evaluate(torch.from_numpy(images)))
+    names = [str(i) for i in range(len(images))]
+    dataset = ArrayDataset(images, scores.argmax(1).numpy(), model.classes, names)
+    monkeypatch.setattr("alexnet.insight.doctor.dataset_for", lambda *_: dataset)
+    wrong = replace(model, preprocessing=Preprocessing((32, 32), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)))
+    diagnosis = examine(wrong, Path("anywhere"), most=60)
+    assert diagnosis.best.preprocessing.colors == "BGR"
+    assert diagnosis.best.range == "0 to 255 less ImageNet's mean"
+    assert diagnosis.best.preprocessing.mean == CAFFE.mean
+    assert diagnosis.best.top1 == 1.0
+    assert diagnosis.own.top1 < 0.9
+    assert all(trial.lrn == "the card's own" for trial in diagnosis.trials)  # it has none
+
+
+def test_the_forms_are_those_of_the_catalog():
+    published = {"alexnet-bvlc", "alexnet-2012-as-run", "alexnet-2012", "alexnet-tf-as-printed"}
+    constants = set()
+    for name in published:
+        with torch.device("meta"):
+            network = catalog.get(name).build(catalog.get(name).input, 10)
+        norm = next(part for part in network.modules() if isinstance(part, LocalResponseNorm))
+        constants.add((norm.alpha, norm.k, norm.divide))
+    assert set(LRN_FORMS.values()) == constants
+    spec = catalog.get("alexnet-bvlc").preprocessing
+    assert RANGES["0 to 255 less ImageNet's mean"][1] == tuple(reversed(spec.mean))
