@@ -8,7 +8,7 @@ import pytest
 
 from alexnet.errors import InputError
 from alexnet.insight import plots
-from alexnet.insight.report import write_report
+from alexnet.insight.report.write import write_report
 
 EVIL = "<script>alert('x')</script>&\"'"
 CARD = {

@@ -10,7 +10,8 @@ from alexnet.data.loading.loader import Loader
 from alexnet.data.transforms.augment import Augmenter
 from alexnet.device import derive_seed
 from alexnet.inference import evaluate
-from alexnet.insight import plots, report
+from alexnet.insight import plots
+from alexnet.insight.report.write import write_report
 from alexnet.training.card import write_card
 from alexnet.training.loop import Trainer
 from alexnet.training.setup import Setup
@@ -40,7 +41,7 @@ def finish(trainer: Trainer) -> dict[str, Any]:
     plots.confusion(validated.confusion, setup.classes, run.plot("confusion"))
     plots.curves(log.rows, run.plot("curves"), [vars(figure) for figure in setup.recipe.published])
     card = write_card(setup, run, log, trainer.best, validated.figures, test)
-    report.write_report(run.path)
+    write_report(run.path)
     return card
 
 

@@ -13,7 +13,7 @@ from alexnet.experiments import runs, table
 from alexnet.experiments.published import EXPERIMENTS, Experiment, choose
 from alexnet.files import make_folder
 from alexnet.insight.compare import write_comparison
-from alexnet.pages.page import duration
+from alexnet.pages.text import duration
 from alexnet.recipes import recipe as recipes
 from alexnet.recipes.schema import Recipe
 from alexnet.training.finetune import anchored

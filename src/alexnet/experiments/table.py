@@ -11,7 +11,7 @@ from alexnet.experiments.published import Experiment
 from alexnet.experiments.repeat import spread
 from alexnet.files import write_json, write_text
 from alexnet.insight.compare import compare
-from alexnet.pages.page import duration
+from alexnet.pages.text import duration
 
 HEAD = (
     "experiment", "published", "as published, by us", "n", "epochs", "time", "ours", "n", "epochs", "time", "hardware",

@@ -2,14 +2,15 @@
 
 import tempfile
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from alexnet.errors import InputError
 from alexnet.files import check_target, read_lines, read_object, write_text
 from alexnet.insight import plots
-from alexnet.pages import page
+from alexnet.pages import html
+from alexnet.pages.document import Block, Document, Picture, Section, Table
+from alexnet.pages.text import duration, percent
 
 HEAD = ("run", "network", "parameters", "MFLOPs", "epochs", "time", "validation", "test", "published")
 
@@ -34,14 +35,16 @@ def write_comparison(runs: Sequence[Path], out: Path) -> None:
         published = {row["name"]: row["published"] for row in rows if row["published"] is not None}
         plots.curves_side_by_side(metrics, by_epoch, "epoch", published)
         plots.curves_side_by_side(metrics, by_seconds, "seconds", published)
-        sections = [
-            f"<header><h1>{escape(' · '.join(metrics))}</h1></header>",
-            page.section("Figures", page.table(HEAD, [line(row) for row in rows])),
-            page.section("Published", _published(runs)),
-            page.section("By epoch", page.image(by_epoch, "Loss and accuracy by epoch")),
-            page.section("By time", page.image(by_seconds, "Loss and accuracy by seconds of training")),
-        ]
-    write_text(out, page.whole("Comparison", sections))
+        document = Document(
+            " · ".join(metrics),
+            all_sections=[
+                Section("Figures", [Table(HEAD, [line(row) for row in rows])]),
+                Section("Published", _published(runs)),
+                Section("By epoch", [Picture(by_epoch.read_bytes(), "Loss and accuracy by epoch")]),
+                Section("By time", [Picture(by_seconds.read_bytes(), "Loss and accuracy by seconds of training")]),
+            ],
+        )
+    write_text(out, html.render(document))
 
 
 def line(row: dict[str, Any]) -> tuple[str, ...]:
@@ -52,21 +55,21 @@ def line(row: dict[str, Any]) -> tuple[str, ...]:
         f"{row['parameters']:,}",
         f"{row['flops'] / 1e6:,.1f}",
         str(row["epochs"]),
-        page.duration(row["seconds"]),
-        page.percent(row["val_accuracy"]),
-        page.percent(row["test_accuracy"]),
-        page.percent(row["published"]),
+        duration(row["seconds"]),
+        percent(row["val_accuracy"]),
+        percent(row["test_accuracy"]),
+        percent(row["published"]),
     )
 
 
-def _published(runs: Sequence[Path]) -> str:
+def _published(runs: Sequence[Path]) -> list[Block]:
     """All that the sources say, also where it is no accuracy."""
     lines = [
         (run.name, figure["name"], f"{figure['value']:g}", figure["unit"], figure["note"])
         for run in runs
         for figure in _card(run)["published"]
     ]
-    return page.table(("run", "what", "value", "unit", "conditions"), lines) if lines else ""
+    return [Table(("run", "what", "value", "unit", "conditions"), lines)] if lines else []
 
 
 def _card(run: Path) -> dict[str, Any]:

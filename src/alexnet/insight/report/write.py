@@ -1,0 +1,16 @@
+"""report.html: one page that holds everything a run is and found, to open anywhere and to mail."""
+
+from pathlib import Path
+
+from alexnet.files import write_text
+from alexnet.insight.report.content import describe
+from alexnet.pages import html
+
+
+def write_report(run: Path) -> Path:
+    """Writes report.html into the folder of a run, finished or under way, and returns its path.
+
+    Raises InputError when the folder holds no run.
+    """
+    write_text(run / "report.html", html.render(describe(run)))
+    return run / "report.html"
