@@ -78,8 +78,10 @@ def test_nothing_untrusted_is_run() -> None:
             assert not (isinstance(node, ast.Call) and _forbidden(node)), f"{path.name}:{node.lineno}"
 
 
-def test_only_the_command_line_prints() -> None:
+def test_only_the_screen_prints() -> None:
+    """What is printed comes from other people's files: `cli/screen.py` makes their control characters harmless."""
     for path in FILES:
-        if _room(path) != "cli":
+        if path != ROOT / "cli" / "screen.py":
             calls = (n for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, ast.Call))
-            assert "print" not in {ast.unparse(call.func) for call in calls}, path.name
+            names = {ast.unparse(call.func) for call in calls}
+            assert not names & {"print", "typer.echo", "sys.stdout.write", "sys.stderr.write"}, path.name

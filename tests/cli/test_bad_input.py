@@ -211,8 +211,8 @@ def test_an_image_that_cannot_be_read(made: bytes | None, said: str, refused: Re
         (["--set", "data.name=digitz"], "did you mean digits"),
         (["--data", "."], "made here, not read"),
         (["--resume"], "is not a run"),
-        (["--lr-range", "--folds", "3"], "exclude each other"),
-        (["--seeds", "2", "--folds", "3"], "exclude each other"),
+        (["--lr-range", "--folds", "3"], "cannot be combined"),
+        (["--seeds", "2", "--folds", "3"], "cannot be combined"),
     ],
 )
 def test_a_wrong_option(arguments: list[str], said: str, refused: Refused, tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ def test_a_wrong_option(arguments: list[str], said: str, refused: Refused, tmp_p
         (["summary", "alexnet-mnist", "--classes", "0"], "--classes"),
         (["recipes", "digit"], "did you mean digits"),
         (["train", "nowhere.toml"], "no recipe file 'nowhere.toml'"),
-        (["trian"], "trian"),
+        (["trian"], "unknown verb 'trian'; did you mean train?"),
         (["train", "--data", "nowhere"], "no file or folder 'nowhere'"),
     ],
 )

@@ -32,7 +32,7 @@ def test_import_says_what_became_what(command: Command, theirs: Path, tmp_path: 
     assert ended.code == 0
     assert "alexnet-digits, 263,306 parameters, from own" in ended.out
     assert "fc8      ← net.fc8" in ended.out
-    assert "license: not known" in ended.out
+    assert "license: unknown" in ended.out
     names = tmp_path / "names.txt"
     names.write_text("\n".join("abcdefghij"), encoding="utf-8")
     ended = command("import", theirs, "--out", tmp_path / "ours.safetensors", "--classes", names, "--json")
@@ -44,7 +44,7 @@ def test_import_says_what_became_what(command: Command, theirs: Path, tmp_path: 
     [
         (["nothing.h5", "--out", "x.safetensors"], "no weights at"),
         (["theirs.pth", "--out", "x.safetensors", "--model", "caffenet"], "is no caffenet"),
-        (["theirs.pth", "--out", "x.safetensors", "--classes", "none.txt"], "class name a line"),
+        (["theirs.pth", "--out", "x.safetensors", "--classes", "none.txt"], "class name per line"),
     ],
 )
 def test_what_cannot_be_imported_is_one_line(
@@ -71,7 +71,7 @@ def test_data_lists_and_fetches_public_image_sets(
     assert all(name in listed for name in ("mnist", "fashion-mnist", "cifar10", "cifar100", "caltech256"))
     monkeypatch.setattr("alexnet.data.public_sets.fetch", lambda url, path, **_: path)
     assert command("data", "cifar10", "--out", tmp_path).out == f"{tmp_path}\n"
-    assert "fetches all its files" in command("data", "cifar10", "train").err
+    assert "downloads all files" in command("data", "cifar10", "train").err
 
 
 def test_a_file_in_the_way_of_a_folder_is_told(refused: Callable[..., str], tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_doctor_finds_what_the_weights_want(command: Command, mistaken: Path, ea
     assert best["top1"] > found["own"]["top1"] + 0.1
     assert found["images"] == 100
     text = command("doctor", mistaken, "--data", mistaken.parent, "--images", 100).out
-    assert f"these weights want: L, {best['range']}" in text
+    assert f"best match: L, {best['range']}" in text
 
 
 def test_doctor_leaves_a_right_card_alone_and_the_model_as_it_was(trained: Run, easy: Dataset):

@@ -39,7 +39,7 @@ def test_the_failing_process_is_told_and_not_those_that_miss_it(
 def test_a_killed_process_is_named(capfd: pytest.CaptureFixture[str]) -> None:
     code, _, said = run(capfd, "sys.exit(LOST) if first else os.kill(os.getpid(), 9)")
     assert code == 128 + signal.SIGKILL
-    assert said.startswith("alexnet: process 2 of 2 was ended by SIGKILL; go on from what was saved last")
+    assert said.startswith("alexnet: process 2 of 2 was ended by SIGKILL; resume from the last saved state")
     assert said.count("\n") == 1
 
 
@@ -56,7 +56,7 @@ def test_a_process_that_does_not_notice_is_ended(
     ("arguments", "says"),
     [
         (["--gpus", "2", "--processes", "2"], "give one of them"),
-        (["--processes", "2", "--device", "cuda"], "--device cuda does not go with --processes"),
+        (["--processes", "2", "--device", "cuda"], "--device cuda cannot be combined with --processes"),
         (["--processes", "0"], "see: alexnet train --help"),
     ],
 )
@@ -70,7 +70,7 @@ def test_sigterm_stops_all_with_everything_saved(started: Callable, tmp_path: Pa
         out, err = process.communicate(timeout=60)
         assert (process.returncode, err) == (130, "")
     assert out.splitlines()[-1] == (
-        f"stopped; everything is saved. Go on with: alexnet train --resume --out {tmp_path / 'run'}"
+        f"interrupted; everything is saved. Resume with: alexnet train --resume --out {tmp_path / 'run'}"
     )
 
 

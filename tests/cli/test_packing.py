@@ -63,12 +63,12 @@ def test_what_cannot_be_packed_is_said(refused: Callable[..., str], folder: Path
     out = tmp_path / "out"
     assert "no file or folder" in refused("pack", "--data", tmp_path / "nowhere", "--out", out)
     assert "choose one of: folder, caltech256, imagenet" in refused(
-        "pack", "--data", folder, "--out", out, "--set", "mnist"
+        "pack", "--data", folder, "--out", out, "--format", "mnist"
     )
     assert "holds something else (001.ak47)" in refused("pack", "--data", folder, "--out", folder)
     assert "fit is 'stretch'; choose one of: crop, squash" in refused(
         "pack", "--data", folder, "--out", out, "--fit", "stretch"
     )
-    assert "no ImageNet training images" in refused("pack", "--data", folder, "--out", out, "--set", "imagenet")
+    assert "no ImageNet training images" in refused("pack", "--data", folder, "--out", out, "--format", "imagenet")
     (tmp_path / "file").write_text("x")
     assert "is a file" in refused("pack", "--data", folder, "--out", tmp_path / "file")

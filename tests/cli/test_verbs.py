@@ -1,5 +1,6 @@
 """The verbs as a shell sees them: what they print, their JSON, and their exit codes."""
 
+import inspect
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from PIL import Image
 
 import alexnet
 from alexnet.artifacts.run import Run
+from alexnet.cli.registry import VERBS, function_of
 from alexnet.models import catalog
 from alexnet.recipes import recipe as recipes
 
@@ -29,7 +31,12 @@ def shell(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], [], ["train", "--help"], ["recipes"]])
+def test_every_verb_is_a_function_with_the_line_of_its_help() -> None:
+    for verb, line in VERBS.items():
+        assert (inspect.getdoc(function_of(verb)) or "").partition("\n")[0] == line, verb
+
+
+@pytest.mark.parametrize("arguments", [["--help"], [], *([verb, "--help"] for verb in VERBS), ["recipes"]])
 def test_what_needs_no_torch_does_not_wait_for_it(arguments: list[str]) -> None:
     code = (
         "import sys, atexit\n"
@@ -85,7 +92,7 @@ def test_train_says_what_it_does_and_where_it_goes(command: Callable, tmp_path: 
     ended = command("train", "digits", "--out", out, "--stop-after", 1, *TINY)
     assert ended.code == 130
     assert ended.out.splitlines()[-1] == (
-        f"stopped; everything is saved. Go on with: alexnet train --resume --out '{out}'"
+        f"interrupted; everything is saved. Resume with: alexnet train --resume --out '{out}'"
     )
     ended = command("train", "--resume", "--out", out)
     assert (ended.code, ended.err) == (0, "")
@@ -99,7 +106,7 @@ def test_a_training_that_diverges_is_a_fault_in_one_line(command: Callable, tmp_
     wild = ["--set=optimizer.name=sgd", "--set=optimizer.lr=1e12"]
     ended = command("train", "--out", tmp_path / "run", *TINY, *wild)
     assert ended.code == 1
-    assert ended.err.startswith("alexnet: the training diverged. epoch 1, step ")
+    assert ended.err.startswith("alexnet: training diverged: epoch 1, step ")
     assert ended.err.count("\n") == 1
 
 
@@ -155,7 +162,7 @@ def test_sigterm_saves_and_says_how_to_go_on(started: Callable, tmp_path: Path) 
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate()
         assert process.returncode == 130, err
-    assert f"Go on with: alexnet train --resume --out {tmp_path / 'run'}" in out
+    assert f"Resume with: alexnet train --resume --out {tmp_path / 'run'}" in out
     assert err == ""
     assert (tmp_path / "run" / "state.pt").is_file()
     assert len(Run(tmp_path / "run").metrics) >= 1

@@ -103,7 +103,7 @@ def test_the_command_line_prints_the_interval(command: Callable, tmp_path: Path)
     stopped = command("train", "digits", "--folds", 2, "--out", tmp_path / "cv", "--stop-after", 1, *settings)
     assert stopped.code == 130
     again = stopped.out.splitlines()[-1]
-    assert again.startswith("stopped; everything is saved. Go on with: alexnet train digits --folds 2 --out ")
+    assert again.startswith("interrupted; everything is saved. Resume with: alexnet train digits --folds 2 --out ")
     assert again.endswith(" --resume")
     ended = command("train", "digits", "--folds", 2, "--out", tmp_path / "cv", "--resume", *settings)
     assert ended.code == 0

@@ -1,8 +1,7 @@
-"""The command line: `alexnet VERB …`."""
+"""The command line: one verb is one function, in the file of its name."""
 
 import contextlib
 import errno
-import importlib
 import os
 import sys
 
@@ -21,15 +20,13 @@ _DISK = {
 
 def main() -> None:
     """Runs one verb. Exit codes: 0 done, 2 the user's input is wrong, 1 a fault, 130 interrupted (state saved)."""
-    for verbs in ("learn", "look", "exchange", "measure"):  # as `--help` lists them
-        importlib.import_module(f"alexnet.cli.{verbs}")
     from alexnet.cli.app import app
     from alexnet.errors import InputError
     from alexnet.process.memory import keep_freed_memory
 
     keep_freed_memory()
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, prog_name="alexnet")
         sys.stdout.flush()  # here, where what goes wrong is still caught
     except InputError as error:
         code = _fail(str(error), 2)
@@ -61,5 +58,7 @@ def _forget_output() -> None:
 
 
 def _fail(text: str, code: int) -> int:
-    print(f"alexnet: {' '.join(text.split())}", file=sys.stderr)
+    from alexnet.cli.screen import say
+
+    say(f"alexnet: {' '.join(text.split())}", err=True)
     return code

@@ -1,26 +1,41 @@
-"""The command line's app, and the options that several verbs share."""
+"""The command line's app: a group whose verbs are imported when they run."""
 
-import json
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from alexnet import __version__
+from alexnet.cli.registry import VERBS, function_of
+from alexnet.cli.screen import say
+from alexnet.errors import unknown
+
+
+class _Verbs(TyperGroup):
+    """The verbs of the registry as commands."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in VERBS:
+            raise unknown("verb", cmd_name, VERBS)
+        single = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+        single.command(cmd_name)(function_of(cmd_name))
+        return typer.main.get_command(single)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
 
 app = typer.Typer(
     name="alexnet",
+    cls=_Verbs,
     help="Every published AlexNet as it was written and as it was run: train it on anything, and see what it learned.",
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-DataOption = Annotated[Path | None, typer.Option("--data", help="Where the images are: a folder or a file.")]
-SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any recipe key; repeatable.")]
-ModelOrRun = Annotated[Path, typer.Argument(metavar="MODEL-OR-RUN", help="A run's folder, or a .safetensors file.")]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 …")]
 
 
 @app.callback(invoke_without_command=True)
@@ -28,11 +43,7 @@ def root(
     context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
 ) -> None:
     if version:
-        print(__version__)
+        say(__version__)
         raise typer.Exit
     if context.invoked_subcommand is None:
-        print(context.get_help())
-
-
-def print_json(content: Any) -> None:
-    print(json.dumps(content, indent=2, ensure_ascii=False))
+        say(context.get_help())

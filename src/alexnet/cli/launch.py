@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from alexnet.cli.screen import say
 from alexnet.errors import InputError
 
 LOST = 69  # exit code of a process that ended because another did (EX_UNAVAILABLE of sysexits.h)
@@ -53,15 +54,15 @@ def launch(count: int, command: Sequence[str] | None = None) -> int:
         codes = [process.returncode for process in processes]
         culprit = _culprit(codes, killed)
         said = (Path(folder) / str(culprit)).read_text(encoding="utf-8", errors="replace")
-        sys.stderr.write(said)
+        say(said, err=True, end="")
         code = codes[culprit]
         if code >= 0:
             return code
         if not asked:
-            print(
+            say(
                 f"alexnet: process {culprit + 1} of {count} was ended by {signal.Signals(-code).name}; "
-                "go on from what was saved last with: alexnet train --resume --out …",
-                file=sys.stderr,
+                "resume from the last saved state with: alexnet train --resume --out …",
+                err=True,
             )
         return 128 - code
 
@@ -134,10 +135,12 @@ def leashed() -> None:
 def count_of(gpus: int | None, processes: int | None, device: str) -> tuple[int, str]:
     """How many processes train, and on which device: one per GPU, or several on the CPU."""
     if gpus and processes:
-        raise InputError("--gpus starts a process per GPU, --processes so many on the CPU: give one of them")
+        raise InputError("--gpus starts one process per GPU, --processes starts processes on the CPU: give one of them")
     kind = "cuda" if gpus else "cpu" if processes else device
     if device not in ("auto", kind):
-        raise InputError(f"--device {device} does not go with {'--gpus' if gpus else '--processes'}; leave it out")
+        raise InputError(
+            f"--device {device} cannot be combined with {'--gpus' if gpus else '--processes'}; leave it out"
+        )
     count = gpus or processes or 1
     world = int(os.environ["WORLD_SIZE"]) if launched() else count
     if count not in (1, world):

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from alexnet.artifacts.run import Run
+from alexnet.cli.screen import clean
 from alexnet.training.reporter import Reporter
 from alexnet.training.watch import Finding
 
@@ -26,7 +27,7 @@ class PlainReporter(Reporter):
         self._said = time.monotonic()
 
     def say(self, text: str) -> None:
-        self.console.print(text)
+        self.console.print(clean(text))
 
     def scanning(self, done: int, total: int) -> None:
         if done == total or self._due():

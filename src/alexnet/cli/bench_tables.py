@@ -1,0 +1,88 @@
+"""What `alexnet bench` prints."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from alexnet.cli.screen import say, table
+
+if TYPE_CHECKING:
+    from alexnet.benchmark.bench import Bench
+    from alexnet.benchmark.latency import Latencies
+    from alexnet.benchmark.peers import SideBySide
+
+
+def bench(measured: "Bench") -> None:
+    """The machine's ceilings, what each row reaches of them, and where the time of its steps goes."""
+    say(_machine(measured.environment))
+    for precision, flops in measured.peaks.flops.items():
+        say(f"matrix peak {precision}: {flops / 1e9:,.0f} GFLOP/s")
+    say(f"copy bandwidth: {measured.peaks.bandwidth / 1e9:,.1f} GB/s (read and written)\n")
+    lines = [
+        (
+            row.name, row.batch, row.precision, name, f"{work.images_per_second:,.0f}", f"{work.seconds * 1e3:,.2f}",
+            f"{work.floor_seconds * 1e3:,.2f}", f"{work.share_of_peak:.1%}", f"{work.share_of_bandwidth:.1%}",
+        )
+        for row in measured.rows for name, work in (("training", row.training), ("inference", row.inference))
+    ]  # fmt: skip
+    head = ("what", "batch>", "precision", "work", "images/s>", "ms>", "floor ms>", "of peak>", "of bandwidth>")
+    table(head, lines)
+    say()
+    lines = []
+    for row in measured.rows:
+        total = sum(row.phases.values())
+        cells = (f"{seconds * 1e3:,.2f} ({seconds / total:4.1%})" for seconds in row.phases.values())
+        lines.append((row.name, row.batch, row.precision, *cells))
+    table(("ms of a training step", "batch>", "precision", *(f"{phase}>" for phase in measured.rows[0].phases)), lines)
+    say(
+        f"medians of {measured.rows[0].steps} steps; what is counted as a FLOP, a byte and the floor: benchmark/cost.py"
+    )
+
+
+def side_by_side(compared: "SideBySide") -> None:
+    """A Markdown table, to copy."""
+    peer, where = compared.peer, compared.environment
+    say(
+        f"| network (batch) | {peer}, images/s | alexnet, images/s | ratio | of the peak | peak, GFLOP/s | n |\n"
+        "|---|---|---|---|---|---|---|"
+    )
+    for row in compared.rows:
+        low, high = min(row.ratios), max(row.ratios)
+        say(
+            f"| {row.network} ({row.batch}) | {row.batch / row.peer.seconds:,.0f} | {row.batch / row.own.seconds:,.0f} "
+            f"| **{row.ratio:.2f}** ({low:.2f}–{high:.2f}) | {row.share:.0%} | {row.peak / 1e9:,.0f} "
+            f"| {row.rounds} × {row.peer.steps // row.rounds} and {row.own.steps // row.rounds} steps |"
+        )
+    facts = compared.rows[0].peer.facts
+    versions = ", ".join(f"{name} {value}" for name, value in facts.items() if name not in ("parameters", "precision"))
+    say(
+        f"\n{_machine(where)}; {peer} in {facts['precision']} ({versions}). Training on synthetic images in memory, "
+        "no augmentation, the published optimizer. Both sides and the matrix peak in turn: medians, ratios of the same "
+        "turn with the least and the largest."
+    )
+
+
+def latencies(measured: "Latencies") -> None:
+    """Milliseconds of a batch, plain and quick, and what the quick one's answers are worth."""
+    say(_machine(measured.environment))
+    precision = measured.environment["precision"]
+    lines = [
+        (
+            each.name, row.batch, f"{row.plain * 1e3:,.2f}", precision, f"{row.quick * 1e3:,.2f}",
+            f"{row.ratio:.2f}", f"{min(row.ratios):.2f}–{max(row.ratios):.2f}", len(row.ratios),
+        )
+        for each in measured.models for row in each.rows
+    ]  # fmt: skip
+    table(("what", "batch>", "plain fp32 ms>", "quick>", "ms>", "times as quick>", "least–most>", "turns>"), lines)
+    for each in measured.models:
+        if found := each.agreement:
+            say(
+                f"{each.name}: {found.images:,} images, top-1 the same on {found.same_top1:.2%}; probabilities "
+                f"differ by {found.mean_difference:.1e} in the mean, {found.largest_difference:.1e} at most"
+            )
+
+
+def _machine(environment: Mapping[str, Any]) -> str:
+    return (
+        f"{environment.get('gpu') or environment['cpu']}, {environment['threads']} threads, torch "
+        f"{environment['torch']}, alexnet {environment['alexnet']} in {environment['precision']}"
+    )

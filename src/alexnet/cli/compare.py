@@ -1,0 +1,34 @@
+"""`alexnet compare`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from alexnet.cli.options import Json
+from alexnet.cli.screen import print_json, say, table
+
+
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")],
+    out: Annotated[Path | None, typer.Option(help="An HTML page to write, with curves.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare runs: accuracy by epoch and by seconds, size, published and measured figures."""
+    from alexnet.insight import compare as side_by_side
+
+    rows = side_by_side.compare(runs)
+    if out is not None:
+        side_by_side.write_comparison(runs, out)
+    if as_json:
+        print_json(rows)
+    else:
+        comparison(side_by_side.HEAD, [side_by_side.line(row) for row in rows])
+        if out is not None:
+            say(f"page: {out}")
+
+
+def comparison(head: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
+    """Runs beside each other; the first two columns are names, the others numbers."""
+    table((*head[:2], *(f"{name}>" for name in head[2:])), lines)

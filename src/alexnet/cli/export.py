@@ -1,0 +1,46 @@
+"""`alexnet export`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from alexnet.cli.options import DataOption, Json, ModelOrRun
+from alexnet.cli.screen import print_json, say
+
+
+def export(
+    model: ModelOrRun,
+    out: Annotated[Path, typer.Option(help="The file to write.")],
+    format: Annotated[
+        str,
+        typer.Option(help="onnx, int8 (ONNX), torch (.pt2), safetensors, torchvision (.pth), keras (.h5), card (.md)."),
+    ] = "onnx",
+    data: DataOption = None,
+    logits: Annotated[bool, typer.Option("--logits", help="onnx, int8, torch: output the logits too.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write a trained model for other programs, after checking that it computes the same."""
+    from alexnet.artifacts.store import load_model
+    from alexnet.export.formats import export as write
+
+    exported = write(load_model(model), format, out, data=data, logits=logits, force=force)
+    if as_json:
+        print_json(exported.to_json())
+        return
+    for path, size in exported.files.items():
+        say(f"wrote {path} ({size:,} bytes)")
+    if found := exported.agreement:
+        say(
+            f"same as PyTorch on {found.images} {found.origin} images: top-1 equal, probabilities within "
+            f"{found.difference:.1e}" + ("" if found.logits is None else f", logits within {found.logits:.1e}")
+        )
+    if int8 := exported.quantized:
+        say(
+            f"int8 against float32 in ONNX Runtime: {int8.int8_bytes / int8.float_bytes:.2f} × the size, "
+            f"{int8.speed:.2f} × the speed (batches of {int8.batch} in turn, {int8.rounds} times: "
+            f"{int8.float_ms:.2f} ms and {int8.int8_ms:.2f} ms)\n"
+            f"top-1 {int8.float_top1:.2%} → {int8.int8_top1:.2%} on {int8.measured_on:,} images; calibrated on "
+            f"{int8.calibrated_on} others"
+        )

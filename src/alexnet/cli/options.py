@@ -1,0 +1,15 @@
+"""Arguments and options that several verbs share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DataOption = Annotated[Path | None, typer.Option("--data", help="Where the images are: a folder or a file.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set a recipe key (see `alexnet recipes --keys`); repeatable."),
+]
+ModelOrRun = Annotated[Path, typer.Argument(metavar="MODEL", help="A run folder, or a weights file with its card.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 …")]

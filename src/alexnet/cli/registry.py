@@ -1,0 +1,34 @@
+"""Every verb with its line in `alexnet --help`, in that order.
+
+The verb `what-if` is the function `what_if` in `what_if.py`; a Python keyword gets an underscore: `import_`. A verb's
+module is imported when the verb runs, so `--help` loads none of them.
+"""
+
+import importlib
+import keyword
+from collections.abc import Callable
+from typing import Any
+
+VERBS = {
+    "train": "Train a network, measure it, and write a report.",
+    "evaluate": "Measure a trained model on labeled images: top-1, top-5, loss.",
+    "predict": "Classify images: the most likely classes with their probabilities.",
+    "models": "List every network: name, parameters, FLOPs, input, source.",
+    "summary": "Print a network's layers: name, output shape, parameters, FLOPs.",
+    "recipes": "List the recipes, or print one as TOML.",
+    "compare": "Compare runs: accuracy by epoch and by seconds, size, published and measured figures.",
+    "verify": "Check every network, LRN form and count against its published source.",
+    "import": "Convert weights of another program to safetensors with a card.",
+    "data": "Download and verify a public dataset, or weights.",
+    "doctor": "Find the preprocessing and LRN constants that some weights were trained with.",
+    "export": "Write a trained model for other programs, after checking that it computes the same.",
+    "pack": "Make a resized copy of images in tar shards, which train several times as fast.",
+    "bench": "Measure this machine and what networks reach on it: images/s, share of peak, time by phase.",
+    "reproduce": "Re-run the published experiments within a time budget; finished runs are reused.",
+}
+
+
+def function_of(verb: str) -> Callable[..., Any]:
+    """The function that is the verb; imports its module."""
+    name = verb.replace("-", "_") + ("_" if keyword.iskeyword(verb) else "")
+    return getattr(importlib.import_module(f"alexnet.cli.{name}"), name)

@@ -1,0 +1,145 @@
+"""`alexnet train`: one run, several of them, or the search for a learning rate."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from alexnet.cli.launch import LOST, count_of, is_first, launch, launched, leashed
+from alexnet.cli.options import DataOption, Device, SetOption
+from alexnet.cli.screen import say
+from alexnet.errors import InputError
+
+if TYPE_CHECKING:
+    from alexnet.recipes.schema import Recipe
+
+
+def train(
+    recipe: Annotated[str | None, typer.Argument(help="A recipe or a TOML file. Default: handwritten digits.")] = None,
+    data: DataOption = None,
+    out: Annotated[Path | None, typer.Option(help="The run folder. Default: runs/RECIPE.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Number of epochs. Default: the recipe's.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Number of optimizer steps, instead of epochs.")] = None,
+    set_: SetOption = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Start from pretrained weights: a file, or a run folder.")
+    ] = None,
+    skip: Annotated[
+        list[str] | None, typer.Option(help="A layer of --weights to leave out, such as fc8; repeatable.")
+    ] = None,
+    freeze: Annotated[
+        list[str] | None, typer.Option(help="Layers to freeze, such as conv1..conv5; repeatable.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out.")] = False,
+    device: Device = "auto",
+    gpus: Annotated[int | None, typer.Option(min=1, help="Number of GPUs to train on, one process each.")] = None,
+    processes: Annotated[int | None, typer.Option(min=1, help="Number of processes to train with on the CPU.")] = None,
+    folds: Annotated[int | None, typer.Option(min=2, help="Cross-validate: number of folds, one run each.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=2, help="Number of runs with different random seeds.")] = None,
+    lr_range: Annotated[
+        bool, typer.Option("--lr-range", help="Run a learning-rate range test instead of training.")
+    ] = False,
+    stop_after: Annotated[
+        int | None, typer.Option(min=1, help="Stop after this number of epochs, as Ctrl-C would.")
+    ] = None,
+) -> None:
+    """Train a network, measure it, and write a report."""
+    count, device = count_of(gpus, processes, device)
+    if sum(map(bool, (folds, seeds, lr_range))) > 1:
+        raise InputError("--folds, --seeds and --lr-range cannot be combined; give one of them")
+    if count > 1 and (folds or seeds or lr_range):
+        raise InputError("--folds, --seeds and --lr-range run in one process; leave out --gpus and --processes")
+    if count > 1 and not launched():
+        raise typer.Exit(launch(count))
+    leashed()
+    from alexnet.artifacts.run import recipe_for
+    from alexnet.cli.progress import terminal
+    from alexnet.experiments.train import train as run_training
+    from alexnet.process.group import Lost
+    from alexnet.recipes.recipe import lasting, load, parse_override
+    from alexnet.training.interrupts import Interrupted
+    from alexnet.training.loop import Diverged
+    from alexnet.training.reporter import Reporter
+
+    changes = dict(parse_override(text) for text in set_ or [])
+    given = {"weights": str(weights.absolute()) if weights else None, "skip": skip, "freeze": freeze}
+    changes |= {f"model.{name}": value for name, value in given.items() if value}
+    changes |= lasting(None if lr_range else epochs, None if lr_range else steps)
+    if lr_range:
+        return _lr_range(load(recipe or recipe_for(data, changes), changes), data, out, steps, device)
+    reporter = terminal() if is_first() else Reporter()
+    options: dict[str, Any] = {"data": data, "device": device, "stop_after": stop_after, "reporter": reporter}
+    try:
+        if folds or seeds:
+            chosen = load(recipe or recipe_for(data, changes), changes)
+            _repeat(chosen, out or Path("runs") / chosen.name, folds or 0, seeds or 0, resume, options)
+        else:
+            run_training(recipe, out=out, resume_run=resume, settings=changes, **options)
+    except Interrupted as stopped:
+        reporter.close()
+        again = shlex.join(["alexnet", "train", "--resume", "--out", str(stopped.path)])
+        if folds or seeds:  # the same command resumes all of them
+            again = shlex.join(["alexnet", *sys.argv[1:], *([] if resume else ["--resume"])])
+        if is_first():
+            say(f"interrupted; everything is saved. Resume with: {again}")
+        raise typer.Exit(130) from None
+    except Diverged as error:
+        reporter.close()
+        if is_first():
+            say(f"alexnet: training diverged: {error}", err=True)
+        raise typer.Exit(1) from None
+    except Lost:
+        reporter.close()
+        say("alexnet: another process of this run ended; resume from the last saved state with --resume", err=True)
+        raise typer.Exit(LOST) from None
+    finally:
+        reporter.close()
+
+
+def _repeat(recipe: "Recipe", out: Path, folds: int, seeds: int, resume_runs: bool, options: dict[str, Any]) -> None:
+    from alexnet.cli.compare import comparison
+    from alexnet.experiments.repeat import repeat
+    from alexnet.insight import compare
+
+    summary = repeat(recipe, out, folds=folds, seeds=seeds, resume_runs=resume_runs, **options)
+    options["reporter"].close()
+    comparison(compare.HEAD, [compare.line(row) for row in summary["runs"]])
+    _spreads(summary)
+    say(f"page: {out / 'compare.html'}")
+
+
+def _spreads(summary: dict[str, Any]) -> None:
+    """The accuracies of several runs: mean ± standard deviation, and the interval."""
+    names = {
+        "last_accuracy": "validation, last epoch",
+        "val_accuracy": "validation, best epoch",
+        "test_accuracy": "test",
+    }
+    for key, name in names.items():
+        if found := summary[key]:
+            say(
+                f"{name:<22}  {found['mean']:.2%} ± {found['std']:.2%}   95 % interval {found['low']:.2%} to "
+                f"{found['high']:.2%}   n = {found['n']}"
+            )
+
+
+def _lr_range(recipe: "Recipe", data: Path | None, out: Path | None, steps: int | None, device: str) -> None:
+    from alexnet.cli.progress import bar
+    from alexnet.experiments import lr_range
+    from alexnet.training.finetune import anchored
+    from alexnet.training.setup import prepare
+
+    setup = prepare(anchored(recipe), data, device)
+    with bar("raising the learning rate") as progress:
+        found = lr_range.lr_range(setup, steps or lr_range.STEPS, progress)
+    folder = out or Path("runs") / f"{recipe.name}-lr-range"
+    lr_range.write(found, folder)
+    if found.suggestion is None:
+        say("the loss hardly fell at any learning rate; try more --steps")
+    else:
+        say(f"the loss falls fastest at {found.suggestion:.1e} and is lowest at {found.lowest:.1e}; try:")
+        per_lr = recipe.learning_rate / recipe.optimizer.lr  # other than 1 where the rate is scaled by the batch
+        say(f"  --set optimizer.lr={found.suggestion / per_lr:.1e}")
+    say(f"plot: {folder / 'lr_range.png'}")
