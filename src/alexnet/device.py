@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import platform
+from collections.abc import Iterator
 from typing import Any
 
 import numpy
@@ -68,6 +69,26 @@ def derive_seed(seed: int, *path: object) -> int:
     """
     text = "/".join(map(str, (seed, *path)))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+
+@contextlib.contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """In the block, torch's global generators (the CPU's and `device`'s) draw from `seed`; afterwards they are as
+    they were before, so that a caller's own random numbers do not depend on what was called."""
+    generators = [torch.default_generator]
+    if device.type == "cuda":
+        torch.cuda.init()
+        generators.append(torch.cuda.default_generators[device.index or torch.cuda.current_device()])
+    elif device.type == "mps":
+        generators.append(torch.mps._get_default_mps_generator())
+    states = [generator.get_state() for generator in generators]
+    for generator in generators:
+        generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        for generator, state in zip(generators, states, strict=True):
+            generator.set_state(state)
 
 
 def environment(device: torch.device, precision: str) -> dict[str, Any]:

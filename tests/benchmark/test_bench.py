@@ -61,12 +61,10 @@ def test_networks_have_their_published_optimizers() -> None:
         workload.of_network("alexnet", 8)
 
 
-def test_nothing_of_a_session_stays_behind() -> None:
+def test_a_session_makes_the_steps_that_it_times() -> None:
     with workload.Session(workload.of_network("alexnet-digits", 4), device="cpu") as session:
-        folder = session.trainer.run.path
         assert len(session.seconds(3)) == 3
-        assert session.trainer.seen == 12
-    assert not folder.exists()
+        assert session.learner.done == 3
 
 
 def test_progress_ends_at_its_end() -> None:

@@ -39,10 +39,8 @@ def test_each_image_is_evaluated_by_one_process_in_the_batch_of_a_single_one(siz
 
 
 def test_a_single_process_needs_nobody() -> None:
-    loss, right = torch.tensor(2.0, requires_grad=True), torch.tensor([True, False])
-    assert ALONE.figures(loss, right, 2) == (loss, torch.tensor(1))
-    ALONE.backward(loss, 0.0, 2)
-    assert loss.grad == 1
+    loss, correct = torch.tensor(2.0), torch.tensor(1)
+    assert ALONE.figures(loss, correct, 2) == (loss, correct)
     assert (ALONE.first(lambda: 3), ALONE.each(lambda: 4), ALONE.any(True), ALONE.any(False)) == (3, 4, True, False)
     with joined("cpu") as world:
         assert world == ALONE

@@ -6,13 +6,11 @@ from typing import Any
 import pytest
 import torch
 
-from alexnet.artifacts.run import Run
 from alexnet.errors import InputError
 from alexnet.recipes import recipe as recipes
 from alexnet.recipes.recipe import load, parse, parse_override, to_toml
 from alexnet.recipes.schema import Recipe
-from alexnet.training.loop import Trainer
-from alexnet.training.reporter import Reporter
+from alexnet.training.learner import Learner
 from alexnet.training.setup import prepare
 
 SHIPPED = recipes.names()
@@ -35,19 +33,18 @@ def test_a_shipped_recipe_is_written_back_equal(name: str, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_a_shipped_recipe_takes_steps(name: str, tmp_path: Path) -> None:
+def test_a_shipped_recipe_takes_steps(name: str) -> None:
     """On made-up images and in memory: the largest network has 87 million parameters, and takes one step."""
     changes = {"data.name": "synthetic", "data.synthetic_images": 20, "train.batch_size": 2, "train.epochs": 1}
     elsewhere = {"data.first_classes": None, "data.train_images": None, "model.weights": None}
     setup = prepare(load(name, changes | elsewhere | {"model.skip": [], "model.freeze": []}), None, "cpu")
-    trainer = Trainer(setup, Run(tmp_path), Reporter())
+    learner = Learner(setup)
     images, labels = next(setup.train.batches(torch.arange(2), 2))
     before = setup.model.state_dict()["conv1.weight"].clone()
     steps = 1 if setup.summary.parameters > 3e7 else 2
     for _ in range(steps):
-        trainer.step(images, labels)
-    assert trainer.position == steps
-    assert torch.isfinite(trainer.loss_sum)
+        assert torch.isfinite(learner.step(images, labels).loss)
+    assert learner.done == steps
     assert not torch.equal(before, setup.model.state_dict()["conv1.weight"])
 
 

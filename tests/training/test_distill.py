@@ -16,6 +16,7 @@ from alexnet.errors import InputError
 from alexnet.preprocessing import MeanImage, Preprocessing
 from alexnet.training.distill import Teacher, translated
 from alexnet.training.interrupts import Interrupted
+from alexnet.training.objective import Batch, CrossEntropy, Distillation
 
 CPU = torch.device("cpu")
 MEAN = MeanImage(np.random.default_rng(0).uniform(0, 255, (8, 8, 3)).astype(np.float32))
@@ -35,14 +36,20 @@ def digits(trained: Run) -> Tensor:
 
 def test_the_loss_is_the_published_one(trained: Run) -> None:
     inputs, t = digits(trained), 3.0
-    scores = torch.randn(6, 10, generator=torch.Generator().manual_seed(0))
-    own = teacher(trained, weight=0.3, temperature=t)
+    logits = torch.randn(6, 10, generator=torch.Generator().manual_seed(0))
+    own = teacher(trained)
     with torch.no_grad():
         taught = own.opened.module(inputs)
-    p, q = (taught / t).softmax(1), (scores / t).softmax(1)
-    expected = 0.7 * 5.0 + 0.3 * t**2 * (p * (p / q).log()).sum(1).mean()
-    torch.testing.assert_close(own(torch.tensor(5.0), inputs, scores), expected)
-    torch.testing.assert_close(own(torch.tensor(5.0), inputs, taught), torch.tensor(3.5))  # the teacher's own answers
+    objective = Distillation(CrossEntropy(), own, weight=0.3, temperature=t)
+    batch = Batch(inputs, torch.arange(6), None, count=6, own=6)
+    p, q = (taught / t).softmax(1), (logits / t).softmax(1)
+    labels = torch.nn.functional.cross_entropy(logits, batch.labels)
+    expected = 0.7 * labels + 0.3 * t**2 * (p * (p / q).log()).sum(1).mean()
+    aim, reported = objective(logits, batch)
+    torch.testing.assert_close(aim, expected)
+    assert reported.equal(labels)
+    aim, reported = objective(taught, batch)  # the teacher's own answers: nothing is left but the labels
+    torch.testing.assert_close(aim, 0.7 * reported)
 
 
 def test_classes_are_joined_by_name(trained: Run) -> None:

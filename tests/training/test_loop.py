@@ -217,7 +217,7 @@ def test_other_images_and_damaged_states_are_refused_and_the_run_stays(tmp_path:
     state = run.state.read_bytes()
     changed = recipes.to_toml(run.recipe).replace("synthetic_images = 80", "synthetic_images = 90")
     (run.path / "recipe.toml").write_text(changed, encoding="utf-8")
-    with pytest.raises(InputError, match="begun with other images"):
+    with pytest.raises(InputError, match="was trained on other images"):
         alexnet.train(out=run.path, resume_run=True)
     (run.path / "recipe.toml").write_bytes(before[run.path / "recipe.toml"])
     run.state.write_bytes(state[:-1000])

@@ -89,8 +89,8 @@ def _measured(seconds: float, batch: int, costs: cost.Cost, peaks: Peaks, precis
 
 def _inference(session: Session) -> Callable[[], float]:
     """Times the network, made quick as `alexnet predict` makes it, on one batch that is ready on the device."""
-    setup, trainer = session.setup, session.trainer
-    inputs = trainer.augmenter.evaluate(session.batch()[0])
+    setup = session.setup
+    inputs = session.learner.augmenter.evaluate(session.batch()[0])
     model = quick(setup.model.eval(), setup.precision)
     return torch.inference_mode()(lambda: seconds(setup.device, lambda: model(inputs)))
 
@@ -99,16 +99,16 @@ class _Phases:
     """Takes the time at the seams of the training loop's own step: around the network and around the optimizer."""
 
     def __init__(self, session: Session):
-        self.session, trainer = session, session.trainer
-        self._forward = trainer.forward
-        trainer.forward = self._timed_forward
+        self.session, learner = session, session.learner
+        self._module = learner.forward.module
+        learner.forward.module = self._timed_forward
         self._hooks = (
-            trainer.optimizer.register_step_pre_hook(lambda *_: self._lap("backward")),
-            trainer.optimizer.register_step_post_hook(lambda *_: self._lap("optimizer")),
+            learner.optimizer.register_step_pre_hook(lambda *_: self._lap("backward")),
+            learner.optimizer.register_step_post_hook(lambda *_: self._lap("optimizer")),
         )
 
     def remove(self) -> None:
-        self.session.trainer.forward = self._forward
+        self.session.learner.forward.module = self._module
         for hook in self._hooks:
             hook.remove()
 
@@ -123,7 +123,7 @@ class _Phases:
 
     def _timed_forward(self, inputs: torch.Tensor) -> torch.Tensor:
         self._lap("augmentation")
-        logits = self._forward(inputs)
+        logits = self._module(inputs)
         self._lap("forward")
         return logits
 

@@ -1,6 +1,5 @@
 """What is timed: the program's own training step, on images that are made up in memory."""
 
-import tempfile
 from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -11,15 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from alexnet.artifacts.run import Run
 from alexnet.benchmark.machine import seconds
 from alexnet.data.dataset import ArrayDataset
 from alexnet.data.splits import Splits
 from alexnet.models import catalog
 from alexnet.recipes import recipe as recipes
 from alexnet.recipes.schema import Optimizer, Recipe
-from alexnet.training.loop import Trainer
-from alexnet.training.reporter import Reporter
+from alexnet.training.learner import Learner
 from alexnet.training.setup import prepare
 
 PUBLISHED = {
@@ -70,7 +67,7 @@ def synthetic(network: str, count: int) -> Splits:
 
 
 class Session(AbstractContextManager["Session"]):
-    """A recipe's training, ready to make steps; what it writes goes to a folder that is gone at the end."""
+    """A recipe's training, ready to make steps; it writes nothing."""
 
     def __init__(self, recipe: Recipe, data: Path | str | None = None, device: str = "auto"):
         made = recipe.data.name == "synthetic"
@@ -78,15 +75,11 @@ class Session(AbstractContextManager["Session"]):
         # A recipe's course is not run to its end: its schedule must not come to it either.
         recipe = replace(recipe, train=replace(recipe.train, epochs=100_000))
         self.setup = prepare(recipe, data, device, splits=splits)
-        self._folder = tempfile.TemporaryDirectory(prefix="alexnet-bench-")
-        self.trainer = Trainer(self.setup, Run(Path(self._folder.name)), Reporter())
-        self.trainer.epoch, self._steps = 1, 0
-        self.trainer.freezing.train(self.trainer.epoch)
+        self.learner = Learner(self.setup)
         self._batches = self._endless()
 
     def __exit__(self, *_: object) -> None:
         self._batches.close()
-        self._folder.cleanup()
 
     def batch(self) -> tuple[Tensor, Tensor]:
         """The next images and labels, as the training loop gets them."""
@@ -97,14 +90,11 @@ class Session(AbstractContextManager["Session"]):
         self.train_on(*self.batch())
 
     def train_on(self, images: Tensor, labels: Tensor) -> None:
-        """The training loop's own step, somewhere within an epoch whose batches are all full."""
-        full = len(self.setup.train.dataset) // len(labels)
-        self.trainer.position = 1 + self._steps % (full - 1) if full > 1 else 0
-        self._steps += 1
-        self.trainer.step(images, labels)
+        """The training loop's own step."""
+        self.learner.step(images, labels)
 
     def seconds(self, steps: int) -> list[float]:
-        """Of each of so many steps."""
+        """The seconds of each of `steps` steps."""
         return [seconds(self.setup.device, self.step) for _ in range(steps)]
 
     def _endless(self) -> Generator[tuple[Tensor, Tensor]]:

@@ -6,7 +6,6 @@ Source: Smith 2017, 'Cyclical Learning Rates for Training Neural Networks', sect
 import itertools
 import math
 import statistics
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,12 +15,10 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from alexnet.artifacts.run import Run
 from alexnet.device import derive_seed
 from alexnet.files import make_folder, write_json
 from alexnet.insight import plots
-from alexnet.training.loop import Diverged, Trainer
-from alexnet.training.reporter import Reporter
+from alexnet.training.learner import Learner
 from alexnet.training.setup import Setup
 
 LOW, HIGH = 1e-6, 10.0
@@ -56,26 +53,18 @@ def lr_range(setup: Setup, steps: int = STEPS, progress: Callable[[int, int], No
     rates: list[float] = []
     losses: list[float] = []
     best = math.inf
-    with tempfile.TemporaryDirectory() as folder:  # for what the watch has to say
-        trainer = _AtRate(setup, Run(Path(folder)), Reporter())
-        trainer.freezing.train(0)
-        for step, (images, labels) in enumerate(itertools.islice(_batches(setup), steps)):
-            trainer.epoch, trainer.position = divmod(step, setup.steps)
-            trainer.rate = LOW * (HIGH / LOW) ** (step / max(steps - 1, 1))
-            before = trainer.loss_sum.item()
-            try:
-                trainer.step(images, labels)
-            except Diverged:
-                break
-            loss = (trainer.loss_sum.item() - before) / len(labels)
-            recent = statistics.fmean([*losses[1 - _RECENT :], loss])
-            if not math.isfinite(loss) or recent > _BURST * best:
-                break
-            best = min(best, recent)
-            rates.append(trainer.rate)
-            losses.append(loss)
-            if progress:
-                progress(step + 1, steps)
+    learner = Learner(setup)
+    for step, (images, labels) in enumerate(itertools.islice(_batches(setup), steps)):
+        rate = LOW * (HIGH / LOW) ** (step / max(steps - 1, 1))
+        loss = learner.step(images, labels, rate=rate).loss.item()
+        recent = statistics.fmean([*losses[1 - _RECENT :], loss])
+        if not math.isfinite(loss) or recent > _BURST * best:
+            break
+        best = min(best, recent)
+        rates.append(rate)
+        losses.append(loss)
+        if progress:
+            progress(step + 1, steps)
     smoothed = _smoothed(np.log10(rates), np.array(losses))
     lowest = int(smoothed.argmin())
     suggestion = None
@@ -108,15 +97,6 @@ def _smoothed(at: np.ndarray, values: np.ndarray) -> np.ndarray:
     """float64 [n] → float64 [n]: Gaussian means of `values` over `at`."""
     kernel = np.exp(-0.5 * ((at[:, None] - at) / _WIDTH) ** 2)
     return kernel @ values / kernel.sum(1)
-
-
-class _AtRate(Trainer):
-    """Takes its rate from outside."""
-
-    rate = 0.0
-
-    def learning_rate(self) -> float:
-        return self.rate
 
 
 def _batches(setup: Setup) -> Iterator[tuple[Tensor, Tensor]]:

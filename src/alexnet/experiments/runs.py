@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from alexnet.experiments.train import train
 from alexnet.recipes import recipe as recipes
 from alexnet.recipes.schema import Recipe
 from alexnet.training import checkpoint
-from alexnet.training.loop import Trainer
+from alexnet.training.learner import Learner
 from alexnet.training.reporter import Reporter
 from alexnet.training.setup import Setup
 
@@ -71,14 +70,11 @@ def _seconds_a_image(setup: Setup) -> float:
     setup = replace(setup, recipe=recipes.load(setup.recipe, {"train.batch_size": size}))
     order = torch.arange(size * (1 + _STEPS)) % len(setup.train.dataset)
     seconds = []
-    with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(setup, Run(Path(folder)), Reporter())
-        trainer.freezing.train(0)
-        for images, labels in setup.train.batches(order, size):
-            begun = time.perf_counter()
-            trainer.step(images, labels)
-            trainer.loss_sum.item()  # a GPU is waited for
-            seconds.append(time.perf_counter() - begun)
+    learner = Learner(setup)
+    for images, labels in setup.train.batches(order, size):
+        begun = time.perf_counter()
+        learner.step(images, labels).loss.item()  # a GPU is waited for
+        seconds.append(time.perf_counter() - begun)
     return min(seconds[1:]) / size
 
 

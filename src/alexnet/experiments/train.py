@@ -55,7 +55,7 @@ def train(
             state = checkpoint.load(run.state)
             setup = prepare(wanted, data or state["data"], device, reporter.scanning, start=state.get("start"))
             trainer = Trainer(setup, run, reporter, world)
-            trainer.load(state)
+            trainer.load_state_dict(state)
             return trainer
 
         if resume_run:
@@ -66,7 +66,7 @@ def train(
             run = world.first(lambda: begin(setup.recipe, out))
             trainer = world.each(lambda: Trainer(setup, run, reporter, world))
         with Interrupts() as interrupts:
-            if world.is_writer and trainer.epoch == trainer.position == 0:
+            if world.is_writer and trainer.learner.done == 0:
                 draw_samples(trainer.setup, trainer.run)
             trainer.fit(lambda: interrupts.asked, stop_after)
             if world.is_writer:

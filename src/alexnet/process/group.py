@@ -89,27 +89,12 @@ class World:
             distributed.all_reduce(values)
         return values
 
-    def weighted(self, loss: Tensor, count: int, masses: Tensor) -> Tensor:
-        """A mean over this process's part of `count` images, in which each weighed its entry of `masses`, such that
-        the processes' means, each taken by its number of images, make up the batch's."""
-        own = self.own(count)
-        mass = masses[:own].sum()
-        (whole,) = self.sum(mass)
-        return loss * (mass / whole * (count / max(own, 1))).to(loss.dtype)
-
-    def backward(self, loss: Tensor, penalty: Tensor | float, count: int) -> None:
-        """The gradients of the mean of `loss` over the batch's `count` images, and of the `penalty`, which every
-        process has in full."""
-        # DistributedDataParallel leaves the mean of the processes' gradients.
-        ((loss if self.size == 1 else loss * (self.own(count) * self.size / count)) + penalty).backward()
-
-    def figures(self, loss: Tensor, right: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        """A batch's mean loss and number of right answers, from this process's mean loss and which it has right."""
+    def figures(self, loss: Tensor, correct: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """A batch's mean loss and number of correct answers, from the same of this process's part of it."""
         if self.size == 1:
-            return loss, right.sum()
-        own = self.own(count)
-        loss, hits = self.sum(loss * (own / count), right[:own].sum())
-        return loss, hits.long()
+            return loss, correct
+        loss, correct = self.sum(loss * (self.own(count) / count), correct)
+        return loss, correct.long()
 
     def any(self, flag: bool) -> bool:
         """Whether it is so in any process; through the CPU, so that no GPU is waited for."""
@@ -167,21 +152,34 @@ class Parallel:
     """
 
     def __init__(self, world: World, forward: Callable[[Tensor], Tensor]):
-        self.world, self.plain, self.forward = world, forward, forward
+        self.world, self._plain, self.module = world, forward, forward
         self._learning: list[bool] | None = None
 
-    def __call__(self) -> Callable[[Tensor], Tensor]:
-        """What to call with a batch from now on; `requires_grad` may have changed."""
-        if self.world.size > 1:
-            assert isinstance(self.plain, nn.Module)
-            learning = [parameter.requires_grad for parameter in self.plain.parameters()]
-            if learning != self._learning:
+    def __call__(self, inputs: Tensor) -> Tensor:
+        return self.module(inputs)
+
+    def renew(self) -> None:
+        """To be called before the next forward pass when `requires_grad` has changed."""
+        if self.world.size == 1:
+            return
+        assert isinstance(self._plain, nn.Module)
+        learning = [parameter.requires_grad for parameter in self._plain.parameters()]
+        if learning != self._learning:
+            self.module = self._plain  # the last one's hooks go with it
+            self.module = DistributedDataParallel(self._plain, gradient_as_bucket_view=True)
+            self._learning = learning
+
+    @contextlib.contextmanager
+    def gradients(self, last: bool = True) -> Iterator[None]:
+        """For one of several backward passes whose gradients add up: the last one's takes the mean over processes."""
+        with contextlib.ExitStack() as stack:
+            if isinstance(self.module, DistributedDataParallel):
+                if not last:
+                    stack.enter_context(self.module.no_sync())
                 # For a filter of one channel, two layouts are one: torch takes them for different and warns.
+                stack.enter_context(warnings.catch_warnings())
                 warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
-                self.forward = self.plain  # the last one's hooks go with it
-                self.forward = DistributedDataParallel(self.plain, gradient_as_bucket_view=True)
-                self._learning = learning
-        return self.forward
+            yield
 
 
 @contextlib.contextmanager

@@ -154,6 +154,10 @@ class Train:
         0, "stop after so many steps instead, the schedule laid over them; 0: `epochs` decide", low=0, high=10**12
     )
     batch_size: int = key(64, "images in a step", low=1, high=1_000_000)
+    accumulate: int = key(
+        1, "parts of a batch that are computed one after the other, for less memory; the step is the whole batch's",
+        low=1, high=1_000_000,
+    )  # fmt: skip
     seed: int = key(0, "of everything random", low=0)
     precision: str = key(
         "auto", "of the forward and backward pass; auto: bf16 where the hardware is quicker with it",

@@ -3,17 +3,14 @@
 import io
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from alexnet.errors import InputError
 from alexnet.files import atomic
 
-if TYPE_CHECKING:
-    from alexnet.training.loop import Trainer
-
-VERSION = 2
+VERSION = 3
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
@@ -43,45 +40,3 @@ def load(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or state.get("version") != VERSION:
         raise InputError(f"{str(path)!r} was written by another version of alexnet and cannot be resumed")
     return state
-
-
-def of(trainer: "Trainer") -> dict[str, Any]:
-    """Everything that the next step of `trainer` depends on."""
-    return {
-        "data": trainer.setup.data,
-        "fingerprint": trainer.setup.fingerprint,
-        "start": trainer.setup.start,
-        "model": trainer.model.state_dict(),
-        "optimizer": trainer.optimizer.state_dict(),
-        "ema": trainer.ema.state_dict() if trainer.ema else None,
-        "epoch": trainer.epoch,
-        "position": trainer.position,
-        "seconds": trainer.seconds,
-        "epoch_seconds": trainer.epoch_seconds,
-        "loss_sum": trainer.loss_sum,
-        "correct": trainer.correct,
-        "seen": trainer.seen,
-        "best": trainer.best,
-        "watch": trainer.watch.state_dict(),
-        "rows": trainer.log.rows,
-        "findings": trainer.log.findings,
-    }
-
-
-def restore(trainer: "Trainer", state: dict[str, Any]) -> None:
-    """Puts a new trainer where `state`, as `of` gave it, stands. Raises InputError when it is of other images."""
-    if state["fingerprint"] != trainer.setup.fingerprint:
-        raise InputError(f"{str(trainer.run.path)!r} was begun with other images; resume it with --data where they are")
-    try:
-        trainer.model.load_state_dict(state["model"])
-        trainer.optimizer.load_state_dict(state["optimizer"])
-    except (RuntimeError, ValueError) as error:
-        raise InputError(f"{str(trainer.run.path)!r} holds another network: {str(error).splitlines()[0]}") from None
-    if trainer.ema:
-        trainer.ema.load_state_dict(state["ema"])
-    for name in ("epoch", "position", "seconds", "epoch_seconds", "seen", "best"):
-        setattr(trainer, name, state[name])
-    trainer.loss_sum.copy_(state["loss_sum"])
-    trainer.correct.copy_(state["correct"])
-    trainer.watch.load_state_dict(state["watch"])
-    trainer.log.rows, trainer.log.findings = state["rows"], state["findings"]

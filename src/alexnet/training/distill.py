@@ -1,4 +1,4 @@
-"""Knowledge distillation: a network learns from the answers of a trained one beside the labels."""
+"""The teacher of knowledge distillation: a trained network, asked about another network's inputs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,13 +16,8 @@ _LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as the decoder makes gray
 
 
 class Teacher:
-    """A trained network whose answers, softened by a temperature T, are learned from:
-
-        loss = (1 − weight) · cross-entropy + weight · T² · KL(softmax(teacher / T) ‖ softmax(student / T))
-
-    T² keeps the share of the second part the same whatever T is. It sees the very images that the student sees, in
-    its own colors, range and size. Source: Hinton, Vinyals and Dean 2015, arXiv 1503.02531, section 2.
-    """
+    """A trained network whose logits another one learns from. It sees the very images that the student sees, in its
+    own colors, range and size."""
 
     def __init__(
         self,
@@ -30,9 +25,6 @@ class Teacher:
         classes: Sequence[str],
         seen: Preprocessing,
         device: torch.device,
-        *,
-        weight: float = 0.5,
-        temperature: float = 4.0,
         precision: str = "fp32",
     ) -> None:
         """`model`: a run's folder or a weights file with its card. `classes`: the student's, joined by name.
@@ -43,7 +35,7 @@ class Teacher:
         if not Path(model).exists():
             raise InputError(f"no teacher at {str(model)!r}; a run that learns from one needs it to be resumed, too")
         self.opened = store.load_model(model, device)
-        self.weight, self.temperature, self.precision = weight, temperature, precision
+        self.precision = precision
         self.seen, self.wants = seen, self.opened.preprocessing
         if seen != self.wants and (seen.mean_by_place or self.wants.mean_by_place):
             raise InputError(
@@ -63,17 +55,6 @@ class Teacher:
                 "the shapes must be alike"
             )
         self._columns = torch.tensor([self.opened.classes.index(name) for name in classes], device=device)
-
-    def __call__(self, loss: Tensor, inputs: Tensor, logits: Tensor) -> Tensor:
-        """What to minimize in place of `loss`, given the student's inputs and its logits (float32 N × classes)."""
-        t = self.temperature
-        softened = functional.kl_div(
-            functional.log_softmax(logits / t, 1),
-            functional.log_softmax(self.logits(inputs) / t, 1),
-            reduction="batchmean",
-            log_target=True,
-        )
-        return (1 - self.weight) * loss + self.weight * t**2 * softened
 
     @torch.no_grad()
     def logits(self, inputs: Tensor) -> Tensor:

@@ -21,17 +21,17 @@ from alexnet.data.statistics import mean_image, statistics
 from alexnet.data.transforms.augment import Augmenter
 from alexnet.data.transforms.color import PCAColor
 from alexnet.data.transforms.mixing import Mixing
-from alexnet.device import choose_device, choose_precision, derive_seed
+from alexnet.device import choose_device, choose_precision, derive_seed, seeded
 from alexnet.errors import InputError
 from alexnet.files import write_json, write_text
 from alexnet.models import catalog
 from alexnet.models.network import Network
 from alexnet.models.summary import Summary, summarize
 from alexnet.preprocessing import MeanImage, Preprocessing
-from alexnet.process.memory import keep_freed_memory
 from alexnet.recipes.schema import Recipe
 from alexnet.training.compiled import compiled
 from alexnet.training.distill import Teacher
+from alexnet.training.objective import CrossEntropy, Distillation, Objective
 from alexnet.training.pca_color import pca_color
 from alexnet.weights.load import Loaded, load_into
 
@@ -107,6 +107,14 @@ class Setup:
         augment = self.recipe.augment
         return Mixing(augment.mixup, augment.cutmix, augment.mix_probability)
 
+    @property
+    def objective(self) -> Objective:
+        settings = self.recipe.train
+        labels = CrossEntropy(self.class_weights, settings.label_smoothing)
+        if self.teacher is None:
+            return labels
+        return Distillation(labels, self.teacher, settings.distill_weight, settings.distill_temperature)
+
     def forward(self) -> Callable[[Tensor], Tensor]:
         """The network as the recipe runs it: plain, or compiled and checked on the first training images."""
         if not self.recipe.train.compile:
@@ -157,7 +165,6 @@ def prepare(
     `start`: the `Setup.start` of the run that is resumed, whose weights are in its state.
     Raises InputError for whatever does not fit.
     """
-    keep_freed_memory()
     device = choose_device(device_name)
     spec = catalog.get(recipe.model.name)
     channels, height, width = spec.input
@@ -172,10 +179,10 @@ def prepare(
             f"{spec.name} takes images of {height}×{width}, those of {recipe.data.name} are "
             f"{dataset.size[0]}×{dataset.size[1]}: choose another network, or --set data.resize={min(height, width)}"
         )
-    torch.manual_seed(derive_seed(seed, "init"))
-    model = catalog.create(
-        spec.name, classes=len(dataset.classes), init=recipe.model.init, dropout=recipe.model.dropout
-    )
+    with seeded(derive_seed(seed, "init"), device):
+        model = catalog.create(
+            spec.name, classes=len(dataset.classes), init=recipe.model.init, dropout=recipe.model.dropout
+        )
     if start:
         kept, mean = start["loaded"], start["mean"]
         loaded = Loaded(**kept | {"path": Path(kept["path"])}) if kept else None
@@ -202,9 +209,7 @@ def prepare(
             dataset.classes,
             preprocessing,
             device,
-            weight=recipe.train.distill_weight,
-            temperature=recipe.train.distill_temperature,
-            precision=precision,
+            precision,
         )
     return Setup(
         recipe=recipe,

@@ -1,0 +1,169 @@
+"""One training step: a network, its objective, its optimizer and the average of its weights."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from alexnet.data.transforms.augment import Augmenter
+from alexnet.device import autocast, derive_seed, seeded
+from alexnet.process.group import ALONE, Parallel, World
+from alexnet.training import optim, schedule
+from alexnet.training.finetune import Freezing
+from alexnet.training.objective import Batch
+from alexnet.training.setup import Setup
+
+SAMPLE_STEPS = 20  # the gradients' norm is measured once in this many steps
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one step found, over the whole batch; tensors on the device, so that a GPU is not waited for."""
+
+    loss: Tensor
+    """The mean cross-entropy before the step, in nats."""
+    correct: Tensor
+    """How many images were classified correctly, int64."""
+    count: int
+    """The images of the batch."""
+    norm: Tensor | None
+    """The norm of the gradients before clipping; None in the steps that do not measure it."""
+
+
+class Learner:
+    """Makes the steps of a recipe, one after the other. It needs no run folder and writes nothing.
+
+        learner = Learner(prepare(recipe, data, "auto"))
+        for images, labels in batches:
+            loss = learner.step(images, labels).loss
+
+    `done` counts its steps; an epoch is as many steps as the training images make batches. The same in every process
+    of `world`: each has the same weights and its own part of every batch.
+    """
+
+    def __init__(self, setup: Setup, world: World = ALONE):
+        self.recipe, self.device, self.precision, self.world = setup.recipe, setup.device, setup.precision, world
+        self.network, self.objective, self.mixing = setup.model, setup.objective, setup.mixing
+        self.forward = Parallel(world, setup.forward())
+        self.optimizer = optim.build(self.recipe.optimizer, self.network, self.recipe.schedule)
+        self.l2 = optim.L2(self.recipe.optimizer, self.network)
+        self.freezing = Freezing(self.recipe, self.network)
+        self.average = optim.MovingAverage(self.network, self.recipe.train.ema) if self.recipe.train.ema else None
+        self.augmenter = Augmenter(setup.preprocessing, **setup.augmentation)
+        self.steps, self.length = setup.steps, setup.length
+        self.done = 0
+        self._scores: list[schedule.Score] = []
+        self._entered: int | None = None
+
+    @property
+    def epoch(self) -> int:
+        """Of the next step, from 0."""
+        return self.done // self.steps
+
+    @property
+    def position(self) -> int:
+        """Of the next step within its epoch, from 0."""
+        return self.done % self.steps
+
+    def step(self, images: Tensor, labels: Tensor, *, count: int | None = None, rate: float | None = None) -> Outcome:
+        """One step. images: uint8 N×H×W×C, labels: int64 N, on the device.
+
+        count: the images of the whole batch, where these are this process's part of it. rate: the learning rate, in
+        place of the schedule's. Raises torch.OutOfMemoryError, as torch does.
+        """
+        settings, (epoch, position) = self.recipe.train, (self.epoch, self.position)
+        self._enter(epoch)
+        rate = self.learning_rate() if rate is None else rate
+        optim.set_rates(self.optimizer, rate, self.recipe.learning_rate, epoch)
+        batch = self._batch(images, labels, len(labels) if count is None else count)
+        parts = list(batch.parts(settings.accumulate))
+        losses, correct = [], []
+        self.optimizer.zero_grad(set_to_none=True)
+        with seeded(self._seed(self.world.use("dropout")), self.device):
+            for part in parts:
+                with self.forward.gradients(last=part is parts[-1]):
+                    with autocast(self.device, self.precision):
+                        logits = self.forward(part.inputs)
+                    aim, loss = self.objective(logits.float(), part)
+                    share = part.own * self.world.size / batch.count
+                    penalty = self.l2() if part is parts[-1] else 0.0
+                    ((aim if share == 1 else aim * share) + penalty).backward()
+                losses.append(loss.detach() * (part.own / max(batch.own, 1)))
+                correct.append((logits.detach().argmax(1) == part.labels)[: part.own].sum())
+        norm = None
+        if settings.clip_norm or position % SAMPLE_STEPS == 0:
+            norm = nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip_norm or float("inf"))
+        self.optimizer.step()
+        if self.average:
+            self.average.update(self.network)
+        self.done += 1
+        loss, hits = self.world.figures(sum(losses[1:], losses[0]), sum(correct[1:], correct[0]), batch.count)
+        return Outcome(loss, hits, batch.count, norm if position % SAMPLE_STEPS == 0 else None)
+
+    def learning_rate(self) -> float:
+        """The schedule's rate for the next step."""
+        at = self.epoch + self.position / self.steps
+        return self.recipe.learning_rate * schedule.factor(self.recipe.schedule, at, self.length, self._scores)
+
+    def augmented(self, images: Tensor, count: int | None = None) -> Tensor:
+        """The images (uint8 N×H×W×C) augmented and normalized as the next step will: float32 N×C×h×w."""
+        count = len(images) if count is None else count
+        draws = torch.Generator().manual_seed(self._seed("augment"))
+        return self.augmenter.train(images, draws, self.epoch, self.world.part_of(count))
+
+    def validated(self, accuracy: float, loss: float) -> None:
+        """Takes note of an epoch's validation, which the schedule 'plateau' follows."""
+        self._scores.append((accuracy, -loss))
+
+    @contextlib.contextmanager
+    def averaged(self) -> Iterator[nn.Module]:
+        """The network with the weights that are evaluated and kept: their moving average, where there is one."""
+        with self.average.in_place(self.network) if self.average else contextlib.nullcontext():
+            self.world.copy_buffers(self.network)
+            yield self.network
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next step depends on: tensors, numbers, and lists and dicts of them."""
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": self.average.state_dict() if self.average else None,
+            "done": self.done,
+            "scores": [list(score) for score in self._scores],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continues from `state`. Raises RuntimeError or ValueError when it is of another network or optimizer."""
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.average:
+            self.average.load_state_dict(state["average"])
+        self.done = state["done"]
+        self._scores = [(accuracy, loss) for accuracy, loss in state["scores"]]
+        self._entered = None
+
+    def _enter(self, epoch: int) -> None:
+        """Puts the network into training mode, all but the layers that are frozen in this epoch."""
+        if self._entered != epoch:
+            self.freezing.train(epoch)
+            self.forward.renew()
+            self._entered = epoch
+
+    def _batch(self, images: Tensor, labels: Tensor, count: int) -> Batch:
+        """The batch as the network gets it: augmented, normalized and mixed."""
+        inputs = self.augmented(images, count)
+        inputs, mix = self.mixing(inputs, labels, self._seed(self.world.use("mixing")))
+        batch = Batch(inputs, labels, mix, count, self.world.own(count))
+        if self.world.size > 1 or self.recipe.train.accumulate > 1:
+            weights = self.objective.masses(batch)
+            if weights is not None:
+                (mass,) = self.world.sum(weights[: batch.own].sum())
+                batch = Batch(inputs, labels, mix, count, batch.own, mass)
+        return batch
+
+    def _seed(self, use: str) -> int:
+        """Each step draws from its own seeds: a resumed run needs no generator state."""
+        return derive_seed(self.recipe.train.seed, use, self.epoch, self.position)
