@@ -1,0 +1,226 @@
+"""What predictions are worth, beyond accuracy: per class, balanced, calibrated, with intervals, and side by side.
+
+Everything is computed from labels, predicted classes and the probabilities that they were given, as NumPy arrays of one
+length; nothing here needs the network again.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy import optimize, special, stats
+
+BINS = 15
+"""Of confidence, equally wide: as Guo et al. 2017 ('On calibration of modern neural networks') have them."""
+RESAMPLES = 1000
+CONFIDENCE = 0.95
+_EXACT = 25  # discordant images below which McNemar's test is the exact binomial one
+
+
+@dataclass(frozen=True)
+class PerClass:
+    """Of each class: fractions float64 [classes], support int64 [classes]. What divides by zero is 0, as in
+    scikit-learn."""
+
+    precision: np.ndarray
+    recall: np.ndarray
+    f1: np.ndarray
+    support: np.ndarray
+    predicted: np.ndarray
+    """int64: how often the class was predicted."""
+
+    def macro(self, name: str) -> float:
+        """The mean of 'precision', 'recall' or 'f1' over the classes that were there or were predicted."""
+        met = (self.support > 0) | (self.predicted > 0)
+        return float(getattr(self, name)[met].mean()) if met.any() else math.nan
+
+
+def confusion_of(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:
+    """int64 [classes, classes]: rows true, columns predicted."""
+    return np.bincount(labels * classes + predictions, minlength=classes * classes).reshape(classes, classes)
+
+
+def per_class(confusion: np.ndarray) -> PerClass:
+    """From int64 [classes, classes], rows true, columns predicted."""
+    right, support, predicted = np.diagonal(confusion), confusion.sum(1), confusion.sum(0)
+    precision, recall = _ratio(right, predicted), _ratio(right, support)
+    return PerClass(precision, recall, _ratio(2 * right, support + predicted), support, predicted)
+
+
+def balanced_accuracy(confusion: np.ndarray) -> float:
+    """The mean recall of the classes that are there: what a model that always names one class gets is 1 / classes."""
+    support = confusion.sum(1)
+    present = support > 0
+    return float((np.diagonal(confusion)[present] / support[present]).mean()) if present.any() else math.nan
+
+
+def majority(labels: np.ndarray) -> tuple[int, float]:
+    """The most frequent class and its share: the accuracy of always naming it."""
+    counts = np.bincount(labels)
+    most = int(counts.argmax())
+    return most, float(counts[most] / counts.sum())
+
+
+class Confused(NamedTuple):
+    true: int
+    predicted: int
+    images: int
+    share: float
+    """Of the true class's images."""
+
+
+def top_confusions(confusion: np.ndarray, count: int = 10) -> list[Confused]:
+    """The most frequent confusions, most frequent first."""
+    off = confusion * (1 - np.eye(len(confusion), dtype=confusion.dtype))
+    order = np.argsort(-off, axis=None, kind="stable")[:count]
+    pairs = [divmod(int(at), len(confusion)) for at in order]
+    support = confusion.sum(1)
+    return [Confused(i, j, int(off[i, j]), float(off[i, j] / support[i])) for i, j in pairs if off[i, j]]
+
+
+# Calibration ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Confidence against accuracy in BINS equal bins; NaN where a bin is empty."""
+
+    confidence: np.ndarray
+    """float64 [bins]: mean probability of the predicted class."""
+    accuracy: np.ndarray
+    """float64 [bins]."""
+    count: np.ndarray
+    """int64 [bins]."""
+
+    @property
+    def ece(self) -> float:
+        """Expected calibration error: the mean distance of the two, weighted by images."""
+        filled = self.count > 0
+        gaps = np.abs(self.confidence[filled] - self.accuracy[filled])
+        return float((gaps * self.count[filled]).sum() / self.count.sum())
+
+
+def reliability(probabilities: np.ndarray, correct: np.ndarray, bins: int = BINS) -> Reliability:
+    """`probabilities`: of the predicted classes; a bin holds its upper bound, as Guo et al.'s code has it."""
+    place = np.clip(np.ceil(probabilities.astype(np.float64) * bins).astype(np.int64) - 1, 0, bins - 1)
+    count = np.bincount(place, minlength=bins)
+    with np.errstate(invalid="ignore"):
+        confidence = np.bincount(place, probabilities, minlength=bins) / count
+        accuracy = np.bincount(place, correct, minlength=bins) / count
+    return Reliability(confidence, accuracy, count)
+
+
+def fit_temperature(log_probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """The temperature T that minimizes the cross-entropy of softmax(log p / T); above 1 softens (Guo et al. 2017).
+
+    `log_probabilities`: float [n, classes], or logits. Searched between 0.05 and 20.
+    """
+    said = log_probabilities.astype(np.float64)
+
+    def loss(log_t: float) -> float:
+        scaled = said / math.exp(log_t)
+        return float((np.asarray(special.logsumexp(scaled, 1)) - scaled[np.arange(len(labels)), labels]).mean())
+
+    found = optimize.minimize_scalar(loss, bounds=(math.log(0.05), math.log(20)), method="bounded")
+    return math.exp(found.x)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+# Rejection ------------------------------------------------------------------------------------------------------------
+
+
+class Covered(NamedTuple):
+    coverage: float
+    """Share of the images whose probability reaches the threshold."""
+    accuracy: float
+    """On those; NaN where there is none."""
+    rejected: int
+
+
+def covered(probabilities: np.ndarray, correct: np.ndarray, threshold: float) -> Covered:
+    """What is left when predictions with a probability below `threshold` are rejected."""
+    kept = probabilities >= threshold
+    accuracy = float(correct[kept].mean()) if kept.any() else math.nan
+    return Covered(float(kept.mean()), accuracy, int((~kept).sum()))
+
+
+# Intervals and tests --------------------------------------------------------------------------------------------------
+
+
+class Interval(NamedTuple):
+    low: float
+    high: float
+
+
+def bootstrap(values: np.ndarray, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
+    """The percentile bootstrap interval (95 %) of the mean of `values`, one per image."""
+    means = _resampled_means(values[None].astype(np.float64), seed, resamples)[0]
+    return _percentiles(means)
+
+
+def bootstrap_confusion(confusion: np.ndarray, seed: int = 0, resamples: int = RESAMPLES) -> dict[str, Interval]:
+    """Bootstrap intervals (95 %) of 'accuracy', 'balanced_accuracy' and 'macro_f1', images being drawn anew."""
+    filled = np.flatnonzero(confusion)
+    counts = confusion.reshape(-1)[filled]
+    total = int(counts.sum())
+    drawn = np.random.default_rng(seed).multinomial(total, counts / total, resamples)
+    found: dict[str, list[float]] = {"accuracy": [], "balanced_accuracy": [], "macro_f1": []}
+    sample = np.zeros(confusion.size, np.int64)
+    for row in drawn:
+        sample[filled] = row
+        again = sample.reshape(confusion.shape)
+        found["accuracy"].append(float(np.trace(again)) / total)
+        found["balanced_accuracy"].append(balanced_accuracy(again))
+        found["macro_f1"].append(per_class(again).macro("f1"))
+    return {name: _percentiles(np.array(values)) for name, values in found.items()}
+
+
+class Paired(NamedTuple):
+    """Two models on the same images."""
+
+    difference: float
+    """Accuracy of the first minus that of the second."""
+    low: float
+    high: float
+    """Of the difference: percentile bootstrap over images, 95 %."""
+    only_first: int
+    """Images that only the first got right."""
+    only_second: int
+    p: float
+    """McNemar's test that both err alike: exact below 25 discordant images, else χ² with continuity correction."""
+
+
+def paired(first: np.ndarray, second: np.ndarray, seed: int = 0, resamples: int = RESAMPLES) -> Paired:
+    """`first`, `second`: bool [n], whether each model was right on each of the same images."""
+    b, c = int((first & ~second).sum()), int((second & ~first).sum())
+    difference = first.astype(np.float64) - second
+    low, high = bootstrap(difference, seed, resamples)
+    return Paired(float(difference.mean()), low, high, b, c, mcnemar(b, c))
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """The two-sided p-value that the images which only one of two models got right are split evenly (McNemar 1947)."""
+    n = only_first + only_second
+    if n == 0:
+        return 1.0
+    if n < _EXACT:
+        return float(min(1.0, 2 * stats.binom.cdf(min(only_first, only_second), n, 0.5)))
+    return float(stats.chi2.sf((abs(only_first - only_second) - 1) ** 2 / n, 1))
+
+
+def _resampled_means(values: np.ndarray, seed: int, resamples: int) -> np.ndarray:
+    """float64 [rows, resamples]: the means of each row's values, the same images drawn for each row."""
+    random, n = np.random.default_rng(seed), values.shape[1]
+    means = np.empty((len(values), resamples))
+    for number in range(resamples):  # one at a time: memory stays that of one sample
+        means[:, number] = values[:, random.integers(0, n, n)].mean(1)
+    return means
+
+
+def _percentiles(values: np.ndarray) -> Interval:
+    low, high = np.nanpercentile(values, (100 * (1 - CONFIDENCE) / 2, 100 * (1 + CONFIDENCE) / 2))
+    return Interval(float(low), float(high))
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
