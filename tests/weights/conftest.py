@@ -47,11 +47,11 @@ def foreign(digits: Network) -> Callable[[], Arrays]:
 
 
 @pytest.fixture
-def comes_back(digits: Network, tmp_path: Path) -> Callable[[Path], Imported]:
+def comes_back(digits: Network, tmp_path: Path) -> Callable[..., Imported]:
     """Imports a file that holds the small network, and finds each of its numbers again."""
 
-    def check(file: Path) -> Imported:
-        imported = import_weights(file, tmp_path / "net.safetensors")
+    def check(file: Path, layout: str | None = None) -> Imported:
+        imported = import_weights(file, tmp_path / "net.safetensors", layout=layout)
         assert imported.card["name"] == "alexnet-digits"
         loaded = store.load_model(imported.path).module.state_dict()
         assert all(torch.equal(value, loaded[name]) for name, value in digits.state_dict().items())

@@ -60,6 +60,7 @@ def keras(model: Model) -> bytes:
         # The form of Keras 2, which Keras 3 calls legacy: a group per layer, and lists of names as attributes.
         file.attrs["layer_names"] = [name.encode() for name in layers]
         file.attrs["backend"] = b"tensorflow"
+        file.attrs["data_format"] = b"channels_last"  # Keras does not ask; our own reader does
         file.attrs["keras_version"] = b"2.15.0"
         for name, weights in layers.items():
             group = file.create_group(name)

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from alexnet.weights.foreign import MAX_NUMBERS, Arrays, Foreign, Source, named
+from alexnet.weights.foreign import MAX_NUMBERS, Arrays, Budget, Foreign, Source, named
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-_MAX_FIELDS = 20_000  # in one message; a layer of 2014 has fewer than fifty
+_MAX_FIELDS = 200_000  # in one file; a layer of 2014 has fewer than fifty
 
 # NetParameter: name 1, layers of version 1 in 2, of version 2 in 100. A layer: (name, type, blobs, lrn_param).
 _VERSIONS = {2: (4, 5, 6, 18), 100: (1, 2, 7, 118)}
@@ -35,28 +35,27 @@ def plausible(head: bytes) -> bool:
 def read_caffe(source: Source) -> Foreign:
     """Reads every layer's blobs, and what the file says of its normalization. InputError when it is damaged."""
     try:
-        return _net(source, memoryview(source.content))
+        return _net(source, _Wire())
     except _Broken as broken:
         raise source.wrong(f"is no readable caffemodel: {broken}") from None
 
 
-def _net(source: Source, content: memoryview) -> Foreign:
+def _net(source: Source, wire: "_Wire") -> Foreign:
     layers: dict[str, Arrays] = {}
     kinds: list[str] = []
-    lrn, net, total = None, "", 0
-    for number, value in _fields(content):
+    lrn, net, budget = None, "", Budget(source)
+    for number, value in wire.fields(memoryview(source.content)):
         if number == 1 and isinstance(value, memoryview):
             net = bytes(value[:100]).decode("utf-8", "replace")
         if number not in _VERSIONS or not isinstance(value, memoryview):
             continue
-        name, kind, blobs, constants = _layer(value, _VERSIONS[number])
+        name, kind, blobs, constants = _layer(wire, value, _VERSIONS[number], budget)
         kinds.append(kind)
         lrn = lrn or (constants if kind == "LRN" else None)
         if not blobs:
             continue
-        total += sum(blob.size for blob in blobs)
-        if name in layers or total > MAX_NUMBERS:
-            raise _Broken(f"layer {name!r} stands there twice" if name in layers else "it claims too many numbers")
+        if name in layers:
+            raise _Broken(f"layer {name!r} stands there twice")
         found = named(_squeezed(blobs))
         if found is None:
             raise source.wrong(
@@ -74,12 +73,12 @@ def _net(source: Source, content: memoryview) -> Foreign:
 
 
 def _layer(
-    content: memoryview, version: tuple[int, int, int, int]
+    wire: "_Wire", content: memoryview, version: tuple[int, int, int, int], budget: Budget
 ) -> tuple[str, str, list[np.ndarray], tuple[int, float, float, float]]:
     name, kind, blobs = "", "", []
-    lrn = _lrn(memoryview(b""))
+    lrn = _lrn(wire, memoryview(b""))
     name_field, kind_field, blobs_field, lrn_field = version
-    for number, value in _fields(content):
+    for number, value in wire.fields(content):
         if number == kind_field and isinstance(value, int):
             kind = _TYPES.get(value, "")
         if not isinstance(value, memoryview):
@@ -89,18 +88,18 @@ def _layer(
         elif number == kind_field:
             kind = bytes(value[:100]).decode("utf-8", "replace")
         elif number == blobs_field:
-            blobs.append(_blob(value))
+            blobs.append(_blob(wire, value, budget))
         elif number == lrn_field:
-            lrn = _lrn(value)
+            lrn = _lrn(wire, value)
         elif number == _V0_LAYER and version is _VERSIONS[2]:
             raise _Broken("it has layers of Caffe's version 0 (2013); upgrade it with Caffe's upgrade_net_proto_binary")
     return name, kind, blobs, lrn
 
 
-def _lrn(content: memoryview) -> tuple[int, float, float, float]:
+def _lrn(wire: "_Wire", content: memoryview) -> tuple[int, float, float, float]:
     """LRNParameter: local_size 1, alpha 2, beta 3, k 5, with its defaults; alpha as Caffe uses it, divided."""
     values: dict[int, float] = {1: 5, 2: 1.0, 3: 0.75, 5: 1.0}
-    for number, value in _fields(content):
+    for number, value in wire.fields(content):
         if isinstance(value, memoryview) and len(value) == 4:
             values[number] = float(np.frombuffer(value, "<f4")[0])
         elif isinstance(value, int):
@@ -109,12 +108,12 @@ def _lrn(content: memoryview) -> tuple[int, float, float, float]:
     return size, values[2] / size, values[3], values[5]
 
 
-def _blob(content: memoryview) -> np.ndarray:
+def _blob(wire: "_Wire", content: memoryview, budget: Budget) -> np.ndarray:
     """BlobProto: num 1, channels 2, height 3, width 4, or shape 7; data 5, double_data 8, raw_data 12 of type 10."""
     legacy, shape, raw_kind = [0, 0, 0, 0], None, 1
     runs: list[np.ndarray] = []
     raw: memoryview | None = None
-    for number, value in _fields(content, packed=(5, 6, 8, 9)):
+    for number, value in wire.fields(content, packed=(5, 6, 8, 9)):
         if isinstance(value, int):
             if 1 <= number <= 4:
                 legacy[number - 1] = value
@@ -126,7 +125,7 @@ def _blob(content: memoryview) -> np.ndarray:
                 raise _Broken("a blob is cut short")
             runs.append(np.frombuffer(value, f"<f{size}"))
         elif number == 7:
-            shape = _shape(value)
+            shape = _shape(wire, value)
         elif number == 12:
             raw = value
     if raw is not None:
@@ -142,13 +141,13 @@ def _blob(content: memoryview) -> np.ndarray:
             raise _Broken(f"a blob claims the shape {'×'.join(map(str, sides[:8]))}")
     if count != data.size:
         raise _Broken(f"a blob of {'×'.join(map(str, sides))} holds {data.size:,} numbers")
-    return data.astype(np.float32, copy=False).reshape(sides)
+    return budget.floats(data).reshape(sides)
 
 
-def _shape(content: memoryview) -> list[int]:
+def _shape(wire: "_Wire", content: memoryview) -> list[int]:
     """BlobShape: dim 1, packed or not."""
     sides: list[int] = []
-    for number, value in _fields(content):
+    for number, value in wire.fields(content):
         if number == 1 and isinstance(value, int):
             sides.append(value)
         elif number == 1:
@@ -170,44 +169,61 @@ def _squeezed(blobs: list[np.ndarray]) -> list[np.ndarray]:
     return [weight, *(blob.reshape(-1) for blob in rest)]
 
 
-def _fields(content: memoryview, packed: tuple[int, ...] = ()) -> Iterator[tuple[int, Value]]:
-    """Field numbers and values of one message. Numbers that follow each other one by one in a `packed` field are
-    gathered, as a packed field has them: there are millions."""
-    at, count, end = 0, 0, len(content)
-    while at < end:
-        count += 1
-        if count > _MAX_FIELDS:
-            raise _Broken(f"a message has more than {_MAX_FIELDS:,} fields")
-        start = at
-        tag, at = _varint(content, at)
-        number, wire = tag >> 3, tag & 7
-        if number == 0:
-            raise _Broken("a field has the number 0")
-        if wire == _VARINT:
-            value, at = _varint(content, at)
-            yield number, value
-        elif wire == _BYTES:
-            length, at = _varint(content, at)
-            if length > end - at:
-                raise _Broken(f"a field claims {length:,} bytes where {end - at:,} are left")
-            yield number, content[at : at + length]
-            at += length
-        elif wire in (_FIXED32, _FIXED64):
-            length = 4 if wire == _FIXED32 else 8
-            step = at - start + length
-            if step > end - start:
-                raise _Broken("it is cut short")
-            repeats = 1
-            if number in packed and at - start == 1:
-                records = np.frombuffer(content[start : end - (end - start) % step], np.uint8).reshape(-1, step)
-                other = np.flatnonzero(records[:, 0] != content[start])
-                repeats = int(other[0]) if len(other) else len(records)
-                yield number, memoryview(records[:repeats, 1:].tobytes())
-            else:
+class _Wire:
+    """The fields of a file's messages, however deep; their number is bounded for the whole file."""
+
+    def __init__(self) -> None:
+        self._left = _MAX_FIELDS
+
+    def fields(self, content: memoryview, packed: tuple[int, ...] = ()) -> Iterator[tuple[int, Value]]:
+        """Field numbers and values of one message. Numbers that follow each other one by one in a `packed` field are
+        gathered, as a packed field has them: there are millions."""
+        at, end = 0, len(content)
+        while at < end:
+            self._left -= 1
+            if self._left < 0:
+                raise _Broken(f"it has more than {_MAX_FIELDS:,} fields")
+            start = at
+            tag, at = _varint(content, at)
+            number, wire = tag >> 3, tag & 7
+            if number == 0:
+                raise _Broken("a field has the number 0")
+            if wire == _VARINT:
+                value, at = _varint(content, at)
+                yield number, value
+            elif wire == _BYTES:
+                length, at = _varint(content, at)
+                if length > end - at:
+                    raise _Broken(f"a field claims {length:,} bytes where {end - at:,} are left")
                 yield number, content[at : at + length]
-            at = start + repeats * step
-        else:
-            raise _Broken(f"wire type {wire} is not used by Caffe")
+                at += length
+            elif wire in (_FIXED32, _FIXED64):
+                length = 4 if wire == _FIXED32 else 8
+                step = at - start + length
+                if step > end - start:
+                    raise _Broken("it is cut short")
+                repeats = 1
+                if number in packed and at - start == 1:
+                    repeats = _repeats(content[start:], step)
+                    records = np.frombuffer(content[start : start + repeats * step], np.uint8).reshape(-1, step)
+                    yield number, memoryview(records[:, 1:].tobytes())
+                else:
+                    yield number, content[at : at + length]
+                at = start + repeats * step
+            else:
+                raise _Broken(f"wire type {wire} is not used by Caffe")
+
+
+def _repeats(content: memoryview, step: int) -> int:
+    """How many records of `step` bytes begin as the first does; looks ahead no further than twice as many."""
+    count, window = 1, 2
+    while whole := min(window, len(content) // step - count):
+        first = np.frombuffer(content[count * step : (count + whole) * step], np.uint8)[::step]
+        other = np.flatnonzero(first != content[0])
+        if len(other):
+            return count + int(other[0])
+        count, window = count + whole, 2 * window
+    return count
 
 
 def _varint(content: memoryview, at: int) -> tuple[int, int]:

@@ -36,7 +36,30 @@ class Source:
 
     def wrong(self, reason: str) -> InputError:
         """An InputError about this file."""
-        return InputError(f"{str(self.path)!r} {' '.join(reason.split())}")
+        line = " ".join(reason.split())
+        return InputError(f"{str(self.path)!r} " + "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line))
+
+    def damaged(self, error: Exception) -> InputError:
+        """An InputError about what a reader met in this file."""
+        return self.wrong(f"is damaged or cut short ({type(error).__name__}: {str(error)[:200]})")
+
+
+class Budget:
+    """What one file may make of its content, counted before it is made: MAX_NUMBERS, however often it names them."""
+
+    def __init__(self, source: Source):
+        self._source, self._spent = source, 0
+
+    def take(self, count: int) -> None:
+        """Counts numbers that are about to be made; InputError when the file claims too many."""
+        self._spent += count
+        if self._spent > MAX_NUMBERS:
+            raise self._source.wrong(f"claims {self._spent:,} numbers, more than any network of this family has")
+
+    def floats(self, array: np.ndarray) -> np.ndarray:
+        """The array as float32; shared where it is that already."""
+        self.take(array.size)
+        return array.astype(np.float32, copy=False)
 
 
 def read(path: Path | str) -> Source:
@@ -68,13 +91,20 @@ class Foreign:
     layers: dict[str, Arrays]
     """By the origin's layer name, in the network's order."""
     flatten: str = "NCHW"
-    """In which order the first dense layer's inputs count channels, rows and columns: 'NCHW' or 'NHWC'."""
+    """In which order the first dense layer's inputs count channels, rows and columns: 'NCHW', 'NHWC', or '', where the
+    file does not say."""
     prefer: tuple[str, ...] = ()
     """Networks that files of this kind hold, when several of the catalog have these shapes."""
     pool_first: bool | None = None
     """Whether pooling precedes normalization; None: the file does not say."""
     lrn: tuple[int, float, float, float] | None = None
     """Size, alpha divided by size, beta and k of the normalization, where the file says."""
+    names: dict[str, str] = field(default_factory=dict)
+    """Layers as the file names them, where `layers` cuts what wraps them ('module.')."""
+    taken: str = ""
+    """Which of several things in the file these weights are; empty where it holds nothing else."""
+    left: tuple[str, ...] = ()
+    """Tensors of the file that are not of the network and were left out."""
     card: dict[str, Any] = field(default_factory=dict)
     """Of our own files: the card beside it."""
     card_path: Path = Path()
@@ -91,4 +121,26 @@ def named(arrays: list[np.ndarray]) -> Arrays | None:
 
 def natural(name: object) -> list[tuple[int, str]]:
     """Sorts conv2 before conv10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", str(name))]
+    parts = re.split(r"(\d+)", str(name))
+    digits = [part.lstrip("0") if place % 2 else part for place, part in enumerate(parts)]
+    return [(len(part) if place % 2 else 0, part) for place, part in enumerate(digits)]
+
+
+def check(source: Source, layers: dict[str, Arrays]) -> None:
+    """InputError unless every tensor has numbers, all of them finite, and a shape that layers have.
+
+    What no reader has to ask of its own format again.
+    """
+    if not layers:
+        raise source.wrong("holds no weights")
+    for layer, arrays in layers.items():
+        if len(layer) > 200:
+            raise source.wrong(f"names a layer in {len(layer):,} characters: {layer[:40]!r}…")
+        for role, array in arrays.items():
+            name = f"{layer}.{role}"[:80]
+            if array.ndim > 4 or not array.size or (role == "weight" and not array.ndim):
+                shape = "×".join(map(str, array.shape)) or "one number"
+                raise source.wrong(f"holds {name!r} of the shape {shape[:80]}, which no layer of this family has")
+            bad = array.size - np.count_nonzero(np.isfinite(array))
+            if bad:
+                raise source.wrong(f"holds {bad:,} numbers in {layer}.{role} that are not finite")

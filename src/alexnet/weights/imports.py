@@ -9,7 +9,7 @@ from alexnet.errors import InputError
 from alexnet.files import check_target, write_json
 from alexnet.models.summary import summarize
 from alexnet.weights import public
-from alexnet.weights.foreign import Source
+from alexnet.weights.foreign import Foreign, Source
 from alexnet.weights.mapping import Fit, choose
 from alexnet.weights.recognize import read_weights
 
@@ -18,6 +18,9 @@ from alexnet.weights.recognize import read_weights
 class Imported:
     path: Path
     card: dict[str, Any]
+    tensors: list[dict[str, Any]]
+    """Each tensor of the network and of the file: {tensor, shape, from}; one of the two names is None where only the
+    other has it."""
 
     @property
     def missing(self) -> list[str]:
@@ -26,12 +29,17 @@ class Imported:
 
 
 def import_weights(
-    path: Path | str, out: Path | str, model: str | None = None, classes: tuple[str, ...] | None = None
+    path: Path | str,
+    out: Path | str,
+    model: str | None = None,
+    classes: tuple[str, ...] | None = None,
+    layout: str | None = None,
 ) -> Imported:
     """Reads weights of any known kind and writes `out` (X.safetensors) with its card X.json.
 
     model: the network that the file holds; None: found from its shapes and its kind. classes: their names in the order
-    of the outputs; None: their numbers. LRN constants and preprocessing are those of the network that is found.
+    of the outputs; None: their numbers. layout: of a Keras file that does not say it, 'channels_last' or
+    'channels_first'. LRN constants and preprocessing are those of the network that is found.
     A partial file is written as it is; its card says what is missing, and `alexnet.create(…, weights=out)` takes it.
     Raises InputError, with nothing written, when the file cannot be read or does not fit.
     """
@@ -41,12 +49,12 @@ def import_weights(
     check_target(out)
     if out.exists() and Path(path).exists() and out.samefile(path):
         raise InputError(f"--out is the file that is read; choose another name than {str(out)!r}")
-    foreign, source = read_weights(path)
+    foreign, source = read_weights(path, layout)
     found = choose(foreign, source, model)
     count = found.network.classes
     if classes is not None and len(classes) != count:
         raise InputError(f"{len(classes)} class names for {count} outputs")
-    card = _card(found, foreign.kind, source)
+    card = _card(found, foreign, source)
     card = {**card, **foreign.card, "imported": card["imported"]}  # our own file's card knows more
     if classes is not None:
         card["classes"] = list(classes)
@@ -54,10 +62,21 @@ def import_weights(
         store.save_mean(out.with_suffix(".json"), store.read_preprocessing(card, foreign.card_path))
     store.save(out, found.state())
     write_json(out.with_suffix(".json"), card)
-    return Imported(out, card)
+    return Imported(out, card, _table(found, foreign))
 
 
-def _card(found: Fit, kind: str, source: Source) -> dict[str, Any]:
+def _table(found: Fit, foreign: Foreign) -> list[dict[str, Any]]:
+    """Tensor by tensor, what was taken and what was not."""
+    origins = {ours: foreign.names.get(theirs, theirs) for ours, theirs in found.layers.items()}
+    rows: list[dict[str, Any]] = []
+    for name, value in found.network.state_dict().items():
+        layer, _, role = name.rpartition(".")
+        given = f"{origins[layer]}.{role}" if name in found.tensors and layer in origins else None
+        rows.append({"tensor": name, "shape": list(value.shape), "from": given})
+    return rows + [{"tensor": None, "shape": None, "from": name} for name in foreign.left]
+
+
+def _card(found: Fit, foreign: Foreign, source: Source) -> dict[str, Any]:
     spec = found.network.spec
     known = public.identify(source)
     return {
@@ -73,9 +92,11 @@ def _card(found: Fit, kind: str, source: Source) -> dict[str, Any]:
         "parameters": summarize(found.network).parameters,
         "imported": {
             "file": source.path.name,
-            "kind": kind,
+            "kind": foreign.kind,
             "sha256": source.sha256,
-            "layers": found.layers,
+            "layers": {ours: foreign.names.get(theirs, theirs) for ours, theirs in found.layers.items()},
+            "taken": foreign.taken,
+            "left_out": list(foreign.left),
             "missing": found.missing,
         },
     }

@@ -1,13 +1,13 @@
-"""Keras's .h5 (versions 1 to 3), .weights.h5 and .keras files, through h5py.
+"""Keras's .h5 (versions 1 to 3), .weights.h5 and .keras files, and Caffe's .caffemodel.h5, read by `hdf5`.
 
-HDF5 files can point into other files and into themselves; nothing of that is followed. Facts: keras/src/saving and
-keras/src/legacy/saving of github.com/keras-team/keras. Kernels are HWIO and dense layers in × out, and the flatten
-order is NHWC; files of the Theano backend (kernels OIHW) hold kernels turned by 180°, because Theano convolves where
-all others correlate, and flatten NCHW. The lineage of `alexnet_weights.h5` stores a layer's groups as conv_2_1 and
-conv_2_2.
+Facts: keras/src/saving and keras/src/legacy/saving of github.com/keras-team/keras. Kernels are HWIO and dense layers
+in × out; files of the Theano backend (kernels OIHW) hold kernels turned by 180°, because Theano convolves where all
+others correlate, and flatten NCHW. With TensorFlow's backend kernels are HWIO whatever the data format is; it decides
+in which order the first dense layer counts its inputs, and only the model's configuration tells it. The lineage of
+`alexnet_weights.h5` stores a layer's groups as conv_2_1 and conv_2_2. Caffe: `Net::ToHDF5` in src/caffe/net.cpp.
 """
 
-import importlib
+import importlib.util
 import io
 import json
 import re
@@ -17,108 +17,128 @@ from typing import Any
 import numpy as np
 
 from alexnet.errors import InputError
-from alexnet.weights.foreign import MAX_BYTES, MAX_NUMBERS, Arrays, Foreign, Source, named, natural
+from alexnet.weights import hdf5
+from alexnet.weights.foreign import MAX_NUMBERS, Arrays, Foreign, Source, named, natural
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 ARCHIVE = ("config.json", "model.weights.h5")
-_MAX_NODES, _MAX_DEPTH = 10_000, 12
-_MAX_CONFIG = 16 * 2**20
-
-
-class _Broken(Exception):
-    """The file is damaged, or does what no weights need."""
+LAYOUTS = {"channels_last": "NHWC", "channels_first": "NCHW"}
+_MAX_CONFIG = 4 * 2**20
+_MAX_WEIGHTS = 4 * MAX_NUMBERS + 2**24
 
 
 def read_keras(source: Source) -> Foreign:
     """Reads every layer's weights. InputError when the file is damaged or reaches outside of itself."""
-    try:
-        h5py = importlib.import_module("h5py")
-    except ImportError:
-        raise InputError("reading Keras files needs h5py: pip install 'alexnet[keras]'") from None
+    if importlib.util.find_spec("h5py") is None:
+        raise InputError("reading Keras files needs h5py: pip install 'alexnet[keras]'")
     try:
         if source.content.startswith(MAGIC):
-            return _file(h5py, source.content, [])
-        content, order = _unzipped(source.content)
-        return _file(h5py, content, order)
-    except _Broken as broken:
+            return _file(hdf5.read(source.content, MAX_NUMBERS), {})
+        content, config = _unzipped(source.content)
+        return _file(hdf5.read(content, MAX_NUMBERS), config)
+    except hdf5.Broken as broken:
         raise source.wrong(str(broken)) from None
-    except Exception as error:  # damage makes HDF5 and zip raise nearly anything
-        raise source.wrong(f"is damaged or cut short ({error})") from None
+    except Exception as error:  # damage makes zip and JSON raise nearly anything
+        raise source.damaged(error) from None
 
 
-def _unzipped(content: bytes) -> tuple[bytes, list[str]]:
-    """A .keras archive's weights, and its layers in their order. Nothing is unpacked to the disk."""
+def _unzipped(content: bytes) -> tuple[bytes, Any]:
+    """A .keras archive's weights and configuration. Nothing is unpacked to the disk."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        limits = dict(zip(ARCHIVE, (_MAX_CONFIG, MAX_BYTES), strict=True))
+        limits = dict(zip(ARCHIVE, (_MAX_CONFIG, min(_MAX_WEIGHTS, 4 * len(content) + 2**20)), strict=True))
         parts = {}
         for name, limit in limits.items():
-            if archive.getinfo(name).file_size > limit:
-                raise _Broken(f"claims {archive.getinfo(name).file_size:,} bytes of {name}")
+            claimed = archive.getinfo(name).file_size
+            if claimed > limit:
+                raise hdf5.Broken(f"claims {claimed:,} bytes of {name}, which it packs too well to be weights")
             with archive.open(name) as member:
                 parts[name] = member.read(limit)
-    return parts[ARCHIVE[1]], _order(json.loads(parts[ARCHIVE[0]]))
+    return parts[ARCHIVE[1]], json.loads(parts[ARCHIVE[0]])
 
 
-def _order(config: Any) -> list[str]:
+def _file(contents: hdf5.Contents, config: Any) -> Foreign:
+    root = "model_weights/" if any(path.startswith("model_weights/") for path in contents.tensors) else ""
+    if all(re.fullmatch(r"data/[^/]+/\d+", path) for path in contents.tensors) and contents.tensors:
+        return _caffe(contents)
+    about = contents.attributes
+    own = about.get(root.rstrip("/"), {}) | about.get("", {}) if root else about.get("", {})
+    if "model_config" in own:
+        config = json.loads(own["model_config"][:_MAX_CONFIG])
+    found: dict[str, list[tuple[str, np.ndarray]]] = {}
+    for path, array in contents.tensors.items():
+        if path.startswith(root):
+            place = path.removeprefix(root)
+            found.setdefault(_layer(place), []).append((place, array))
+    names = list(about.get(root.rstrip("/"), {}).get("layer_names", [])) or _order(config)
+    layers: dict[str, list[np.ndarray]] = {}
+    for name, parts in _sorted(found, names).items():
+        listed = about.get(f"{root}{name}", {}).get("weight_names", [])
+        arrays = _in_order(parts, listed)
+        layers |= {name: arrays} if named(arrays) else _nested(name, parts, listed)
+    formats = _formats(config) | ({own["data_format"]} if "data_format" in own else set())
+    return _foreign(layers, formats)
+
+
+def _layer(path: str) -> str:
+    """The layer of a tensor: in Keras 3 the groups above 'vars', in older files the outermost one."""
+    parts = path.split("/")
+    if len(parts) > 2 and parts[-2] == "vars":
+        return "/".join(part for part in parts[:-2] if part != "layers")
+    return parts[0] if len(parts) > 1 else ""
+
+
+def _nested(name: str, parts: list[tuple[str, np.ndarray]], listed: list[str]) -> dict[str, list[np.ndarray]]:
+    """The layers of a model that stands as one layer in another."""
+    groups: dict[str, list[tuple[str, np.ndarray]]] = {}
+    places = {each: place for place, each in enumerate(listed)}
+    ordered = sorted(parts, key=lambda part: places.get(part[0].removeprefix(f"{name}/"), len(places)))
+    for path, array in ordered:
+        groups.setdefault(path.rpartition("/")[0], []).append((path, array))
+    return {group: _in_order(inner, []) for group, inner in groups.items()}
+
+
+def _order(config: Any, prefix: str = "") -> list[str]:
     """The groups of the weights file in the network's order: Keras 3 names them after the layers' classes."""
     seen: dict[str, int] = {}
     names = []
-    for layer in config["config"]["layers"]:
-        name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", str(layer["class_name"])))
+    for layer in _parts(config):
+        name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", str(layer.get("class_name"))))
         name = re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
-        names.append(f"{name}_{seen[name]}" if seen.get(name) else name)
+        group = f"{prefix}{name}_{seen[name]}" if seen.get(name) else prefix + name
+        names += [group, *_order(layer, f"{group}/")]
         seen[name] = seen.get(name, 0) + 1
     return names
 
 
-def _file(h5py: Any, content: bytes, order: list[str]) -> Foreign:
-    with h5py.File(io.BytesIO(content), "r") as file:
-        root = file["model_weights"] if _kind(h5py, file, "model_weights") else file
-        found: dict[str, list[tuple[str, np.ndarray]]] = {}
-        _walk(h5py, root, (), found, [0, 0])
-        names = [_text(name) for name in root.attrs.get("layer_names", [])] or order
-        layers = _sorted(found, names)
-        listed = {name: [_text(n) for n in root[name].attrs.get("weight_names", [])] for name in layers if name in root}
-    arrays = {name: _in_order(parts, listed.get(name, [])) for name, parts in layers.items()}
-    return _foreign(arrays)
+def _parts(config: Any) -> list[dict[str, Any]]:
+    """The layers of a model's configuration; none of a layer's."""
+    inner = config.get("config") if isinstance(config, dict) else None
+    layers = inner if isinstance(inner, list) else inner.get("layers") if isinstance(inner, dict) else None
+    return [layer for layer in layers if isinstance(layer, dict)] if isinstance(layers, list) else []
 
 
-def _kind(h5py: Any, group: Any, name: str) -> str:
-    """'group' or 'dataset', for what lies in the file itself; '' for what is not there."""
-    link = group.get(name, getlink=True)
-    if link is None:
-        return ""
-    if not isinstance(link, h5py.HardLink):
-        raise _Broken(
-            f"points elsewhere at {name!r} ({type(link).__name__}); weights lie in one file, nothing was read"
-        )
-    return "group" if group.get(name, getclass=True) is h5py.Group else "dataset"
+def _formats(config: Any) -> set[str]:
+    """How the inputs of the first dense layer are counted, by each Flatten of a configuration.
 
-
-def _walk(h5py: Any, group: Any, path: tuple[str, ...], found: dict[str, Any], spent: list[int]) -> None:
-    """Gathers datasets by the group they belong to. `spent`: nodes and numbers so far."""
-    if len(path) > _MAX_DEPTH:
-        raise _Broken("nests deeper than any weights: a loop?")
-    for name in group:
-        spent[0] += 1
-        if spent[0] > _MAX_NODES:
-            raise _Broken("has more entries than any weights: a loop?")
-        if not path and name in ("optimizer", "optimizer_weights", "_layer_checkpoint_dependencies"):
-            continue
-        if _kind(h5py, group, name) == "group":
-            _walk(h5py, group[name], (*path, name), found, spent)
-            continue
-        data = group[name]
-        if data.external or data.is_virtual:
-            raise _Broken(f"keeps the numbers of {data.name!r} in another file; nothing was read")
-        spent[1] += data.size or 0
-        if spent[1] > MAX_NUMBERS:
-            raise _Broken(f"claims {spent[1]:,} numbers, more than any network of this family")
-        if data.dtype.kind != "f" and (data.shape == () or data.dtype.kind not in "iu"):
-            continue  # a seed or a step counter
-        # The layer: in Keras 3 the group above 'vars', in older files the outermost one.
-        layer = path[-2] if len(path) > 1 and path[-1] == "vars" else path[0] if path else ""
-        found.setdefault(layer, []).append(("/".join((*path, name)), np.asarray(data[()], np.float32)))
+    Keras's Flatten with 'channels_first' puts the channels last before it flattens (keras/src/layers/reshaping/
+    flatten.py); with 'channels_last', its default, it leaves the order that the layers before it gave.
+    """
+    found: set[str] = set()
+    before = "channels_last"
+    stack = list(reversed(_parts(config)))
+    while stack:
+        layer = stack.pop()
+        stack += reversed(_parts(layer))
+        own = layer.get("config")
+        said = own.get("data_format") if isinstance(own, dict) else None
+        kind = str(layer.get("class_name"))
+        if "Conv" in kind and said in LAYOUTS:
+            before = said
+        elif kind == "Flatten":
+            if said == "channels_first" and before == "channels_last":
+                raise hdf5.Broken("flattens channels_first what its layers give channels_last; no network here does")
+            found.add("channels_last" if said == "channels_first" else before)
+    return found
 
 
 def _sorted(found: dict[str, Any], order: list[str]) -> dict[str, Any]:
@@ -137,12 +157,12 @@ def _in_order(parts: list[tuple[str, np.ndarray]], listed: list[str]) -> list[np
     return [array for _, array in sorted(parts, key=lambda part: (ends[part[0]], natural(part[0])))]
 
 
-def _foreign(listed: dict[str, list[np.ndarray]]) -> Foreign:
+def _foreign(listed: dict[str, list[np.ndarray]], formats: set[str]) -> Foreign:
     layers: dict[str, Arrays] = {}
     for name, arrays in listed.items():
         found = named(arrays)
         if found is None:
-            raise _Broken(f"holds {len(arrays)} tensors in {name!r}, which are no layer of this family")
+            raise hdf5.Broken(f"holds {len(arrays)} tensors in {name!r}, which are no layer of this family")
         layers[name] = found
     kernels = [found["weight"] for found in layers.values() if found["weight"].ndim == 4]
     theano = any(kernel.shape[0] != kernel.shape[1] for kernel in kernels)
@@ -153,8 +173,23 @@ def _foreign(listed: dict[str, list[np.ndarray]]) -> Foreign:
         elif weight.ndim == 2:
             found["weight"] = weight.T
     joined = _joined(layers)
-    prefer = ("alexnet-keras",) if len(joined) < len(layers) else ()
-    return Foreign("keras", joined, flatten="NCHW" if theano else "NHWC", prefer=prefer)
+    lineage = len(joined) < len(layers)
+    flatten = LAYOUTS.get(next(iter(formats), ""), "") if len(formats) == 1 else ""
+    if theano:
+        flatten = "NCHW"
+    return Foreign("keras", joined, flatten=flatten, prefer=("alexnet-keras",) if lineage else ())
+
+
+def _caffe(contents: hdf5.Contents) -> Foreign:
+    """A layer's blobs by their numbers, in Caffe's own layout, which is ours."""
+    layers: dict[str, list[np.ndarray]] = {}
+    for path in sorted(contents.tensors, key=natural):
+        layers.setdefault(path.split("/")[1], []).append(contents.tensors[path])
+    found = {name: named(arrays) for name, arrays in layers.items()}
+    if None in found.values():
+        raise hdf5.Broken("holds a layer that is neither convolution nor dense: no network of the family")
+    kept = {name: arrays for name, arrays in found.items() if arrays is not None}
+    return Foreign("caffe", kept, prefer=("alexnet-bvlc", "caffenet"))
 
 
 def _joined(layers: dict[str, Arrays]) -> dict[str, Arrays]:
@@ -169,7 +204,3 @@ def _joined(layers: dict[str, Arrays]) -> dict[str, Arrays]:
             both = [layers[part] for part in parts]
             joined[match[1]] = {role: np.concatenate([part[role] for part in both]) for role in arrays}
     return joined
-
-
-def _text(value: Any) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

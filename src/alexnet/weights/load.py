@@ -13,7 +13,7 @@ from alexnet.errors import InputError
 from alexnet.models import catalog
 from alexnet.models.network import Network
 from alexnet.preprocessing import Preprocessing
-from alexnet.weights.mapping import contradiction, fit, listed, select
+from alexnet.weights.mapping import contradiction, fit, listed, select, settled
 from alexnet.weights.recognize import read_weights
 
 
@@ -70,6 +70,7 @@ def load_into(network: Network, path: Path | str, skip: Iterable[str] = ()) -> L
         raise source.wrong(f"does not fit {network.spec.name}: {listed(found.problems)}{hint}")
     if not found.tensors:
         raise source.wrong(f"gives {network.spec.name} nothing: every layer of it is skipped")
+    settled(found, source)
     network.load_state_dict(found.state(), strict=False)
     said = foreign.card.get("preprocessing")
     try:

@@ -29,6 +29,8 @@ class Fit:
     """Our tensors that the file does not have."""
     problems: list[str] = field(default_factory=list)
     """What does not fit, tensor by tensor."""
+    doubtful: bool = False
+    """Whether the first dense layer's inputs were ordered by a guess that matters."""
 
     def state(self) -> dict[str, Tensor]:
         """The converted tensors, each with memory of its own."""
@@ -42,6 +44,16 @@ def weighted(network: nn.Module) -> dict[str, nn.Module]:
         for name, part in network.named_modules()
         if any(True for _ in part.parameters(recurse=False)) or any(True for _ in part.buffers(recurse=False))
     }
+
+
+def settled(found: Fit, source: Source) -> Fit:
+    """The same fit. InputError when it rests on a guess of the file's layout."""
+    if found.doubtful:
+        raise source.wrong(
+            "does not say in which order its first dense layer counts its inputs: import it with --layout "
+            "channels_last (TensorFlow's and Keras's default) or --layout channels_first"
+        )
+    return found
 
 
 def select(network: Network, names: Iterable[str]) -> list[str]:
@@ -66,7 +78,7 @@ def fit(foreign: Foreign, network: Network, skip: Collection[str] = ()) -> Fit:
     pairs = _pairs(foreign, own)
     known = set(pairs.values())
     result.problems += [f"{layer} of the file has no place in it" for layer in foreign.layers if layer not in known]
-    image = _flattened(network) if foreign.flatten == "NHWC" else None
+    image = None if foreign.flatten == "NCHW" else _flattened(network)
     first_dense = next((name for name, part in own.items() if isinstance(part, nn.Linear)), None)
     for name, part in own.items():
         if name.split(".")[0] in skip:
@@ -75,6 +87,7 @@ def fit(foreign: Foreign, network: Network, skip: Collection[str] = ()) -> Fit:
         arrays = foreign.layers[pairs[name]] if name in pairs else {}
         if name in pairs:
             result.layers[name] = pairs[name]
+            result.doubtful |= name == first_dense and not foreign.flatten and image is not None and image[1:] != (1, 1)
         result.problems += [f"{pairs[name]}.{role} has no place in {name}" for role in arrays if role not in wanted]
         for role, value in wanted.items():
             full = f"{name}.{role}"
@@ -190,7 +203,7 @@ def choose(foreign: Foreign, source: Source, name: str | None = None) -> Fit:
     """
     name = name or foreign.card.get("name")
     if name is not None:
-        return _named(foreign, source, catalog.get(name))
+        return settled(_named(foreign, source, catalog.get(name)), source)
     # Residual networks are no sequential network; only files with our own names hold them.
     residual = any(layer.startswith("stage") for layer in foreign.layers)
     specs = [spec for spec in catalog.CATALOG.values() if spec.layers or residual]
@@ -207,7 +220,7 @@ def choose(foreign: Foreign, source: Source, name: str | None = None) -> Fit:
     if len(functions) > 1:
         names = " and ".join(each.network.spec.name for each in fits)
         raise source.wrong(f"has the shapes of {names}, which compute different things: say which with --model NAME")
-    return fits[0]
+    return settled(fits[0], source)
 
 
 def _named(foreign: Foreign, source: Source, spec: Spec) -> Fit:

@@ -5,19 +5,20 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
+from alexnet.errors import unknown
 from alexnet.files import read_object
 from alexnet.weights import caffe, keras, npy, torchfile
-from alexnet.weights.foreign import Foreign, Source, read
+from alexnet.weights.foreign import Foreign, Source, check, read
 
 KINDS = (
     "safetensors, torch's .pth, Keras's .h5 and .keras, Caffe's .caffemodel, or a .npy dict such as bvlc_alexnet.npy"
 )
 
 
-def read_weights(path: Path | str) -> tuple[Foreign, Source]:
+def read_weights(path: Path | str, layout: str | None = None) -> tuple[Foreign, Source]:
     """The weights in a file of any known kind, or in a run's folder, and the file as it was read.
+
+    layout: of a Keras file that does not say it, 'channels_last' or 'channels_first'.
 
     Runs no code from the file and writes nothing. InputError when it is of no known kind, damaged, or holds a number
     that is not finite.
@@ -27,13 +28,14 @@ def read_weights(path: Path | str) -> tuple[Foreign, Source]:
         path = next((path / name for name in ("best.safetensors", "last.safetensors") if (path / name).is_file()), path)
     source = read(path)
     foreign = _reader(source)(source)
-    if not foreign.layers:
-        raise source.wrong("holds no weights")
-    for layer, arrays in foreign.layers.items():
-        for role, array in arrays.items():
-            bad = array.size - np.count_nonzero(np.isfinite(array))
-            if bad:
-                raise source.wrong(f"holds {bad:,} numbers in {layer}.{role} that are not finite")
+    check(source, foreign.layers)
+    if layout is not None:
+        if layout not in keras.LAYOUTS:
+            raise unknown("layout", layout, keras.LAYOUTS)
+        if foreign.flatten not in ("", keras.LAYOUTS[layout]) or foreign.kind != "keras":
+            said = "says itself that it has another layout" if foreign.kind == "keras" else "has one layout only"
+            raise source.wrong(f"{said}; leave out --layout {layout}")
+        foreign.flatten = keras.LAYOUTS[layout]
     if foreign.kind == "own":
         foreign.card, foreign.card_path = _card(path)
         foreign.prefer = (foreign.card["name"],) if foreign.card else ()
