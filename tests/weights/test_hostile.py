@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from test_caffe import field
+from test_npy import npy
 
 from alexnet.errors import InputError
 from alexnet.models.network import Network
@@ -23,8 +25,6 @@ from alexnet.weights import npy as npy_reader
 from alexnet.weights.imports import import_weights
 from alexnet.weights.load import create
 from alexnet.weights.recognize import read_weights
-from test_caffe import field
-from test_npy import npy
 
 GB = 2**30
 
@@ -169,14 +169,16 @@ Change = Callable[[dict[str, torch.Tensor]], Any]
         (lambda state: state | {"conv1.weight": torch.zeros(32, 0, 3, 3)}, "which no layer of this family has"),
         (lambda state: state | {"conv1.weight": torch.zeros(2**40, 0)}, "which no layer of this family has"),
         (lambda state: state | {"fc8.weight": torch.tensor(1.0)}, "one number, which no layer"),
-        (lambda state: state | {"²": torch.zeros(3)}, "fits no network"),
+        (lambda state: state | {"².weight": torch.zeros(3)}, "fits no network"),
         (lambda state: state | {"a" * 1000 + ".weight": torch.zeros(3)}, "names a layer in 1,000 characters"),
         (lambda state: state | {"\x1b[2J.weight": torch.zeros(3)}, r"\\x1b[2J of the file has no place"),
         (lambda state: state | {"fc8.weight": torch.zeros(1, 1, 1, 1, 1)}, "1×1×1×1×1, which no layer"),
     ],
 )
 @pytest.mark.parametrize("form", ["pth", "safetensors"])
-def test_tensors_that_no_network_has_are_one_line(change: Change, said: str, form: str, digits: Network, tmp_path: Path):
+def test_tensors_that_no_network_has_are_one_line(
+    change: Change, said: str, form: str, digits: Network, tmp_path: Path
+):
     state = change(dict(digits.state_dict()))
     path = tmp_path / f"net.{form}"
     torch.save(state, path) if form == "pth" else path.write_bytes(safetensors.torch.save(state))
@@ -208,5 +210,3 @@ def test_json_that_nests_without_end_is_one_line(tmp_path: Path):
     (tmp_path / "net.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(4))
     with pytest.raises(InputError, match="not a readable safetensors"):
         read_weights(tmp_path / "net.safetensors")
-
-

@@ -54,6 +54,8 @@ def test_nothing_is_written_when_it_fails(digits: Network, tmp_path: Path, nothi
         ("out.safetensors", "alexnet-digit", None, "did you mean alexnet-digits"),
         ("out.safetensors", None, ("a", "b"), "2 class names for 10 outputs"),
         ("out.h5", None, None, "X.safetensors"),
+        ("out.safetensors", None, ("crane", "x", "crane", *"abcdefg"), "'crane' names the outputs 0, 2"),
+        ("out.safetensors", None, ("caf\u00e9", "cafe\u0301", *"abcdefgh"), "names the outputs 0, 1"),
         ("no/out.safetensors", None, None, "no folder"),
     ):
         with pytest.raises(InputError, match=said):

@@ -17,20 +17,31 @@ def import_(
         str | None, typer.Option(help="The network it holds. Default: recognized by its tensor shapes.")
     ] = None,
     classes: Annotated[Path | None, typer.Option(help="A text file with one class name per line.")] = None,
+    layout: Annotated[
+        str | None, typer.Option(help="Of a Keras file that does not record it: channels_last or channels_first.")
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List every tensor.")] = False,
     as_json: Json = False,
 ) -> None:
     """Convert weights of another program to safetensors with a card."""
     from alexnet.weights.imports import import_weights
 
-    imported = import_weights(file, out, model, _names(classes) if classes else None)
+    imported = import_weights(file, out, model, _names(classes) if classes else None, layout)
     card = imported.card
     if as_json:
-        print_json(card)
+        print_json(card | {"tensors": imported.tensors})
         return
     origin = card["imported"]
     say(f"{file}: {card['name']}, {card['parameters']:,} parameters, from {origin['kind']}, SHA-256 {origin['sha256']}")
-    for ours, theirs in origin["layers"].items():
+    for row in imported.tensors if verbose else ():
+        shape = "×".join(map(str, row["shape"] or ())) or "-"
+        say(f"  {row['tensor'] or 'left out':24} {shape:>18} ← {row['from'] or 'not in the file'}")
+    for ours, theirs in () if verbose else origin["layers"].items():
         say(f"  {ours:8} ← {theirs}")
+    if origin["taken"]:
+        say(f"taken: {origin['taken']}")
+    if origin["left_out"] and not verbose:
+        say(f"left out: {', '.join(origin['left_out'][:8])}{', …' if len(origin['left_out']) > 8 else ''}")
     if imported.missing:
         say(f"not in the file: {', '.join(imported.missing)}; alexnet train --weights {out} initializes them randomly")
     say(f"license: {card['license'] or 'unknown; ask the source of the file'}")
@@ -39,6 +50,6 @@ def import_(
 
 def _names(path: Path) -> tuple[str, ...]:
     try:
-        return tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+        return tuple(line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip())
     except (OSError, UnicodeDecodeError):
         raise InputError(f"{str(path)!r} is not a readable text file with one class name per line") from None

@@ -61,7 +61,8 @@ def _unwrapped(tensors: Tensors) -> tuple[dict[str, Callable[[], np.ndarray]], d
     origins, left = {}, []
     for name, short in names.items():
         own = short.removeprefix(prefix)
-        if not short.startswith(prefix) or _BESIDE.fullmatch(own.split(".")[0]):
+        layer, dot, _ = own.partition(".")
+        if not short.startswith(prefix) or not dot or _BESIDE.fullmatch(layer):
             left.append(name)
         else:
             origins[own] = name

@@ -1,5 +1,7 @@
 """`alexnet import`: a foreign file becomes safetensors with a card beside it."""
 
+import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +56,7 @@ def import_weights(
     count = found.network.classes
     if classes is not None and len(classes) != count:
         raise InputError(f"{len(classes)} class names for {count} outputs")
+    _check_names(classes or ())
     card = _card(found, foreign, source)
     card = {**card, **foreign.card, "imported": card["imported"]}  # our own file's card knows more
     if classes is not None:
@@ -63,6 +66,17 @@ def import_weights(
     store.save(out, found.state())
     write_json(out.with_suffix(".json"), card)
     return Imported(out, card, _table(found, foreign))
+
+
+def _check_names(classes: Sequence[str]) -> None:
+    """InputError for a name that several outputs have: an image of it would count as right for one of them only."""
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(classes):
+        places.setdefault(unicodedata.normalize("NFC", name), []).append(place)
+    for name, found in places.items():
+        if len(found) > 1:
+            at = ", ".join(map(str, found[:8]))
+            raise InputError(f"class names must differ: {name!r} names the outputs {at}; make them '{name} (1)', …")
 
 
 def _table(found: Fit, foreign: Foreign) -> list[dict[str, Any]]:

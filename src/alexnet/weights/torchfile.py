@@ -111,10 +111,14 @@ class _Tensor:
     size: tuple[int, ...]
     stride: tuple[int, ...]
 
-    def read(self, storages: Mapping[str, Callable[[], bytes]], budget: Budget) -> np.ndarray:
+    def read(self, storages: Mapping[str, Callable[[], bytes | memoryview]], budget: Budget) -> np.ndarray:
         """The numbers as float32. ValueError when they do not lie in the storage."""
         sides = (*self.size, *self.stride, self.offset)
-        if len(self.size) != len(self.stride) or len(self.size) > 8 or not all(type(n) is int and n >= 0 for n in sides):
+        if (
+            len(self.size) != len(self.stride)
+            or len(self.size) > 8
+            or not all(type(n) is int and n >= 0 for n in sides)
+        ):
             raise ValueError("a tensor's shape is none")
         count = math.prod(self.size)
         budget.take(count)
@@ -150,15 +154,18 @@ _KNOWN: dict[tuple[str, str], Callable[..., Any]] = {
 }
 
 
-def _stored(pid: Any) -> _Storage:
-    """('storage', its class, key, device, numbers), and in old files a view, which is None."""
-    if not isinstance(pid, tuple) or len(pid) not in (5, 6) or pid[0] != "storage" or (*pid, None)[5] is not None:
+def _stored(pid: Any) -> Any:
+    """('storage', its class, key, device, numbers), and in old files a view, which is None; or ('module', a class, its
+    source), of which the class is named."""
+    if isinstance(pid, tuple) and len(pid) == 4 and pid[0] == "module":
+        return pid[1]
+    if not isinstance(pid, tuple) or not 5 <= len(pid) <= 6 or pid[0] != "storage" or any(pid[5:]):
         raise inert.Refused("names what is no storage of tensors")
     kind = pid[1].name if isinstance(pid[1], inert.Name) else ""
     return _Storage(_STORAGES.get(kind, ""), str(pid[2]), int(pid[4]))
 
 
-Storages = Mapping[str, Callable[[], bytes]]
+Storages = Mapping[str, Callable[[], bytes | memoryview]]
 
 
 def _archive(source: Source) -> tuple[Any, Storages]:
@@ -187,10 +194,11 @@ def _legacy(source: Source) -> tuple[Any, Storages]:
         raise inert.Refused("was written on a big-endian machine; save it again on this one")
     kinds: dict[str, str] = {}
 
-    def stored(pid: Any) -> _Storage:
-        storage = _stored(pid)
-        kinds[storage.key] = storage.kind
-        return storage
+    def stored(pid: Any) -> Any:
+        found = _stored(pid)
+        if isinstance(found, _Storage):
+            kinds[found.key] = found.kind
+        return found
 
     content = inert.load(file, _KNOWN, stored)
     places: dict[str, tuple[int, int]] = {}
