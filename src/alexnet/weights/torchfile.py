@@ -157,12 +157,13 @@ _KNOWN: dict[tuple[str, str], Callable[..., Any]] = {
 def _stored(pid: Any) -> Any:
     """('storage', its class, key, device, numbers), and in old files a view, which is None; or ('module', a class, its
     source), of which the class is named."""
-    if isinstance(pid, tuple) and len(pid) == 4 and pid[0] == "module":
-        return pid[1]
-    if not isinstance(pid, tuple) or not 5 <= len(pid) <= 6 or pid[0] != "storage" or any(pid[5:]):
+    values = list(pid) if isinstance(pid, tuple) else []
+    if len(values) == 4 and values[0] == "module":
+        return values[1]
+    if not 5 <= len(values) <= 6 or values[0] != "storage" or any(values[5:]):
         raise inert.Refused("names what is no storage of tensors")
-    kind = pid[1].name if isinstance(pid[1], inert.Name) else ""
-    return _Storage(_STORAGES.get(kind, ""), str(pid[2]), int(pid[4]))
+    kind = values[1].name if isinstance(values[1], inert.Name) else ""
+    return _Storage(_STORAGES.get(kind, ""), str(values[2]), int(values[4]))
 
 
 Storages = Mapping[str, Callable[[], bytes | memoryview]]
