@@ -1,0 +1,226 @@
+"""The API under /v1: predict, features, activations and the arithmetic of one number."""
+
+import asyncio
+import base64
+import io
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from alexnet.errors import InputError
+from alexnet.insight.arithmetic import account, trace
+from alexnet.serving.batching import Full
+from alexnet.serving.engine import Engine, Engines, room
+from alexnet.serving.inputs import Asked, read
+from alexnet.serving.limits import Limits
+from alexnet.serving.metrics import Metrics
+from alexnet.serving.problems import Problem, busy
+
+_TILES = 64  # feature maps of a layer that are drawn at first
+
+
+class Api:
+    """The routes, for some engines."""
+
+    def __init__(self, engines: Engines, limits: Limits, metrics: Metrics) -> None:
+        self.engines, self.limits, self.metrics = engines, limits, metrics
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/v1/models", self.models),
+            Route("/v1/predict", self.predict, methods=["POST"]),
+            Route("/v1/features", self.features, methods=["POST"]),
+            Route("/v1/activations", self.activations, methods=["POST"]),
+            Route("/v1/maps", self.maps, methods=["POST"]),
+            Route("/v1/arithmetic", self.arithmetic, methods=["POST"]),
+            Route("/healthz", self.health),
+            Route("/metrics", self.exposition),
+        ]
+
+    async def models(self, _: Request) -> Response:
+        return JSONResponse([described(engine) for engine in self.engines.all.values()])
+
+    async def predict(self, request: Request) -> Response:
+        asked, engine = await self._asked(request)
+        started = time.monotonic()
+        rows = await self.probabilities(engine, asked.images)
+        seconds = time.monotonic() - started
+        found = [ranked(engine, row, asked.options.top_k) for row in rows]
+        return JSONResponse(
+            {
+                "model": engine.name,
+                "precision": engine.precision,
+                "seconds": round(seconds, 6),
+                "results": [{"predictions": each} for each in found],
+            }
+        )
+
+    async def features(self, request: Request) -> Response:
+        asked, engine = await self._asked(request)
+        names = [name.strip() for name in asked.options.layers.split(",") if name.strip()]
+
+        def compute() -> dict[str, Any]:
+            images = np.stack([engine.decoded(content) for content in asked.images])
+            with torch.inference_mode():
+                inputs = engine._augmenter.evaluate(torch.from_numpy(images))
+                found = _network(engine).tap(inputs, names)
+            return {
+                name: {"shape": list(value.shape), "data": value.flatten().tolist()} for name, value in found.items()
+            }
+
+        found = await self._threaded(engine, len(asked.images), compute)
+        return JSONResponse({"model": engine.name, "precision": "fp32", "layers": found})
+
+    async def activations(self, request: Request) -> Response:
+        """Every layer of one image: shape, range, sparsity, and its first maps as one image."""
+        asked, engine = await self._asked(request, one=True)
+
+        def compute() -> list[dict[str, Any]]:
+            found = trace(_network(engine), engine.inputs(engine.decoded(asked.images[0])))
+            return [seen(name, found.output(name)) for name in found.names]
+
+        return JSONResponse({"model": engine.name, "layers": await self._threaded(engine, 1, compute)})
+
+    async def maps(self, request: Request) -> Response:
+        """All values of one layer, or of one channel of it (`index`)."""
+        asked, engine = await self._asked(request, one=True)
+
+        def compute() -> dict[str, Any]:
+            found = trace(_network(engine), engine.inputs(engine.decoded(asked.images[0])))
+            name = asked.options.layer or "conv1"
+            values = found.output(name)
+            if values.ndim == 3:
+                channel = (_place(asked.options.index) or (0,))[0]
+                if channel >= len(values):
+                    raise InputError(f"{name} has {len(values)} channels; there is no channel {channel}")
+                values = values[channel]
+            return {"layer": name, "shape": list(values.shape), "data": values.tolist()}
+
+        return JSONResponse(await self._threaded(engine, 1, compute))
+
+    async def arithmetic(self, request: Request) -> Response:
+        """How the number at `index` of `layer` came about."""
+        asked, engine = await self._asked(request, one=True)
+
+        def compute() -> dict[str, Any]:
+            found = trace(_network(engine), engine.inputs(engine.decoded(asked.images[0])))
+            layer = asked.options.layer or "conv1"
+            index = _place(asked.options.index) or tuple(side // 2 for side in found.output(layer).shape)
+            told = account(found, layer, index).to_json()
+            if layer == "softmax":
+                told["label"] = engine.model.classes[index[0]]
+            return told
+
+        return JSONResponse({"model": engine.name, **await self._threaded(engine, 1, compute)})
+
+    async def health(self, _: Request) -> Response:
+        return JSONResponse({"status": "ok", "models": list(self.engines.all)})
+
+    async def exposition(self, _: Request) -> Response:
+        return Response(self.metrics.text(), media_type="text/plain; version=0.0.4")
+
+    async def probabilities(self, engine: Engine, contents: list[bytes]) -> np.ndarray:
+        """Decodes in threads, then waits with others for a batch: float32 N×K."""
+        room(engine, len(contents))
+        try:
+            decoded = await asyncio.gather(*(run_in_threadpool(engine.decoded, each) for each in contents))
+        finally:
+            engine.batcher.withdraw(len(contents))
+        return await self.batched(engine, np.stack(decoded))
+
+    async def batched(self, engine: Engine, images: np.ndarray) -> np.ndarray:
+        try:
+            waiting = engine.batcher.submit(images)
+        except Full:
+            raise busy() from None
+        try:
+            async with asyncio.timeout(self.limits.answer_seconds):
+                return await asyncio.wrap_future(waiting)
+        except TimeoutError:
+            raise Problem(503, "the answer took too long", {"Retry-After": "1"}) from None
+
+    async def _threaded(self, engine: Engine, images: int, compute: Any) -> Any:
+        """Work beside the batches, which counts as waiting images so that it cannot pile up either."""
+        room(engine, images)
+        try:
+            return await run_in_threadpool(compute)
+        except InputError as error:
+            raise Problem(422, str(error)) from None
+        finally:
+            engine.batcher.withdraw(images)
+
+    async def _asked(self, request: Request, one: bool = False) -> tuple[Asked, Engine]:
+        asked = await read(request, self.limits)
+        if one and len(asked.images) != 1:
+            raise Problem(422, f"this takes one image, not {len(asked.images)}")
+        return asked, self.engines.get(asked.options.model)
+
+
+def described(engine: Engine) -> dict[str, Any]:
+    """What /v1/models says of a model."""
+    model, wants = engine.model, engine.model.preprocessing
+    return {
+        "name": engine.name,
+        "network": _network(engine).spec.name,
+        "precision": engine.precision,
+        "classes": list(model.classes),
+        "input": [wants.channels, *wants.size],
+        "layers": list(_network(engine).layer_names),
+    }
+
+
+def ranked(engine: Engine, row: np.ndarray, top: int) -> list[dict[str, Any]]:
+    """The `top` likeliest classes, likeliest first, as other pipelines print them."""
+    order = np.argsort(-row, kind="stable")[:top]
+    return [{"label": engine.model.classes[i], "score": float(row[i])} for i in order]
+
+
+def seen(name: str, values: torch.Tensor) -> dict[str, Any]:
+    """A layer's output in numbers, and its first maps side by side as a PNG."""
+    found: dict[str, Any] = {
+        "layer": name,
+        "shape": list(values.shape),
+        "low": values.min().item(),
+        "high": values.max().item(),
+        "zeros": (values == 0).float().mean().item(),
+    }
+    if values.ndim == 3:
+        shown = values[:_TILES]
+        found |= {"columns": min(8, len(shown)), "tiles": len(shown), "image": tiled(shown, min(8, len(shown)))}
+    else:
+        found["data"] = values.flatten()[:4096].tolist()
+    return found
+
+
+def tiled(maps: torch.Tensor, columns: int) -> str:
+    """float C×H×W as one gray PNG, a data URL: each map from its lowest (black) to its highest value (white)."""
+    low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
+    gray = ((maps - low) / (high - low).clamp_min(1e-12) * 255).byte().numpy()
+    count, height, width = gray.shape
+    sheet = np.zeros((-(-count // columns) * height, columns * width), np.uint8)
+    for at, each in enumerate(gray):
+        row, column = divmod(at, columns)
+        sheet[row * height : (row + 1) * height, column * width : (column + 1) * width] = each
+    file = io.BytesIO()
+    Image.fromarray(sheet).save(file, "PNG")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def _network(engine: Engine) -> Any:
+    return engine.model.module
+
+
+def _place(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    parts = text.split(",")
+    if not 1 <= len(parts) <= 3 or not all(part.strip().isascii() and part.strip().isdecimal() for part in parts):
+        raise InputError(f"index is a place such as 3,7,12 or 41, not {text[:60]!r}")
+    return tuple(int(part) for part in parts)

@@ -1,0 +1,141 @@
+"""A model as the server holds it: images in, probabilities out, batched while they wait."""
+
+import io
+import threading
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from alexnet.artifacts.store import Model
+from alexnet.data.loading import decode
+from alexnet.data.transforms.augment import Augmenter
+from alexnet.errors import InputError
+from alexnet.inference.fast import at_precision
+from alexnet.serving.batching import Batcher, Full
+from alexnet.serving.limits import Limits
+from alexnet.serving.problems import Problem, busy
+
+AGREE = {"fp32": 1e-5, "bf16": 0.05}
+"""How far the probabilities of the form that serves may be from the plain network's, by precision.
+
+In fp32 the batch that an image waits in moves a probability by less than this: the order of a matrix product's sums
+depends on the number of rows.
+"""
+_pillow = threading.Lock()  # warning filters are shared by all threads
+
+
+class Engine:
+    """One model under one name."""
+
+    def __init__(self, name: str, model: Model, limits: Limits, precision: str = "fp32") -> None:
+        """Raises InputError when the form that serves does not answer as the plain network does."""
+        self.name, self.model, self.limits = name, model, limits
+        quick = at_precision(model, precision)
+        self.precision = "fp32" if quick.module is model.module else "bf16"
+        self._module = quick.module
+        self._augmenter = Augmenter(model.preprocessing)
+        self.size = decode.stored_size(model.preprocessing.size, model.preprocessing.resize)
+        self._prove()
+        self.batcher = Batcher(self.probabilities, capacity=limits.waiting_images)
+
+    @torch.inference_mode()
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        """uint8 N×H×W×C at the stored size → float32 N×K."""
+        inputs = self._augmenter.evaluate(torch.from_numpy(images))
+        return self._module(inputs).float().softmax(1).numpy()
+
+    def inputs(self, image: np.ndarray) -> torch.Tensor:
+        """What the network gets for one image: float32 1×C×H×W."""
+        return self._augmenter.evaluate(torch.from_numpy(image[None]))
+
+    def decoded(self, content: bytes) -> np.ndarray:
+        """An encoded image as uint8 H×W×C at the stored size. Raises Problem 413, 415 or 422."""
+        self._check_pixels(content)
+        try:
+            return decode.prepare(content, self.model.preprocessing)
+        except InputError as error:
+            reason = str(error).removeprefix("image: ")
+            raise Problem(415 if "not an image" in reason else 422, f"the image cannot be read: {reason}") from None
+
+    def _check_pixels(self, content: bytes) -> None:
+        if not content:
+            raise Problem(422, "the image is empty")
+        try:
+            with _pillow, warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                width, height = Image.open(io.BytesIO(content), formats=decode.FORMATS).size
+        except Exception:  # broken content makes Pillow raise nearly anything; the decoder says what is wrong
+            return
+        if width * height > self.limits.pixels:
+            raise Problem(413, f"an image may have at most {self.limits.pixels:,} pixels, not {width:,} × {height:,}")
+
+    def fitted(self, image: np.ndarray) -> np.ndarray:
+        """A decoded image, uint8 H×W×C, at the stored size and with the model's channels."""
+        wants = self.model.preprocessing
+        return decode.refit(image, wants.channels, self.size, wants.fit)
+
+    def close(self) -> None:
+        self.batcher.close()
+
+    def _prove(self) -> None:
+        """The form that serves must answer as the plain network does, on images that reach all of its range."""
+        shape = (4, *self.size, self.model.preprocessing.channels)
+        images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+        with torch.inference_mode():
+            inputs = self._augmenter.evaluate(torch.from_numpy(images))
+            plain = self.model.module(inputs).float().softmax(1).numpy()
+        found = self.probabilities(images)
+        worst = float(np.abs(found - plain).max())
+        if not worst <= AGREE[self.precision]:  # also when it is not a number
+            raise InputError(
+                f"{self.name} is not served: in {self.precision} its probabilities are {worst:.2g} off the plain "
+                f"network's, and {AGREE[self.precision]:g} is allowed"
+            )
+
+
+class Engines:
+    """The models of a server by name; the first is the one that answers when none is named."""
+
+    def __init__(self, engines: Sequence[Engine]) -> None:
+        self.all = {engine.name: engine for engine in engines}
+        self.first = engines[0]
+
+    def get(self, name: str | None) -> Engine:
+        if name is None:
+            return self.first
+        if name not in self.all:
+            raise Problem(404, f"there is no such model; choose one of: {', '.join(self.all)}")
+        return self.all[name]
+
+    def close(self) -> None:
+        for engine in self.all.values():
+            engine.close()
+
+
+def named(models: Sequence[Model]) -> list[str]:
+    """A name for each model that fits into a path: its run's folder, else its file; -2, -3 … where they are equal."""
+    names: list[str] = []
+    for model in models:
+        path = Path(model.path)
+        plain = path.stem if path.suffix == ".safetensors" and path.stem not in ("best", "last") else path.name
+        if path.stem in ("best", "last"):
+            plain = path.absolute().parent.name
+        plain = "".join(c if c.isalnum() or c in "-_." else "-" for c in plain)[:60].strip(".") or "model"
+        number, name = 1, plain
+        while name in names:
+            number += 1
+            name = f"{plain}-{number}"
+        names.append(name)
+    return names
+
+
+def room(engine: Engine, images: int) -> None:
+    """Announces images to an engine's batcher; Problem 503 when it is full."""
+    try:
+        engine.batcher.expect(images)
+    except Full:
+        raise busy() from None

@@ -1,0 +1,68 @@
+"""The arithmetic that is shown gives the number that the network computed, for every kind of layer of the catalog."""
+
+import pytest
+import torch
+
+from alexnet.errors import InputError
+from alexnet.insight.arithmetic import SOFTMAX, account, trace
+from alexnet.models import catalog
+
+SMALL = {
+    "alexnet-digits": {},
+    "alexnet-2012-as-run": {"size": 67, "classes": 5},
+    "alexnet-2012": {"size": 67, "classes": 5},
+    "alexnet-owt": {"size": 64, "classes": 5},
+    "alexnet-two-class": {"size": 64},
+    "figure1-tanh": {},
+    "alexnet-caltech": {"size": 67, "classes": 5},
+    "resnet-20-projection": {"size": 16, "classes": 5},
+    "resnet-29-v2": {"size": 16, "classes": 5},
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_every_layers_steps_end_in_its_value(name: str) -> None:
+    torch.manual_seed(0)
+    network = catalog.create(name, **SMALL[name]).eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.ndim == 1:
+                parameter.uniform_(0.1, 0.5)
+    found = trace(network, torch.rand(1, *network.input) * 4 - 2)
+    draws = torch.Generator().manual_seed(1)
+    for layer in (*found.layers, SOFTMAX):
+        output = found.output(layer)
+        for _ in range(2):
+            index = tuple(int(torch.randint(n, (), generator=draws)) for n in output.shape)
+            told = account(found, layer, index)
+            assert told.value == output[index].item()
+            assert told.steps[-1].value == pytest.approx(told.value, rel=2e-4, abs=2e-5), (layer, index, told.steps)
+            if told.kind in ("conv", "linear"):
+                total = sum(term["product"] for term in told.terms) + told.others
+                assert total == pytest.approx(told.steps[0].value, rel=1e-6, abs=1e-6)
+
+
+def test_the_terms_are_values_of_the_layer_below() -> None:
+    torch.manual_seed(0)
+    network = catalog.create("alexnet-2012", size=67, classes=5).eval()
+    found = trace(network, torch.randn(1, 3, 67, 67))
+    for layer, index in (("conv2", (200, 3, 3)), ("norm1", (50, 2, 2)), ("pool1", (1, 1, 1)), ("fc7", (9,))):
+        told = account(found, layer, index)
+        below = found.output(told.source)
+        assert told.terms
+        for term in told.terms:
+            if not term.get("padding"):
+                assert below[tuple(term["at"])].item() == term["input"]
+    # The second tower's kernels see its own half of the channels only.
+    assert {term["at"][0] for term in account(found, "conv2", (200, 3, 3)).terms} <= set(range(48, 96))
+
+
+def test_what_is_not_there_is_named() -> None:
+    network = catalog.create("alexnet-digits").eval()
+    found = trace(network, torch.randn(1, 1, 8, 8))
+    with pytest.raises(InputError, match="did you mean conv1"):
+        account(found, "conv11", (0, 0, 0))
+    with pytest.raises(InputError, match="conv1 has the shape 32 × 8 × 8; there is no value at 40,0,0"):
+        account(found, "conv1", (40, 0, 0))
+    with pytest.raises(InputError, match="one image"):
+        trace(network, torch.randn(2, 1, 8, 8))

@@ -1,0 +1,229 @@
+"""The API answers as the library does, and every bad request is a typed 4xx after which the next one is served."""
+
+import base64
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from requests_made import LIMITS, png
+from starlette.testclient import TestClient
+
+import alexnet
+from alexnet.artifacts.store import Model
+from alexnet.data.transforms.augment import Augmenter
+from alexnet.models.network import Network
+from alexnet.serving.app import create_app
+
+
+@pytest.fixture(scope="module")
+def digits() -> list[np.ndarray]:
+    dataset = alexnet.dataset("digits")
+    return [dataset[i][0][:, :, 0] for i in range(8)]
+
+
+def answered(response) -> dict:
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+def refused(response, status: int) -> str:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["status"] == status
+    return response.json()["detail"]
+
+
+def test_the_three_forms_give_what_predict_gives(client: TestClient, opened: Model, digits: list[np.ndarray]) -> None:
+    expected = alexnet.predict(opened, [each[:, :, None] for each in digits[:3]], top=10)
+    contents = [png(each) for each in digits[:3]]
+    forms = [
+        client.post("/v1/predict?top_k=10", files=[("image", (f"{i}.png", c)) for i, c in enumerate(contents)]),
+        client.post("/v1/predict", json={"images": [base64.b64encode(c).decode() for c in contents], "top_k": 10}),
+    ]
+    single = client.post("/v1/predict?top_k=10", content=contents[0], headers={"content-type": "image/png"})
+    for response in (*forms, single):
+        results = answered(response)["results"]
+        assert len(results) == (1 if response is single else 3)
+        for result, one in zip(results, expected, strict=False):
+            scores = {p["label"]: p["score"] for p in result["predictions"]}
+            assert len(scores) == 10
+            # Which batch an image waits in moves a float32 probability in the last digits only.
+            for name, probability in scores.items():
+                own = next(p for p in one.predictions if getattr(p, "label", getattr(p, "name", None)) == name)
+                assert getattr(own, "score", getattr(own, "probability", None)) == pytest.approx(probability, abs=1e-5)
+            assert list(scores.values()) == sorted(scores.values(), reverse=True)
+
+
+def test_requests_that_wait_together_are_answered_each_with_its_own(
+    client: TestClient, digits: list[np.ndarray]
+) -> None:
+    alone = [answered(client.post("/v1/predict", content=png(each)))["results"][0] for each in digits]
+    found: list = [None] * len(digits)
+
+    def ask(i: int) -> None:
+        found[i] = answered(client.post("/v1/predict", content=png(digits[i])))["results"][0]
+
+    threads = [threading.Thread(target=ask, args=(i,)) for i in range(len(digits))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for one, other in zip(alone, found, strict=True):
+        assert one["predictions"][0]["label"] == other["predictions"][0]["label"]
+        assert one["predictions"][0]["score"] == pytest.approx(other["predictions"][0]["score"], abs=1e-5)
+
+
+def test_features_and_activations_are_the_networks(client: TestClient, opened: Model, digits: list[np.ndarray]) -> None:
+    inputs = Augmenter(opened.preprocessing).evaluate(torch.from_numpy(digits[0][None, :, :, None]))
+    network = opened.module
+    assert isinstance(network, Network)
+    with torch.no_grad():
+        tapped = network.tap(inputs, ["conv2:pre", "fc7"])
+    found = answered(client.post("/v1/features?layers=conv2:pre,fc7", content=png(digits[0])))["layers"]
+    for name, value in tapped.items():
+        assert found[name]["shape"] == list(value.shape)
+        np.testing.assert_allclose(found[name]["data"], value.flatten().numpy(), atol=1e-5)
+    layers = answered(client.post("/v1/activations", content=png(digits[0])))["layers"]
+    assert [layer["layer"] for layer in layers] == ["input", *network.layer_names, "softmax"]
+    assert layers[1]["image"].startswith("data:image/png;base64,")
+    told = answered(client.post("/v1/arithmetic?layer=conv2&index=3,2,1", content=png(digits[0])))
+    assert told["value"] == pytest.approx(tapped["conv2:pre"][0, 3, 2, 1].item(), abs=1e-6)
+    maps = answered(client.post("/v1/maps?layer=conv2&index=3", content=png(digits[0])))
+    assert maps["data"][2][1] == told["value"]
+
+
+def test_what_the_server_tells_of_itself(client: TestClient, opened: Model) -> None:
+    models = client.get("/v1/models").json()
+    assert models[0]["classes"] == list(opened.classes)
+    assert client.get("/healthz").json() == {"status": "ok", "models": [models[0]["name"]]}
+    described = client.get("/openapi.json").json()
+    assert "/v1/predict" in described["paths"]
+    client.get("/no/such/path")
+    metrics = client.get("/metrics").text
+    assert 'alexnet_requests_total{path="/healthz",status="200"}' in metrics
+    assert 'path="other",status="404"' in metrics
+    assert "/no/such/path" not in metrics
+    response = client.get("/")
+    assert "default-src 'none'" in response.headers["content-security-policy"]
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert "access-control-allow-origin" not in response.headers
+
+
+def test_open_inference_protocol(client: TestClient, opened: Model, digits: list[np.ndarray]) -> None:
+    name = client.get("/healthz").json()["models"][0]
+    assert client.get("/v2/health/live").json() == {"live": True}
+    assert client.get("/v2/health/ready").json() == {"ready": True}
+    assert client.get(f"/v2/models/{name}/ready").json()["ready"]
+    assert client.get(f"/v2/models/{name}").json()["inputs"][0]["shape"] == [-1, 8, 8, 1]
+    pixels = np.stack(digits[:2])[..., None]
+    tensor = {"name": "images", "shape": list(pixels.shape), "datatype": "UINT8", "data": pixels.flatten().tolist()}
+    found = answered(client.post(f"/v2/models/{name}/infer", json={"id": "7", "inputs": [tensor]}))
+    assert (found["id"], found["outputs"][0]["shape"]) == ("7", [2, 10])
+    encoded = [base64.b64encode(png(each)).decode() for each in digits[:2]]
+    tensor = {"name": "images", "shape": [2], "datatype": "BYTES", "data": encoded}
+    again = answered(client.post(f"/v2/models/{name}/infer", json={"inputs": [tensor]}))
+    np.testing.assert_allclose(again["outputs"][0]["data"], found["outputs"][0]["data"], atol=1e-5)
+    np.testing.assert_allclose(np.reshape(found["outputs"][0]["data"], (2, 10)).sum(1), 1, atol=1e-5)
+
+
+PIXEL = png(np.zeros((4, 4), np.uint8))
+JSON = {"content-type": "application/json"}
+SVG = b"<svg xmlns='http://www.w3.org/2000/svg'/>"
+HTML = {"image": ("a.jpg", b"<html></html>", "image/jpeg")}
+CUT = png(np.full((90, 90, 3), 7, np.uint8))[:-40]
+
+
+def post(path: str = "predict", **sent: Any) -> Callable[[TestClient], Any]:
+    return lambda client: client.post(f"/v1/{path}", **sent)
+
+
+def encoded(*images: bytes) -> dict[str, list[str]]:
+    return {"images": [base64.b64encode(image).decode() for image in images]}
+
+
+BAD: dict[str, tuple[Callable[[TestClient], Any], int, str]] = {
+    "empty": (post(content=b""), 422, "no image"),
+    "text": (post(content=b"just text"), 415, "not an image"),
+    "svg": (post(content=SVG), 415, "not an image"),
+    "html named jpg": (post(files=HTML), 415, "not an image"),
+    "cut": (post(content=CUT), 422, "cannot be read"),
+    "too large": (post(content=b"x" * 300_000), 413, "200,000 bytes"),
+    "chunked too large": (post(content=iter([b"x" * 90_000] * 4)), 413, "200,000 bytes"),
+    "bomb": (post(content=png(np.zeros((1000, 1000), np.uint8))), 413, "250,000 pixels"),
+    "too many": (post(json=encoded(*[PIXEL] * 5)), 413, "4 images"),
+    "parts": (post(files=[("image", ("a", b"x"))] * 500), 400, "Too many files"),
+    "base64": (post(json={"images": ["***"]}), 422, "not valid base64"),
+    "not json": (post(content=b"{", headers=JSON), 400, "not JSON"),
+    "deep json": (post(content=b"[" * 90_000, headers=JSON), 400, "not JSON"),
+    "a list": (post(json=[1]), 400, "must be a JSON object"),
+    "unknown field": (post(json={"images": ["aa"], "nonsense": 1}), 422, "nonsense"),
+    "top_k": (post("predict?top_k=0", content=PIXEL), 422, "top_k"),
+    "model": (post("predict?model=other", content=PIXEL), 404, "choose one of"),
+    "layer": (post("features?layers=conv99", content=PIXEL), 422, "unknown layer"),
+    "index": (post("arithmetic?layer=conv1&index=1,x", content=PIXEL), 422, "such as 3,7,12"),
+    "place": (post("arithmetic?layer=conv1&index=900,0,0", content=PIXEL), 422, "there is no value"),
+    "two for one": (post("activations", files=[("image", ("a", PIXEL))] * 2), 422, "takes one image"),
+    "v2 model": (lambda client: client.post("/v2/models/nobody/infer", json={}), 404, "choose one of"),
+    "method": (lambda client: client.get("/v1/predict"), 405, "another method"),
+    "path": (lambda client: client.get("/../../etc/passwd"), 404, "nothing at this path"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_requests_are_typed_and_the_server_lives(client: TestClient, name: str) -> None:
+    ask, status, said = BAD[name]
+    detail = refused(ask(client), status)
+    assert said in detail
+    assert "/work" not in detail
+    assert "Traceback" not in detail
+    assert answered(client.post("/v1/predict", content=PIXEL))["results"]
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        {"name": "images", "shape": [1, 8, 8, 1], "datatype": "UINT8", "data": [1] * 63},
+        {"name": "images", "shape": [1, 8, 8, 1], "datatype": "UINT8", "data": [300] * 64},
+        {"name": "images", "shape": [1, 8, 8, 1], "datatype": "UINT8", "data": ["a"] * 64},
+        {"name": "images", "shape": [1, 8, 8, 2], "datatype": "UINT8", "data": [1] * 128},
+        {"name": "images", "shape": [0, 8, 8, 1], "datatype": "UINT8", "data": []},
+        {"name": "images", "shape": [1, -8, 8, 1], "datatype": "UINT8", "data": [1] * 64},
+        {"name": "images", "shape": [2], "datatype": "BYTES", "data": ["aa"]},
+        {"name": "images", "shape": [1], "datatype": "FP32", "data": [1]},
+    ],
+)
+def test_wrong_tensors(client: TestClient, tensor: dict) -> None:
+    name = client.get("/healthz").json()["models"][0]
+    refused(client.post(f"/v2/models/{name}/infer", json={"inputs": [tensor]}), 422)
+
+
+def test_a_token_is_wanted_by_all_but_health(opened: Model) -> None:
+    with TestClient(create_app([opened], LIMITS, token="geheim")) as client:
+        assert client.get("/healthz").status_code == 200
+        for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": "Basic geheim"}):
+            assert "bearer token" in refused(client.get("/v1/models", headers=headers), 401)
+        assert client.get("/v1/models", headers={"authorization": "Bearer geheim"}).status_code == 200
+
+
+def test_a_form_that_answers_otherwise_is_not_served(opened: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    import dataclasses
+
+    from alexnet.serving import engine
+
+    off = torch.nn.Sequential(opened.module, torch.nn.Threshold(0.5, 9.0))
+    monkeypatch.setattr(engine, "at_precision", lambda model, precision: dataclasses.replace(model, module=off))
+    with pytest.raises(alexnet.InputError, match=r"is not served: .* off the plain network's"):
+        create_app([opened], LIMITS)
+
+
+def test_two_models_have_two_names(opened: Model, digits: list[np.ndarray]) -> None:
+    with TestClient(create_app([opened, opened], LIMITS)) as client:
+        first, second = client.get("/healthz").json()["models"]
+        assert second == f"{first}-2"
+        found = [answered(client.post(f"/v1/predict?model={m}", content=png(digits[0]))) for m in (first, second)]
+        assert [each["model"] for each in found] == [first, second]
+        assert json.dumps(found[0]["results"]) == json.dumps(found[1]["results"])

@@ -1,0 +1,134 @@
+"""The page in a real browser: Debian's Chromium, driven by Playwright."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from requests_made import png
+from test_server import ended, started
+
+from alexnet.artifacts.run import Run
+
+playwright = pytest.importorskip("playwright.sync_api", reason="needs: pip install playwright")
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium: apt-get install chromium")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-sync",
+         "--disable-component-update"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def port(trained: Run) -> Iterator[int]:
+    process, port = started(trained.path)
+    yield port
+    ended(process)
+
+
+@pytest.fixture
+def page(browser: Any, port: int) -> Iterator[Any]:
+    """The page in English; nothing may be written to the browser's console, and nothing asked of another host."""
+    context = browser.new_context(locale="en-US")
+    page = context.new_page()
+    page.set_default_timeout(15_000)
+    said: list[str] = []
+    hosts: set[str] = set()
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: hosts.add(request.url.split("/")[2] if "://" in request.url else ""))
+    page.goto(f"http://127.0.0.1:{port}/")
+    yield page
+    context.close()
+    # Chromium itself logs each 4xx that the page was answered with.
+    assert [line for line in said if "with a status of 4" not in line] == []
+    assert hosts <= {f"127.0.0.1:{port}", ""}
+
+
+def chosen(page: Any, tmp_path: Path) -> None:
+    file = tmp_path / "bright.png"
+    file.write_bytes(png(np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)))
+    page.set_input_files("#file", file)
+    page.wait_for_selector("#tabs button")
+
+
+def test_an_image_gives_five_bars_and_all_layers(page: Any, tmp_path: Path) -> None:
+    chosen(page, tmp_path)
+    assert page.locator(".bars li").count() == 5
+    assert page.locator("#tabs button").first.inner_text() == "input"
+    assert page.locator("#tabs button").last.inner_text() == "softmax"
+    best = page.locator(".bars li span").first.inner_text()
+    assert page.locator("#status").inner_text().startswith(f"run: {best}, ")
+
+
+def test_a_drawn_digit_is_read_and_a_pixel_explained(page: Any) -> None:
+    box = page.locator("#pad").bounding_box()
+    page.mouse.move(box["x"] + 60, box["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 190, box["y"] + 60, steps=5)
+    page.mouse.move(box["x"] + 110, box["y"] + 210, steps=5)
+    page.mouse.up()
+    page.wait_for_selector("#tabs button")
+    page.locator(".maps button").nth(3).click()
+    page.locator("#enlarged canvas").click()
+    page.wait_for_selector("#steps li")
+    assert page.locator("#number-place").inner_text().startswith("conv1 at 3, ")
+    # The last step's number is the pixel's.
+    assert (
+        page.locator("#steps li b").last.inner_text() == page.locator("#number-place").inner_text().rpartition("= ")[2]
+    )
+    page.locator("#back").click()
+    assert page.locator("#steps li").count() == 1
+
+
+def test_by_keyboard_alone(page: Any) -> None:
+    page.locator("#pad").focus()
+    page.keyboard.press("Space")
+    for key in ("ArrowDown",) * 4:
+        page.keyboard.press(key)
+    page.wait_for_selector("#tabs button")
+    page.locator("#tabs button[aria-selected=true]").focus()
+    before = page.locator("#tabs button[aria-selected=true]").inner_text()
+    page.keyboard.press("ArrowRight")
+    after = page.locator("#tabs button[aria-selected=true]").inner_text()
+    assert (before, after) == ("conv1", "relu1")
+    page.locator(".maps button").first.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#enlarged canvas")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#steps li")
+
+
+def test_chinese_and_back(page: Any) -> None:
+    page.click("#language")
+    assert page.locator("h2").first.inner_text() == "一张图片"
+    assert page.locator("html").get_attribute("lang") == "zh-CN"
+    page.click("#language")
+    assert page.locator("h2").first.inner_text() == "An image"
+
+
+def test_what_is_no_image_is_told(page: Any, tmp_path: Path) -> None:
+    (tmp_path / "page.png").write_text("<html><script>alert(1)</script></html>")
+    page.set_input_files("#file", tmp_path / "page.png")
+    page.locator("#status", has_text="not an image").wait_for()
+
+
+def test_every_control_has_a_name_and_words_exist_in_both_languages(page: Any) -> None:
+    unnamed = page.evaluate(
+        """[...document.querySelectorAll('button, select, input, canvas[tabindex]')].filter(e => e.offsetParent !== null
+        && !e.textContent.trim() && !e.getAttribute('aria-label') && !(e.labels && e.labels.length)).map(e => e.id)"""
+    )
+    assert unnamed == []
+    assert page.evaluate("Object.keys(WORDS.en).filter(k => !(k in WORDS.zh)).length") == 0
+    assert (
+        page.evaluate("[...document.querySelectorAll('[data-t]')].filter(e => !(e.dataset.t in WORDS.en)).length") == 0
+    )
