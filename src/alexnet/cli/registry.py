@@ -22,6 +22,7 @@ VERBS = {
     "data": "Download and verify a public dataset, or weights.",
     "doctor": "Find the preprocessing and LRN constants that some weights were trained with.",
     "export": "Write a trained model for other programs, after checking that it computes the same.",
+    "serve": "Serve models over HTTP: a page for people, an API for programs.",
     "pack": "Make a resized copy of images in tar shards, which train several times as fast.",
     "bench": "Measure this machine and what networks reach on it: images/s, share of peak, time by phase.",
     "reproduce": "Re-run the published experiments within a time budget; finished runs are reused.",

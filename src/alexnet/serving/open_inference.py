@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-import alexnet
+from alexnet import __version__
 from alexnet.serving.api import Api
 from alexnet.serving.engine import Engine, room
 from alexnet.serving.inputs import checked, decoded64, parsed
@@ -53,7 +53,7 @@ class OpenInference:
         ]
 
     async def server(self, _: Request) -> Response:
-        return JSONResponse({"name": "alexnet", "version": alexnet.__version__, "extensions": []})
+        return JSONResponse({"name": "alexnet", "version": __version__, "extensions": []})
 
     async def live(self, request: Request) -> Response:
         return JSONResponse({request.url.path.rpartition("/")[2]: True})

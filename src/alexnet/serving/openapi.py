@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import alexnet
+from alexnet import __version__
 from alexnet.serving.inputs import Body, Options
 from alexnet.serving.limits import Limits
 from alexnet.serving.open_inference import Infer
@@ -37,7 +37,7 @@ def describe(limits: Limits, models: list[str], secured: bool) -> Schema:
     }
     described: Schema = {
         "openapi": "3.1.0",
-        "info": {"title": "alexnet", "version": alexnet.__version__, "description": "Image classification."},
+        "info": {"title": "alexnet", "version": __version__, "description": "Image classification."},
         "paths": paths,
         "components": {"schemas": {"Problem": _PROBLEM}},
     }

@@ -1,0 +1,59 @@
+"""`alexnet serve`."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from alexnet.cli.screen import say
+from alexnet.errors import InputError
+
+_TOKEN = "ALEXNET_TOKEN"
+_DEMO = Path("runs") / "digits"
+
+
+def serve(
+    models: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[MODEL]...", help="Run folders or weights files; none: the demo's digits."),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0: every network this machine is in.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any that is free.")] = 8000,
+    precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: what the processor is quicker with.")] = "fp32",
+    max_megabytes: Annotated[int, typer.Option(min=1, max=1024, help="Largest request.")] = 32,
+    max_images: Annotated[int, typer.Option(min=1, max=4096, help="Most images in a request.")] = 64,
+) -> None:
+    """Serve models over HTTP: a page for people, an API for programs."""
+    try:
+        from alexnet.serving.app import create_app
+        from alexnet.serving.server import bound, run
+    except ModuleNotFoundError as error:
+        raise InputError(f"serving needs {error.name}: pip install 'alexnet[serve]'") from None
+    from alexnet.artifacts.store import load_model
+    from alexnet.serving.limits import Limits
+
+    listening = bound(host, port)
+    with listening:
+        opened = [load_model(model) for model in models or [_demo()]]
+        limits = Limits(body_bytes=max_megabytes * 2**20, images=max_images)
+        app = create_app(opened, limits, token=os.environ.get(_TOKEN) or None, precision=precision)
+        shown = f"[{host}]" if ":" in host else host
+        number = listening.getsockname()[1]
+        count = f"{len(opened)} model{'s' if len(opened) > 1 else ''}"
+        say(f"serving {count} on http://{shown}:{number}/ (Ctrl-C stops)")
+        if host not in ("127.0.0.1", "::1", "localhost") and not os.environ.get(_TOKEN):
+            say(f"anyone who reaches {host} can use it: set ${_TOKEN} to ask for a bearer token")
+        run(app, listening)
+
+
+def _demo() -> Path:
+    """The run of the digits that `alexnet train` makes; it is trained first where it is not there."""
+    if not (_DEMO / "best.safetensors").is_file():
+        from alexnet.experiments.train import train
+
+        say(f"no model was named: training the demo on handwritten digits into {_DEMO} …")
+        train("digits", out=_DEMO)
+    return _DEMO
