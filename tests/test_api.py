@@ -34,7 +34,7 @@ def test_from_training_to_an_answer(tmp_path: Path) -> None:
     model = alexnet.load(run)
     dataset = alexnet.dataset("synthetic", split="test", size=(8, 8), channels=1, count=40)
     assert alexnet.evaluate(model, dataset).figures.count == len(dataset)
-    assert alexnet.predict(model, [dataset[0][0]], top=3)[0].predictions[0].name in model.classes
+    assert alexnet.predict(model, [dataset[0][0]], top=3)[0].predictions[0].label in model.classes
     assert run.report.is_file()
 
 

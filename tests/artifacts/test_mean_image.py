@@ -51,7 +51,7 @@ def test_the_run_is_opened_with_it(run: Run) -> None:
     image = np.full((12, 12, 1), 200, np.uint8)
     inputs = torch.from_numpy(200 - pixels).permute(2, 0, 1)[None]
     expected = model.module(inputs).softmax(1).max().item()
-    assert alexnet.predict(model, [image], top=1)[0].predictions[0].probability == pytest.approx(expected, rel=1e-4)
+    assert alexnet.predict(model, [image], top=1)[0].predictions[0].score == pytest.approx(expected, rel=1e-4)
 
 
 def test_each_pixel_has_its_own_mean() -> None:

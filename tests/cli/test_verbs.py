@@ -134,8 +134,8 @@ def test_predict_names_classes_with_probabilities(command: Callable, trained: Ru
     Image.fromarray(alexnet.dataset("digits")[0][0][:, :, 0]).save(path)
     said: list[dict[str, Any]] = json.loads(command("predict", trained.path, path, "--top", 2, "--json").out)
     assert [one["path"] for one in said] == [str(path)]
-    assert [each.keys() for each in said[0]["predictions"]] == [{"name", "probability"}] * 2
-    assert said[0]["predictions"][0]["name"] == "0"
+    assert [each.keys() for each in said[0]["predictions"]] == [{"label", "score"}] * 2
+    assert said[0]["predictions"][0]["label"] == "0"
     plain = command("predict", trained.path, path, path, "--top", 1).out.splitlines()
     assert plain[0] == plain[2] == str(path)
     assert plain[1].split()[1] == "0"

@@ -116,7 +116,7 @@ def test_images_of_another_size_are_fitted_as_in_prediction(trained: Run) -> Non
     dataset = ArrayDataset(large, digits.labels[:20], digits.classes, digits.names[:20])
     seen = alexnet.evaluate(model, dataset)
     said = alexnet.predict(model, list(large), top=1)
-    assert [one.predictions[0].name for one in said] == [str(label) for label in seen.predictions]
+    assert [one.predictions[0].label for one in said] == [str(label) for label in seen.predictions]
     assert seen.figures.top1 > 0.5
 
 

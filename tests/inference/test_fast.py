@@ -47,5 +47,5 @@ def test_answers_of_a_trained_model(trained: Run) -> None:
     exact = alexnet.predict(model, arrays, top=10)
     fast = alexnet.predict(at_precision(model, "bf16"), arrays, top=10)
     for one, other in zip(exact, fast, strict=True):
-        of = {each.name: each.probability for each in other.predictions}
-        assert all(of[each.name] == pytest.approx(each.probability, abs=0.02) for each in one.predictions)
+        of = {each.label: each.score for each in other.predictions}
+        assert all(of[each.label] == pytest.approx(each.score, abs=0.02) for each in one.predictions)

@@ -30,11 +30,11 @@ def test_probabilities_are_sorted_and_sum_to_one(trained: Run) -> None:
     model, digits = alexnet.load(trained), alexnet.dataset("digits")
     said = alexnet.predict(model, [digits[index][0] for index in range(20)], top=99)
     for one in said:
-        probabilities = [each.probability for each in one.predictions]
+        probabilities = [each.score for each in one.predictions]
         assert len(probabilities) == 10
         assert sum(probabilities) == pytest.approx(1, abs=1e-5)
         assert probabilities == sorted(probabilities, reverse=True)
-    right = [one.predictions[0].name == str(digits.labels[i]) for i, one in enumerate(said)]
+    right = [one.predictions[0].label == str(digits.labels[i]) for i, one in enumerate(said)]
     assert np.mean(right) > 0.7
     assert [len(one.predictions) for one in alexnet.predict(model, [digits[0][0]], top=3)] == [3]
 
@@ -43,10 +43,10 @@ def test_batches_are_not_seen_in_the_answer(trained: Run, monkeypatch: pytest.Mo
     model, digits = alexnet.load(trained), alexnet.dataset("digits")
     arrays = [digits[index][0] for index in range(7)]
     together = alexnet.predict(model, arrays, top=1)
-    monkeypatch.setattr(module, "_BATCH", 3)
+    monkeypatch.setattr(module, "BATCH", 3)
     apart = alexnet.predict(model, iter(arrays), top=1)
     assert [one.path for one in apart] == [one.path for one in together]
-    assert [one.predictions[0].name for one in apart] == [one.predictions[0].name for one in together]
+    assert [one.predictions[0].label for one in apart] == [one.predictions[0].label for one in together]
     assert alexnet.predict(model, []) == []
 
 

@@ -1,6 +1,7 @@
 """`alexnet predict`."""
 
-from collections.abc import Sequence
+import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,15 +9,27 @@ import typer
 
 from alexnet.cli.options import Device, Json, ModelOrRun
 from alexnet.cli.screen import print_json, say
+from alexnet.errors import InputError
 
 if TYPE_CHECKING:
     from alexnet.inference.predict import Predicted
 
+_LISTED = 20
+
 
 def predict(
     model: ModelOrRun,
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files.")],
+    images: Annotated[
+        list[str],
+        typer.Argument(metavar="IMAGE...", help="Files, folders, patterns, a .txt of paths, or - for paths on stdin."),
+    ],
     top: Annotated[int, typer.Option(help="Number of classes to print.")] = 5,
+    out: Annotated[
+        Path | None, typer.Option(help="Write a .csv, .jsonl or .parquet file; an interrupted one is continued.")
+    ] = None,
+    copy_to: Annotated[Path | None, typer.Option(help="Copy each image into a folder named after its class.")] = None,
+    reject: Annotated[float, typer.Option(help="Answer 'unknown' below this probability.")] = 0.0,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file of --out.")] = False,
     precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 if the processor has it.")] = "auto",
     device: Device = "auto",
     as_json: Json = False,
@@ -24,18 +37,66 @@ def predict(
     """Classify images: the most likely classes with their probabilities."""
     from alexnet.artifacts.store import load_model
     from alexnet.device import choose_device
+    from alexnet.inference.answers import Answers, copy_into, fingerprint
     from alexnet.inference.fast import at_precision
-    from alexnet.inference.predict import predict as ask
+    from alexnet.inference.gather import Gathered
+    from alexnet.inference.predict import stream
 
-    predicted = ask(at_precision(load_model(model, choose_device(device)), precision), images, top)
+    if not 0 <= reject <= 1:
+        raise InputError(f"--reject is a probability from 0 to 1, not {reject}")
+    opened = at_precision(load_model(model, choose_device(device)), precision)
+    kept = None
+    if out:
+        question = {"model": fingerprint(opened), "top": top, "reject": reject, "precision": precision}
+        kept = Answers(out, question, force)
+        if kept.done:
+            say(f"continuing {kept.partial}: {len(kept.done):,} images were answered before", err=True)
+    gathered = Gathered(images, sys.stdin)
+    paths = (path for path in gathered if kept is None or str(path) not in kept.done)
+    start, count, broken = time.perf_counter(), 0, []
+    collected: list[Predicted] = []
+    for each in stream(opened, paths, top):
+        found = each.rejecting(reject)
+        count += 1
+        if found.error is not None:
+            broken.append(found)
+        elif copy_to:
+            copy_into(copy_to, found)
+        if kept:
+            kept.add(found)
+        if as_json:
+            collected.append(found)
+        elif not kept and found.error is None:
+            _show(found)
+    seconds = time.perf_counter() - start
+    if kept:
+        kept.finish()
     if as_json:
-        print_json([each.to_json() for each in predicted])
-    else:
-        _predictions(predicted)
+        print_json([each.to_json() for each in collected])
+    _summary(count, seconds, broken if count > 1 or out or as_json else [], len(gathered.passed_over))
+    if out:
+        say(f"wrote {out}", err=True)
+    elif broken and len(broken) == count == 1 and not as_json:
+        raise InputError(f"{broken[0].path}: {broken[0].error}")
+    if broken:
+        raise typer.Exit(3)
 
 
-def _predictions(predicted: "Sequence[Predicted]") -> None:
-    for one in predicted:
-        say(one.path)
-        for each in one.predictions:
-            say(f"  {each.probability:7.2%}  {each.name}")
+def _show(found: "Predicted") -> None:
+    say(found.path)
+    for each in found.predictions:
+        say(f"  {each.score:7.2%}  {each.label}")
+
+
+def _summary(count: int, seconds: float, broken: "list[Predicted]", passed_over: int) -> None:
+    """On stderr: it is no part of the answers."""
+    if count > 1:
+        say(f"{count:,} images in {seconds:.1f} s: {count / seconds:,.0f} images/s", err=True)
+    if passed_over:
+        say(f"{passed_over:,} other files of the folders are not images and were skipped", err=True)
+    if broken:
+        say(f"{len(broken):,} of {count:,} images could not be read:", err=True)
+    for each in broken[:_LISTED]:
+        say(f"  {each.path}: {each.error}", err=True)
+    if len(broken) > _LISTED:
+        say(f"  and {len(broken) - _LISTED:,} more; --out lists them all", err=True)

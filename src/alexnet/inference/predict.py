@@ -1,7 +1,8 @@
 """What a model says of single images."""
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,50 +15,110 @@ from alexnet.data.transforms.augment import Augmenter
 from alexnet.errors import InputError
 from alexnet.preprocessing import Preprocessing
 
-_BATCH = 64
+BATCH = 64
+UNKNOWN = "unknown"
+_THREADS = 4  # that decode images
+
+Image = Path | str | np.ndarray
 
 
 @dataclass(frozen=True)
 class Prediction:
-    name: str
-    probability: float
+    label: str
+    score: float
+    """Probability, 0 to 1."""
 
 
 @dataclass(frozen=True)
 class Predicted:
     path: str
     predictions: list[Prediction]
+    error: str | None = None
+    """Why there are no predictions; None: there are."""
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        if self.error is not None:
+            return {"path": self.path, "error": self.error}
+        return {"path": self.path, "predictions": [asdict(each) for each in self.predictions]}
+
+    def rejecting(self, below: float) -> "Predicted":
+        """The same, headed by 'unknown' where the best score is less than `below`."""
+        if self.error is not None or self.predictions[0].score >= below:
+            return self
+        return replace(self, predictions=[Prediction(UNKNOWN, self.predictions[0].score), *self.predictions])
 
 
-@torch.inference_mode()
-def predict(model: Model, images: Iterable[Path | str | np.ndarray], top: int = 5) -> list[Predicted]:
+def predict(model: Model, images: Iterable[Image], top: int = 5) -> list[Predicted]:
     """The `top` likeliest classes of each image, likeliest first.
 
     `images`: paths, or uint8 arrays height × width (× channels); decoded and fitted as the model's card says.
     Raises InputError for an image that cannot be read.
     """
+    return list(stream(model, images, top, strict=True))
+
+
+def stream(model: Model, images: Iterable[Image], top: int = 5, strict: bool = False) -> Iterator[Predicted]:
+    """The same, batch by batch as `images` are asked for; the next batch is decoded while one is computed.
+
+    An image that cannot be read is answered with its `error`, and raises InputError where `strict`.
+    """
     if top < 1:
         raise InputError(f"top must be at least 1, not {top}")
+
+    def fitted(image: Image) -> np.ndarray | InputError:
+        try:
+            return _fitted(image, model.preprocessing)
+        except InputError as error:
+            return error
+
+    count = 0
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for batch, arrays in _ahead(pool, fitted, images):
+            names = [
+                f"image {count + i}" if isinstance(each, np.ndarray) else str(each) for i, each in enumerate(batch)
+            ]
+            count += len(batch)
+            broken = {i: each for i, each in enumerate(arrays) if isinstance(each, InputError)}
+            if strict and broken:
+                raise next(iter(broken.values()))
+            answers = iter(_asked(model, [each for each in arrays if not isinstance(each, InputError)], top))
+            for i, name in enumerate(names):
+                yield Predicted(name, [], _reason(broken[i])) if i in broken else Predicted(name, next(answers))
+
+
+def _ahead(
+    pool: ThreadPoolExecutor, fitted: Any, images: Iterable[Image]
+) -> Iterator[tuple[list[Image], list[np.ndarray | InputError]]]:
+    """Batches of images and what was read of each; one batch is read ahead."""
+    source = iter(images)
+    waiting: list[tuple[list[Image], Any]] = []
+    while batch := [each for _, each in zip(range(BATCH), source, strict=False)]:
+        waiting.append((batch, pool.map(fitted, batch)))
+        if len(waiting) == 2:
+            first, read = waiting.pop(0)
+            yield first, list(read)
+    for last, read in waiting:
+        yield last, list(read)
+
+
+def _reason(error: InputError) -> str:
+    """Without the path, which stands beside it."""
+    return error.reason if isinstance(error, decode.DecodeError) else str(error)
+
+
+@torch.inference_mode()
+def _asked(model: Model, arrays: list[np.ndarray], top: int) -> list[list[Prediction]]:
+    if not arrays:
+        return []
     device = next(model.module.parameters()).device
-    augmenter = Augmenter(model.preprocessing)
-    images, results = list(images), []
-    for start in range(0, len(images), _BATCH):
-        fitted = [_fitted(image, model.preprocessing) for image in images[start : start + _BATCH]]
-        batch = torch.from_numpy(np.stack(fitted)).to(device)
-        probabilities = model.module(augmenter.evaluate(batch)).float().softmax(1)
-        best = probabilities.topk(min(top, len(model.classes)), 1)
-        for row, indices in zip(best.values.tolist(), best.indices.tolist(), strict=True):
-            image = images[len(results)]
-            name = f"image {len(results)}" if isinstance(image, np.ndarray) else str(image)
-            found = [Prediction(model.classes[i], p) for p, i in zip(row, indices, strict=True)]
-            results.append(Predicted(name, found))
-    return results
+    batch = torch.from_numpy(np.stack(arrays)).to(device)
+    probabilities = model.module(Augmenter(model.preprocessing).evaluate(batch)).float().softmax(1)
+    best = probabilities.topk(min(top, len(model.classes)), 1)
+    rows = zip(best.values.tolist(), best.indices.tolist(), strict=True)
+    return [[Prediction(model.classes[i], p) for p, i in zip(*row, strict=True)] for row in rows]
 
 
-def _fitted(image: Path | str | np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
+def _fitted(image: Image, preprocessing: Preprocessing) -> np.ndarray:
     if not isinstance(image, np.ndarray):
         return decode.prepare(Path(image), preprocessing)
     if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in ((), (1,), (3,)) or not image.size:

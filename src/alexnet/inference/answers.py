@@ -1,0 +1,174 @@
+"""Predictions written to a file while they come: a run that was ended continues where it stopped."""
+
+import contextlib
+import csv
+import hashlib
+import importlib.util
+import io
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from alexnet.artifacts.store import Model
+from alexnet.errors import InputError
+from alexnet.files import atomic, check_target, make_folder
+from alexnet.inference.predict import BATCH, Predicted, Prediction
+
+SUFFIXES = (".csv", ".jsonl", ".parquet")
+
+
+class Answers:
+    """`FILE.partial` gathers the answers as JSON lines; `finish` makes the file of them and removes it."""
+
+    def __init__(self, out: Path, question: dict[str, Any], force: bool = False):
+        """question: what was asked of which model; what another question left is not continued. InputError where the
+        file cannot be written."""
+        if out.suffix not in SUFFIXES:
+            raise InputError(f"--out {str(out)!r}: choose a file that ends in {', '.join(SUFFIXES)}")
+        if out.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
+            raise InputError("writing Parquet needs pyarrow: pip install 'alexnet[tables]'")
+        check_target(out)
+        if out.exists() and not force:
+            raise InputError(f"{str(out)!r} exists; add --force to replace it, or choose another file")
+        self.out, self.partial = out, out.with_name(f"{out.name}.partial")
+        self.done: set[str] = set()
+        self._question = question
+        self._continue()
+        self._waiting: list[bytes] = []
+
+    def _continue(self) -> None:
+        """Takes over what an ended run left: whole lines that answer the same question."""
+        if self.partial.is_symlink():
+            raise InputError(f"{str(self.partial)!r} is a link; remove it")
+        kept = 0
+        if self.partial.is_file():
+            with self.partial.open("rb") as file:
+                for number, line in enumerate(file):
+                    row = _row(line)
+                    if row is None or (number == 0 and row != self._question):
+                        break
+                    kept += len(line)
+                    if number:
+                        self.done.add(str(row.get("path")))
+        with self.partial.open("r+b" if kept else "wb") as file:
+            file.truncate(kept)
+            if not kept:
+                file.write(json.dumps(self._question).encode() + b"\n")
+
+    def add(self, found: Predicted) -> None:
+        """Appends an answer; every BATCH of them reach the file together."""
+        self._waiting.append(json.dumps(found.to_json()).encode() + b"\n")
+        if len(self._waiting) >= BATCH:
+            self._flush()
+
+    def _flush(self) -> None:
+        with self.partial.open("ab") as file:
+            file.write(b"".join(self._waiting))
+        self._waiting = []
+
+    def __iter__(self) -> Iterator[Predicted]:
+        with self.partial.open("rb") as file:
+            for number, line in enumerate(file):
+                row = _row(line)
+                if number and row is not None:
+                    said = [Prediction(each["label"], each["score"]) for each in row.get("predictions", ())]
+                    yield Predicted(row["path"], said, row.get("error"))
+
+    def finish(self) -> None:
+        """Writes the file, as its name wants it, and removes the partial one."""
+        self._flush()
+        {".csv": self._csv, ".jsonl": self._lines, ".parquet": self._parquet}[self.out.suffix]()
+        self.partial.unlink()
+
+    def _lines(self) -> None:
+        with atomic(self.out) as file:
+            for each in self:
+                file.write((json.dumps(each.to_json(), ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace"))
+
+    def _csv(self) -> None:
+        most = self._most()
+        with atomic(self.out) as file:
+            text = io.TextIOWrapper(file, "utf-8", "backslashreplace", newline="", write_through=True)
+            table = csv.writer(text)
+            table.writerow(_head(most))
+            table.writerows(_cells(each, most) for each in self)
+            text.detach()
+
+    def _parquet(self) -> None:
+        import pyarrow
+        from pyarrow import parquet
+
+        most = self._most()
+        kinds = [pyarrow.float64() if name.startswith("score") else pyarrow.string() for name in _head(most)]
+        schema = pyarrow.schema(list(zip(_head(most), kinds, strict=True)))
+        with atomic(self.out) as file, contextlib.closing(parquet.ParquetWriter(file, schema)) as writer:
+            rows: list[list[Any]] = []
+            for each in [*self, None]:
+                if rows and (each is None or len(rows) == 10_000):
+                    columns = [[_plain(cell) for cell in column] for column in zip(*rows, strict=True)]
+                    writer.write_table(pyarrow.table(dict(zip(_head(most), columns, strict=True)), schema=schema))
+                    rows = []
+                if each is not None:
+                    rows.append(_cells(each, most))
+
+    def _most(self) -> int:
+        return max((len(each.predictions) for each in self), default=1) or 1
+
+
+def _row(line: bytes) -> dict[str, Any] | None:
+    """The object of a whole line; None for another."""
+    try:
+        row = json.loads(line) if line.endswith(b"\n") else None
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) else None
+
+
+def _head(most: int) -> list[str]:
+    pairs = [(f"label_{i}", f"score_{i}") if i > 1 else ("label", "score") for i in range(1, most + 1)]
+    return ["path", *(name for pair in pairs for name in pair), "error"]
+
+
+def _cells(each: Predicted, most: int) -> list[Any]:
+    cells: list[Any] = [each.path]
+    for one in each.predictions:
+        cells += [one.label, one.score]
+    return [*cells, *([None] * (2 * most + 1 - len(cells))), each.error]
+
+
+def _plain(cell: Any) -> Any:
+    return cell.encode("utf-8", "backslashreplace").decode() if isinstance(cell, str) else cell
+
+
+def fingerprint(model: Model) -> str:
+    """SHA-256 of a model's weights and class names."""
+    digest = hashlib.sha256(json.dumps(model.classes).encode())
+    for name, value in model.module.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def copy_into(folder: Path, found: Predicted) -> Path:
+    """Copies an image into the folder of its first label, under a name that is free there."""
+    place = folder / folder_name(found.predictions[0].label)
+    make_folder(place)
+    source = Path(found.path)
+    target, number = place / source.name, 1
+    while target.exists() or target.is_symlink():
+        number += 1
+        target = place / f"{source.stem}-{number}{source.suffix}"
+    with source.open("rb") as read, atomic(target) as write:
+        shutil.copyfileobj(read, write)
+    return target
+
+
+def folder_name(label: str) -> str:
+    """A label as the name of a folder in every system: never another place."""
+    name = re.sub(r'[\x00-\x1f\x7f<>:"/\\|?*]', "_", label).strip(" .")[:100]
+    return name or "_"
