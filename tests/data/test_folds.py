@@ -22,7 +22,7 @@ def test_parts_share_classes_and_images_evenly() -> None:
 
 def test_each_image_validates_exactly_once() -> None:
     whole = open_splits("digits", validation=None)
-    folds = [folded(whole, f"{number}/4", seed=0) for number in range(1, 5)]
+    folds = [folded(whole, number, 4, seed=0) for number in range(1, 5)]
     names = [name for fold in folds if fold.validation for name in fold.validation.names]
     assert sorted(names) == sorted(whole.train.names)
     assert all(fold.validation and not set(fold.train.names) & set(fold.validation.names) for fold in folds)
@@ -31,6 +31,6 @@ def test_each_image_validates_exactly_once() -> None:
 
 def test_sets_that_cannot_be_folded_are_refused() -> None:
     with pytest.raises(InputError, match="its own validation images"):
-        folded(open_splits("digits", validation=0.1), "1/5", 0)
-    with pytest.raises(InputError, match="only 1797 images"):
-        folded(open_splits("digits", validation=None), "1/2000", 0)
+        folded(open_splits("digits", validation=0.1), 1, 5, 0)
+    with pytest.raises(InputError, match="only 1797 training images"):
+        folded(open_splits("digits", validation=None), 1, 2000, 0)

@@ -89,11 +89,11 @@ def test_what_cannot_be_repeated_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run" / "recipe.toml").touch()
     with pytest.raises(InputError, match="already holds a run"):
         repeat(recipe, tmp_path / "run", seeds=2, resume_runs=True)
-    for fold in ("6/5", "0/5", "1/1", "2", "a/b"):
-        with pytest.raises(InputError, match="which part of how many validates"):
-            recipes.load("digits", {"data.fold": fold})
-    with pytest.raises(InputError, match="leave data"):
-        recipes.load("digits", {"data.fold": "1/5", "data.validation": "test"})
+    for fold, folds in ((6, 5), (1, 1), (2, 0)):
+        with pytest.raises(InputError, match="give 2 folds or more, and one of them"):
+            recipes.load("digits", {"data.fold": fold, "data.folds": folds})
+    with pytest.raises(InputError, match="leave out data\\.validation"):
+        recipes.load("digits", {"data.folds": 5, "data.validation": "test"})
     assert not (tmp_path / "no").exists()
 
 

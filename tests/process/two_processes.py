@@ -27,7 +27,8 @@ TINY = {
 }  # fmt: skip
 EVERYTHING = TINY | {
     "optimizer.name": "velocity", "optimizer.l2": 1e-3,
-    "augment.flip": 0.5, "augment.shift": 0.2, "augment.rand_ops": 2, "augment.pca_color": 0.1, "augment.erase": 0.5,
+    "augment.flip": 0.5, "augment.shift": 0.2, "augment.randaugment_ops": 2, "augment.pca_color": 0.1,
+    "augment.random_erasing": 0.5,
     "train.ema": 0.9, "train.label_smoothing": 0.1, "train.clip_norm": 1.0, "train.class_weights": True,
     "model.freeze": ["conv1..conv2"], "schedule.unfreeze": [1, 2],
 }  # fmt: skip

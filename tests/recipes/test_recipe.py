@@ -9,7 +9,7 @@ import torch
 from alexnet.errors import InputError
 from alexnet.recipes import recipe as recipes
 from alexnet.recipes.recipe import load, parse, parse_override, to_toml
-from alexnet.recipes.schema import Recipe
+from alexnet.recipes.schema import Drop, Recipe
 from alexnet.training.learner import Learner
 from alexnet.training.setup import prepare
 
@@ -63,7 +63,7 @@ def test_a_shipped_recipe_takes_steps(name: str) -> None:
         ({"train.batch_size": 10**30}, "at most"),
         ({"optimizer.lr": "fast"}, "'optimizer.lr' takes a number, not 'fast'"),
         ({"optimizer.lr": 0}, "must be above 0"),
-        ({"optimizer.lr": float("nan")}, "must be above 0"),
+        ({"optimizer.lr": float("nan")}, "must be finite"),
         ({"optimizer.lr": float("inf")}, "must be finite"),
         ({"optimizer.name": "adm"}, "did you mean adam"),
         ({"optimizer.momentum": 1.0}, "at most 0.9999"),
@@ -71,8 +71,13 @@ def test_a_shipped_recipe_takes_steps(name: str) -> None:
         ({"optimizer.l2_layers": [1]}, "takes a string, not 1"),
         ({"optimizer.momentum": 0, "optimizer.nesterov": True}, "nesterov needs optimizer.momentum above 0"),
         ({"schedule.name": "step"}, "needs schedule.milestones"),
-        ({"schedule.milestones": [3, 1]}, "must rise"),
+        ({"schedule.milestones": [3, 1]}, "must be in ascending order"),
         ({"schedule.milestones": [-1]}, "at least 0"),
+        ({"schedule.warmup": "2 weeks"}, "takes a number of epochs, '500 steps' or '5%', not '2 weeks'"),
+        ({"schedule.warmup": "101%"}, "at most 100%"),
+        ({"schedule.warmup": float("nan")}, "at least 0"),
+        ({"optimizer.layer_lr.fc8": -1}, "'optimizer.layer_lr.fc8' is -1; it must be at least 0"),
+        ({"augment.epochs": 3}, "did you mean train.epochs"),
         ({"schedule.name": "one-cycle", "schedule.warmup": 1}, "warms up by itself"),
         ({"data.validation": "given"}, "give a fraction such as 0.1, or 'test'"),
         ({"data.validation": 0.95}, "at most 0.9"),
@@ -93,9 +98,13 @@ def test_the_unknown_and_the_impossible_are_refused(changes: dict[str, Any], sai
 def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path) -> None:
     (tmp_path / "broken.toml").write_text("train = [", encoding="utf-8")
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
-    for path, said in [("broken.toml", "not TOML"), ("binary.toml", "not UTF-8"), ("none.toml", "no recipe file")]:
+    (tmp_path / "deep.toml").write_text("title = " + "[" * 10_000 + "]" * 10_000, encoding="utf-8")
+    (tmp_path / "digits.toml").write_text("train.seed = " + "9" * 5000, encoding="utf-8")
+    (tmp_path / "huge.toml").write_text("#" * 2**21, encoding="utf-8")
+    cases = {"broken": "not TOML", "binary": "not UTF-8", "none": "no recipe file", "deep": "nested too deeply"}
+    for path, said in {**cases, "digits": "not TOML", "huge": "larger than"}.items():
         with pytest.raises(InputError, match=said):
-            load(tmp_path / path)
+            load(tmp_path / f"{path}.toml")
     with pytest.raises(InputError, match="did you mean digits"):
         load("digit")
 
@@ -111,9 +120,23 @@ def test_set_takes_toml_values_and_bare_words() -> None:
     assert parse_override("optimizer.lr=1e-3") == ("optimizer.lr", 0.001)
     assert parse_override("schedule.milestones = [1, 2]") == ("schedule.milestones", [1, 2])
     assert parse_override("model.init=keras-he") == ("model.init", "keras-he")
+    assert parse_override("schedule.warmup=5%") == ("schedule.warmup", "5%")
+    for wrong in ("train.seed=" + "9" * 5000, "data.name=" + "[" * 10_000):
+        with pytest.raises(InputError, match="too long, or too deeply nested"):
+            parse_override(wrong)
     for wrong in ("optimizer.lr", "=1"):
         with pytest.raises(InputError, match="key=value"):
             parse_override(wrong)
+
+
+def test_set_reaches_into_tables(tmp_path: Path) -> None:
+    changes = dict(map(parse_override, ["optimizer.layer_lr.fc8=10", "optimizer.layer_lr.conv1..conv5=0.1"]))
+    drop = dict(map(parse_override, ["schedule.layer_drops.conv1.after=67", "schedule.layer_drops.conv1.factor=0.1"]))
+    recipe = load(Recipe(), changes | drop)
+    assert recipe.optimizer.layer_lr == {"fc8": 10.0, "conv1..conv5": 0.1}
+    assert recipe.schedule.layer_drops == {"conv1": Drop(67.0, 0.1)}
+    (tmp_path / "copy.toml").write_text(to_toml(recipe), encoding="utf-8")
+    assert load(tmp_path / "copy.toml") == load(recipe, {"name": "copy"})
 
 
 def test_odd_characters_survive_the_writing(tmp_path: Path) -> None:

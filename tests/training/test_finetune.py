@@ -13,7 +13,7 @@ from alexnet.models import catalog
 from alexnet.recipes import recipe as recipes
 from alexnet.recipes.schema import Recipe
 from alexnet.training import optim
-from alexnet.training.finetune import Freezing, anchored, factors
+from alexnet.training.finetune import Freezing, anchored, by_layer
 
 
 def freezing(network: Any, unfreeze: tuple[float, ...] = (), freeze: tuple[str, ...] = ("conv1..conv5",)) -> Freezing:
@@ -64,17 +64,17 @@ def test_layers_begin_to_learn_from_the_last_to_the_first():
 
 def test_layers_stop_learning_after_their_epochs():
     network = catalog.create("alexnet-digits")
-    steps = Freezing(recipes.load("digits", {"schedule.freeze": ["conv1..conv2=2", "conv3=4"]}), network)
+    steps = Freezing(recipes.load("digits", {"schedule.freeze": {"conv1..conv2": 2, "conv3": 4}}), network)
     frozen = [[layer for layer in steps.frozen(epoch) if layer.startswith("conv")] for epoch in range(5)]
     assert frozen == [[], [], ["conv1", "conv2"], ["conv1", "conv2"], ["conv1", "conv2", "conv3"]]
     with pytest.raises(InputError, match=r"schedule\.freeze leaves alexnet-digits nothing to learn"):
-        Freezing(recipes.load("digits", {"schedule.freeze": ["conv1..fc8=2"]}), network)
+        Freezing(recipes.load("digits", {"schedule.freeze.conv1..fc8": 2}), network)
 
 
 def test_biases_have_their_own_rate():
     """2012 and Caffe: twice the weights' rate, and no decay."""
     network = catalog.create("alexnet-digits")
-    changes = {"optimizer.bias_lr": 2, "optimizer.layer_lr": ["fc8=10"], "optimizer.lr": 0.01}
+    changes = {"optimizer.bias_lr": 2, "optimizer.layer_lr.fc8": 10, "optimizer.lr": 0.01}
     groups = optim.build(
         recipes.load("digits", changes | {"optimizer.weight_decay": 5e-4}).optimizer, network
     ).param_groups
@@ -94,8 +94,8 @@ def test_something_must_be_left_to_learn():
 
 def test_each_layer_has_its_learning_rate():
     network = catalog.create("alexnet-digits")
-    assert factors(("conv1..conv2=0.1", "fc8=10", "conv2=0.5"), network)["conv2"] == 0.5
-    settings = recipes.load("digits", {"optimizer.layer_lr": ["fc8=10"], "optimizer.lr": 0.01}).optimizer
+    assert by_layer({"conv1..conv2": 0.1, "fc8": 10, "conv2": 0.5}, network)["conv2"] == 0.5
+    settings = recipes.load("digits", {"optimizer.layer_lr.fc8": 10, "optimizer.lr": 0.01}).optimizer
     groups = optim.build(settings, network).param_groups
     rates = {id(p): group["lr"] for group in groups for p in group["params"]}
     assert rates[id(network.get_parameter("fc8.bias"))] == pytest.approx(0.1)
@@ -106,11 +106,11 @@ def test_each_layer_has_its_learning_rate():
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"model.skip": ["fc8"]}, "none are given"),
+        ({"model.skip": ["fc8"]}, "which is not set"),
         ({"schedule.unfreeze": [1]}, "needs model.freeze"),
-        ({"model.freeze": ["conv1"], "schedule.unfreeze": [2, 1]}, "schedule.unfreeze must rise"),
-        ({"optimizer.layer_lr": ["fc8"]}, "layer=factor"),
-        ({"optimizer.layer_lr": ["fc8=much"]}, "layer=factor"),
+        ({"model.freeze": ["conv1"], "schedule.unfreeze": [2, 1]}, "schedule.unfreeze must be in ascending order"),
+        ({"optimizer.layer_lr": ["fc8"]}, "takes a table, not"),
+        ({"optimizer.layer_lr.fc8": "much"}, "'optimizer.layer_lr.fc8' takes a number, not 'much'"),
     ],
 )
 def test_settings_that_exclude_each_other_are_refused(settings: dict[str, Any], said: str):
@@ -126,7 +126,7 @@ def test_a_run_begins_with_weights_and_leaves_the_frozen_ones_as_they_are(
         "model.weights": trained.path.name,
         "model.skip": ["fc8"],
         "model.freeze": ["conv1..conv5"],
-        "optimizer.layer_lr": ["fc8=10"],
+        "optimizer.layer_lr.fc8": 10,
         "schedule.unfreeze": [1],
     }
     run = alexnet.train("digits", out=tmp_path / "run", epochs=2, stop_after=None, settings=settings)

@@ -26,8 +26,8 @@ EVERYTHING = {
     "optimizer.name": "velocity", "optimizer.nesterov": True, "optimizer.lr": 0.01, "optimizer.l2": 1e-4,
     "schedule.name": "step", "schedule.milestones": [1, 3],
     "augment.flip": 0.5, "augment.shift": 0.2, "augment.interpolate": True, "augment.cutout": 3,
-    "augment.pca_color": 0.1, "augment.pca_color_form": "code", "augment.pca_color_until": 2, "augment.rand_ops": 1,
-    "augment.erase": 0.3, "augment.mixup": 0.2, "augment.cutmix": 1.0,
+    "augment.pca_color": 0.1, "augment.pca_color_form": "code", "augment.pca_color_until": 2,
+    "augment.randaugment_ops": 1, "augment.random_erasing": 0.3, "augment.mixup": 0.2, "augment.cutmix": 1.0,
     "train.ema": 0.9, "train.label_smoothing": 0.1, "train.clip_norm": 1.0, "train.class_weights": True,
 }  # fmt: skip
 VARIANTS = {
@@ -37,13 +37,13 @@ VARIANTS = {
     "a plateau and a step limit": {
         "schedule.name": "plateau",
         "schedule.patience": 1,
-        "schedule.layer_steps": ["conv1..conv2=1:0.1"],
+        "schedule.layer_drops": {"conv1..conv2": {"after": 1, "factor": 0.1}},
         "schedule.biases": False,
         "data.resize": 12,
         "data.normalize": "pixel-at-crop",
         "augment.flip": 0.5,
         "augment.shared": 4,
-        "schedule.freeze": ["conv1=2"],
+        "schedule.freeze": {"conv1": 2},
         "train.steps": 15,
         "optimizer.name": "velocity",
         "optimizer.bias_lr": 2.0,

@@ -8,6 +8,7 @@ from alexnet.data.sources import ANY_SIZE, recognize
 from alexnet.errors import InputError
 from alexnet.files import make_folder, read_json, read_lines, write_text
 from alexnet.recipes import recipe as recipes
+from alexnet.recipes.durations import patience_of
 from alexnet.recipes.schema import Recipe
 
 # What a resumed run may have otherwise than it began: none of it changes a step that was already made.
@@ -107,7 +108,8 @@ def finished(run: Run, recipe: Recipe) -> bool:
     settings, done = recipe.train, len(run.metrics)
     if not done or not run.report.is_file():
         return False
-    patient = 0 < settings.patience <= done - run.card["figures"]["best_epoch"]
+    steps = -(-run.card["data"]["train"] // settings.batch_size)
+    patient = 0 < patience_of(recipe, steps) <= done - run.card["figures"]["best_epoch"]
     return settings.steps > 0 or done >= settings.epochs or patient
 
 

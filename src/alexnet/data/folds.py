@@ -8,19 +8,18 @@ from alexnet.data.splits import Splits
 from alexnet.errors import InputError
 
 
-def folded(splits: Splits, fold: str, seed: int) -> Splits:
-    """The splits with part i of k of the training images validating, for `fold` 'i/k'; the others train.
+def folded(splits: Splits, fold: int, folds: int, seed: int) -> Splits:
+    """The splits with part `fold` (from 1) of `folds` of the training images for validation.
 
-    The division depends on `seed` and k alone. Raises InputError when the set has validation images of its own, or
-    too few images.
+    The division depends on `seed` and `folds` alone. Raises InputError when the dataset has a validation split, or too
+    few images.
     """
-    number, of = map(int, fold.split("/"))
     if splits.validation is not None:
-        raise InputError(f"data.fold cuts validation from training, but {splits.set} has its own validation images")
-    if of > len(splits.train):
-        raise InputError(f"data.fold is {fold!r}, but there are only {len(splits.train)} images to train")
-    part = parts(splits.train.labels, of, seed)
-    train, held = (splits.train.subset(np.flatnonzero(chosen)) for chosen in (part != number - 1, part == number - 1))
+        raise InputError(f"data.folds validates on training images, but {splits.set} has its own validation images")
+    if folds > len(splits.train):
+        raise InputError(f"data.folds is {folds}, but there are only {len(splits.train)} training images")
+    part = parts(splits.train.labels, folds, seed)
+    train, held = (splits.train.subset(np.flatnonzero(chosen)) for chosen in (part != fold - 1, part == fold - 1))
     return dataclasses.replace(splits, train=train, validation=held)
 
 

@@ -66,7 +66,7 @@ def repeat(
         check_free(out)
     recipe = anchored(recipe)
     if folds:
-        changes = {f"fold-{i}": {"data.fold": f"{i}/{folds}"} for i in range(1, folds + 1)}
+        changes = {f"fold-{i}": {"data.folds": folds, "data.fold": i} for i in range(1, folds + 1)}
     else:
         changes = {f"seed-{i}": {"train.seed": i} for i in range(recipe.train.seed, recipe.train.seed + seeds)}
     runs = [_run(recipes.load(recipe, change), out / name, options) for name, change in changes.items()]

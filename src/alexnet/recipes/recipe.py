@@ -3,17 +3,23 @@
 What is unknown or impossible is refused with the valid choices.
 """
 
+import difflib
+import re
 import tomllib
-import types
-import typing
 from collections.abc import Mapping
-from dataclasses import Field, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from alexnet.errors import InputError, unknown
-from alexnet.recipes.schema import Published, Recipe, check
+from alexnet.recipes.schema import Drop, Recipe, check
+
+_RECIPE = TypeAdapter(Recipe)
+_MOST_BYTES = 2**20
+_DOT = re.compile(r"(?<!\.)\.(?!\.)")  # not the two of a range of layers, conv1..conv5
 
 
 def names() -> list[str]:
@@ -22,24 +28,23 @@ def names() -> list[str]:
 
 
 def load(name: str | Path | Recipe, overrides: Mapping[str, Any] | None = None) -> Recipe:
-    """A shipped recipe by name, one's own TOML file or a Recipe, with `overrides` ({'optimizer.lr': 0.1}) put over it.
+    """A shipped recipe by name, a TOML file or a Recipe, with `overrides` such as {'optimizer.lr': 0.1} applied.
 
     Raises InputError for an unknown recipe, an unknown key, a wrong type or an impossible value.
     """
     text, default_name = (to_toml(name), name.name) if isinstance(name, Recipe) else _read(name)
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"recipe {default_name!r} is not TOML: {error}") from None
-    content = {"name": default_name} | content
+    content = {"name": default_name} | _toml(text, f"recipe {default_name!r}")
     for path, value in (overrides or {}).items():
         _put(content, path, value)
     return parse(content)
 
 
 def parse(content: Mapping[str, Any]) -> Recipe:
-    """A recipe from nested dicts, checked key by key and for choices that exclude each other."""
-    recipe = _build(Recipe, content, "")
+    """A recipe from nested dicts, checked key by key and for keys that contradict each other."""
+    try:
+        recipe = _RECIPE.validate_python(content)
+    except ValidationError as error:
+        raise _refusal(error) from None
     check(recipe)
     return recipe
 
@@ -53,12 +58,16 @@ def parse_override(text: str) -> tuple[str, Any]:
         return path.strip(), tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         return path.strip(), value.strip()
+    except (ValueError, RecursionError):
+        raise InputError(
+            f"the value of --set {path.strip()} is not one of TOML: too long, or too deeply nested"
+        ) from None
 
 
 def lasting(epochs: int | None, steps: int | None) -> dict[str, Any]:
-    """The overrides that make a run last so many epochs, or steps; None: as the recipe says."""
+    """The overrides that set the length of a run in epochs, or in steps; None: as the recipe says."""
     if steps is not None and epochs is not None:
-        raise InputError("a run lasts so many epochs or so many steps; give one of the two")
+        raise InputError("give a number of epochs or a number of steps, not both")
     if steps is not None:
         return {"train.steps": steps}
     return {"train.epochs": epochs, "train.steps": 0} if epochs is not None else {}
@@ -93,9 +102,13 @@ def flat(recipe: Recipe) -> list[tuple[str, Any]]:
 
 def describe() -> list[tuple[str, Any, str]]:
     """(dotted key, default, meaning) of every recipe key."""
-    sections = {name.partition(".")[0]: None for name, _ in flat(Recipe())}
-    metadata = {f"{s}.{f.name}": f.metadata["about"] for s in sections for f in fields(getattr(Recipe(), s))}
-    return [(name, default, metadata[name]) for name, default in flat(Recipe())]
+    default = Recipe()
+    about = {
+        f"{item.name}.{name}": info.description
+        for item in fields(default)
+        for name, info in getattr(getattr(default, item.name), "__pydantic_fields__", {}).items()
+    }
+    return [(name, value, about[name] or "") for name, value in flat(default)]
 
 
 def _shipped() -> Any:
@@ -108,7 +121,11 @@ def _read(name: str | Path) -> tuple[str, str]:
         if not path.is_file():
             raise InputError(f"no recipe file {str(path)!r}")
         try:
-            return path.read_text(encoding="utf-8"), path.stem
+            with path.open("rb") as file:
+                content = file.read(_MOST_BYTES + 1)
+            if len(content) > _MOST_BYTES:
+                raise InputError(f"recipe {str(path)!r} is larger than {_MOST_BYTES:,} bytes")
+            return content.decode(), path.stem
         except UnicodeDecodeError:
             raise InputError(f"recipe {str(path)!r} is not UTF-8 text") from None
     if str(name) not in names():
@@ -116,8 +133,17 @@ def _read(name: str | Path) -> tuple[str, str]:
     return (_shipped() / f"{name}.toml").read_text(encoding="utf-8"), str(name)
 
 
+def _toml(text: str, what: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise InputError(f"{what} is not TOML that is read here: it is nested too deeply") from None
+    except ValueError as error:  # TOMLDecodeError is one; another is a number of thousands of digits
+        raise InputError(f"{what} is not TOML: {' '.join(str(error).split())}") from None
+
+
 def _put(content: dict[str, Any], path: str, value: Any) -> None:
-    *tables, last = path.split(".")
+    *tables, last = _DOT.split(path)
     for table in tables:
         content = content.setdefault(table, {})
         if not isinstance(content, dict):
@@ -125,59 +151,66 @@ def _put(content: dict[str, Any], path: str, value: Any) -> None:
     content[last] = value
 
 
-def _build(kind: type, content: Mapping[str, Any], where: str) -> Any:
-    known = {item.name: item for item in fields(kind)}
-    hints = typing.get_type_hints(kind)
-    values = {}
-    for name, value in content.items():
-        path = f"{where}{name}"
-        if name not in known:
-            # Whoever forgets the section ('epochs' for 'train.epochs') is shown it.
-            choices = [f"{where}{choice}" for choice in known] if where else [*known, *dict(flat(Recipe()))]
-            raise unknown("recipe key", path, choices)
-        if is_dataclass(hints[name]):
-            if not isinstance(value, Mapping):
-                raise InputError(f"recipe key {path!r} is a table: set {path}.<key>")
-            values[name] = _build(typing.cast(type, hints[name]), value, f"{path}.")
-        elif name == "published":
-            if not isinstance(value, list) or not all(isinstance(figure, Mapping) for figure in value):
-                raise InputError("recipe key 'published' is a list of tables: [[published]]")
-            values[name] = tuple(_build(Published, figure, "published.") for figure in value)
-        else:
-            values[name] = _checked(value, hints[name], known[name], path)
-    return kind(**values)
+def _refusal(error: ValidationError) -> InputError:
+    """The first of pydantic's errors in one line with the valid choices."""
+    first = error.errors(include_url=False)[0]
+    path = ".".join(part for part in first["loc"] if isinstance(part, str))
+    kind, context, value = first["type"], first.get("ctx", {}), first["input"]
+    if kind == "unexpected_keyword_argument":
+        return _unknown_key(path)
+    if kind == "dataclass_type":
+        if path.startswith("published"):
+            return InputError("recipe key 'published' is a list of tables: [[published]]")
+        if path.startswith("schedule.layer_drops"):
+            return InputError(f"recipe key {path!r} takes a table such as {{after = 67, factor = 0.1}}, not {value!r}")
+        return InputError(f"recipe key {path!r} is a table: set {path}.<key>")
+    if kind == "tuple_type" and path == "published":
+        return InputError("recipe key 'published' is a list of tables: [[published]]")
+    if kind == "missing":
+        return InputError(f"recipe key {path!r} is missing")
+    if said := str(context.get("error", "")):
+        named = said.replace("unknown value", f"unknown value of {path}:", 1)
+        return InputError(named if named != said else f"recipe key {path!r} {said}")
+    if kind in _TAKES:
+        return InputError(f"recipe key {path!r} takes {_TAKES[kind]}, not {value!r}")
+    if kind in _LIMITS:
+        return InputError(f"recipe key {path!r} is {value}; it must be {_LIMITS[kind].format(**context)}")
+    return InputError(f"recipe key {path!r}: {first['msg']}")
 
 
-def _checked(value: Any, hint: Any, item: Field[Any], path: str) -> Any:
-    """`value` as the type that the key wants, within its range."""
-    wanted = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    if typing.get_origin(hint) is tuple:
-        inner = typing.get_args(hint)[0]
-        if not isinstance(value, list | tuple):
-            raise InputError(f"recipe key {path!r} takes a list, not {value!r}")
-        return tuple(_checked(element, inner, item, path) for element in value)
-    if float in wanted and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if type(value) not in wanted and not (value is None and types.NoneType in wanted):
-        said = " or ".join(_TYPE_WORDS[kind] for kind in wanted if kind is not types.NoneType)
-        raise InputError(f"recipe key {path!r} takes {said}, not {value!r}")
-    limits = item.metadata
-    if limits["choices"] and value not in limits["choices"]:
-        raise unknown(f"value of {path}:", value, limits["choices"])
-    if isinstance(value, float | int) and not isinstance(value, bool):
-        low, high, above = limits["low"], limits["high"], limits["above"]
-        # 'not (x >= low)' also refuses nan
-        if (low is not None and not value >= low) or (above is not None and not value > above):
-            raise InputError(f"recipe key {path!r} is {value}; it must be {'above' if low is None else 'at least'} "
-                             f"{above if low is None else low}")  # fmt: skip
-        if value == float("inf") or (high is not None and value > high):
-            raise InputError(
-                f"recipe key {path!r} is {value}; it must be {'finite' if high is None else f'at most {high}'}"
-            )
-    return value
+_TAKES = {
+    "float_type": "a number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "bool_type": "true or false",
+    "string_type": "a string",
+    "tuple_type": "a list",
+    "dict_type": "a table",
+}
+_LIMITS = {
+    "greater_than": "above {gt:g}",
+    "greater_than_equal": "at least {ge:g}",
+    "less_than_equal": "at most {le:.9g}",
+    "finite_number": "finite",
+    "string_too_long": "a string of at most {max_length} characters",
+}
 
 
-_TYPE_WORDS = {float: "a number", int: "a whole number", bool: "true or false", str: "a string"}
+def _unknown_key(path: str) -> InputError:
+    section, dot, _ = path.rpartition(".")
+    known = [name for name, _ in flat(Recipe())]
+    if section == "published":
+        return unknown("recipe key", path, [f"published.{name}" for name in ("name", "value", "unit", "note")])
+    if section.startswith("schedule.layer_drops."):
+        return unknown("recipe key", path, [f"{section}.{item.name}" for item in fields(Drop)])
+    # Whoever forgets the section ('epochs' for 'train.epochs'), or takes another's, is shown it.
+    own = (
+        [name for name in known if name.startswith(f"{section}.")] if dot else [i.name for i in fields(Recipe)] + known
+    )
+    elsewhere = [name for name in known if name.rpartition(".")[2] == path.rpartition(".")[2]]
+    if elsewhere and not difflib.get_close_matches(path, own, n=1, cutoff=0.8):
+        return InputError(f"unknown recipe key {path!r}; did you mean {' or '.join(elsewhere)}?")
+    return unknown("recipe key", path, own)
 
 
 def _lines(section: Any) -> list[str]:
@@ -197,7 +230,15 @@ def _literal(value: Any) -> str:
         return '"' + "".join(_ESCAPES.get(c, c if c >= " " else f"\\u{ord(c):04x}") for c in value) + '"'
     if isinstance(value, tuple):
         return "[" + ", ".join(_literal(element) for element in value) + "]"
+    if is_dataclass(value):
+        value = {item.name: getattr(value, item.name) for item in fields(value)}
+    if isinstance(value, Mapping):
+        pairs = (
+            f"{name if _BARE.fullmatch(name) else _literal(name)} = {_literal(each)}" for name, each in value.items()
+        )
+        return "{" + ", ".join(pairs) + "}"
     return repr(value)
 
 
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\x7f": "\\u007f"}

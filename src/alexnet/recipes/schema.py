@@ -1,204 +1,267 @@
-"""Every key of a recipe: its default, its type, its range, and what it means, as frozen dataclasses."""
+"""Every key of a recipe: its default, its type, its range, and what it means."""
 
+import dataclasses
+import itertools
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
-from alexnet.errors import InputError
+from pydantic import AfterValidator, ConfigDict, Field, PlainValidator
+from pydantic.dataclasses import dataclass
 
+from alexnet.errors import InputError, unknown
+from alexnet.recipes.durations import Duration, is_before
 
-def key(
-    default: Any,
-    about: str,
-    *,
-    choices: Sequence[str] = (),
-    low: float | None = None,
-    high: float | None = None,
-    above: float | None = None,
-) -> Any:
-    """A recipe key: its default, what it means, and the values it takes (low ≤ value ≤ high, value > above)."""
-    return field(
-        default=default, metadata={"about": about, "choices": choices, "low": low, "high": high, "above": above}
-    )
+_CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False)
+MOST = 10**9
+"""The largest count that a recipe may name."""
 
 
-@dataclass(frozen=True)
+def key(default: Any, about: str, **limits: Any) -> Any:
+    """A recipe key: its default, what it means, and its limits (ge, le, gt)."""
+    return Field(default=default, description=about, **limits)
+
+
+def table(about: str) -> Any:
+    """A recipe key that is a table, empty by default."""
+    return Field(default_factory=dict, description=about)
+
+
+def one_of(*choices: str) -> AfterValidator:
+    """Restricts a string to `choices`; what is none of them is answered with the nearest."""
+
+    def check(value: str) -> str:
+        if value not in choices:
+            raise ValueError(str(unknown("value", value, choices)))
+        return value
+
+    return AfterValidator(check)
+
+
+def _share_or_test(value: object) -> float | str:
+    if value == "test":
+        return "test"
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise ValueError(f"is {value!r}; give a fraction such as 0.1, or 'test'")
+    if not 0 < value <= 0.9:
+        raise ValueError(f"is {value}; it must be above 0 and at most 0.9")
+    return float(value)
+
+
+Text = Annotated[str, Field(strict=True, max_length=4096)]
+Flag = Annotated[bool, Field(strict=True)]
+Whole = Annotated[int, Field(strict=True)]
+Number = Annotated[float, Field(strict=True)]
+Count = Annotated[int, Field(strict=True, ge=0, le=MOST)]
+Positive = Annotated[int, Field(strict=True, ge=1, le=MOST)]
+NotNegative = Annotated[float, Field(strict=True, ge=0)]
+Names = tuple[Text, ...]
+
+
+@dataclass(frozen=True, config=_CONFIG)
 class Model:
-    name: str = key("alexnet-digits", "a network of `alexnet models`")
-    init: str | None = key(None, "initialization; none given: the network's own")
-    dropout: float | None = key(None, "rate of every dropout layer; none given: the network's own", low=0, high=0.95)
-    weights: str | None = key(None, "weights to begin with: a file of any known kind, or a run's folder")
-    skip: tuple[str, ...] = key((), "layers of `weights` that are left out and start anew, as in ['fc8']")
-    teacher: str | None = key(None, "a run's folder, or a weights file with its card, whose answers are learned from")
-    freeze: tuple[str, ...] = key((), "layers that do not learn, by name or range, as in ['conv1..conv5']")
+    name: Text = key("alexnet-digits", "network, one of `alexnet models`")
+    init: Text | None = key(None, "initialization. Default: the network's own")
+    dropout: Number | None = key(None, "rate of every dropout layer. Default: the network's own", ge=0, le=0.95)
+    weights: Text | None = key(None, "pretrained weights to start from: a file of any known format, or a run folder")
+    skip: Names = key((), "layers of `weights` to leave out and initialize randomly, such as ['fc8']")
+    teacher: Text | None = key(
+        None, "distillation: the model whose outputs are learned, a run folder or a weights file with its card"
+    )
+    freeze: Names = key((), "layers to freeze, by name or range, such as ['conv1..conv5']")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_CONFIG)
 class Data:
-    name: str = key("digits", "dataset")
-    validation: float | str = key(
+    name: Text = key("digits", "dataset")
+    validation: Annotated[float | str, PlainValidator(_share_or_test)] = key(
         0.1,
-        "fraction cut from training when the set has no validation split; 'test': the test split",
-        above=0,
-        high=0.9,
+        "fraction of the training images to validate on, if the dataset has no validation split; "
+        "'test': validate on the test split",
     )
-    fold: str = key("", "k-fold: the part that validates, as '2/5'; empty: `validation` says")
-    fit: str = key("crop", "how images of other shapes are fitted", choices=("crop", "squash"))
-    resize: int | None = key(None, "short side before the crop; none given: the network's size", low=8, high=4096)
-    normalize: str = key(
+    folds: Count = key(0, "k-fold cross-validation: the number of folds; 0: none")
+    fold: Positive = key(1, "k-fold cross-validation: the fold to validate on, from 1")
+    fit: Annotated[Text, one_of("crop", "squash")] = key(
+        "crop", "how images of other shapes are fitted: crop (resize the short side, cut the center) or squash"
+    )
+    resize: Whole | None = key(
+        None, "length of the short side before cropping, in pixels. Default: the network's", ge=8, le=4096
+    )
+    normalize: Annotated[Text, one_of("network", "data", "pixel", "pixel-at-crop", "scale", "none")] = key(
         "network",
-        "mean and std: the network's own, those of the training images, their mean pixel by pixel on 0–255 without "
-        "a std (2012: the center's, for every crop; Caffe: at the crop's own place), 0–1 only, or raw 0–255",
-        choices=("network", "data", "pixel", "pixel-at-crop", "scale", "none"),
+        "network: the network's own mean and std; data: mean and std of the training images; pixel: subtract the "
+        "training images' mean image from 0–255 values (2012: its center, for every crop; pixel-at-crop, as Caffe: "
+        "at the crop's own place); scale: 0–1; none: 0–255",
     )
-    first_classes: int | None = key(
-        None, "only the first so many classes by name (Caltech-256: 001 is the first, with label 0); none given: all",
-        low=2,
+    first_classes: Whole | None = key(
+        None, "use only the first classes by name, this many (Caltech-256: 001 is the first, with label 0)",
+        ge=2, le=MOST,
     )  # fmt: skip
-    per_class: int | None = key(
+    per_class: Positive | None = key(
         None,
-        "so many images of each class train (Caltech-256: 60); the others test, or stay out where a set is split",
-        low=1,
+        "number of images per class to train on (Caltech-256: 60); the others are for testing, or left out if the "
+        "dataset has splits",
     )
-    train_images: int | None = key(None, "so many images in all train; the others as with `per_class`", low=1)
-    workers: int | None = key(
+    train_images: Positive | None = key(None, "number of images to train on; the others as with `per_class`")
+    workers: Whole | None = key(
         None,
-        "processes that decode images that are not kept in memory; 0: threads; none given: threads for few cores, "
-        "else a process for each",
-        low=0,
-        high=1024,
+        "number of processes that decode images not kept in memory; 0: threads. Default: threads on few cores, else "
+        "one process per core",
+        ge=0,
+        le=1024,
     )
-    synthetic_images: int = key(2048, "images of the set 'synthetic'", low=8)
+    synthetic_images: Whole = key(2048, "number of images of the dataset 'synthetic'", ge=8, le=MOST)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_CONFIG)
 class Augment:
-    shared: int = key(1, "so many images in a row share crop, shift, flip and cutout; 2012: 32", low=1)
-    flip: float = key(0.0, "probability of a horizontal flip", low=0, high=1)
-    shift: float = key(0.0, "largest shift both ways, as a fraction of the side", low=0, high=0.5)
-    interpolate: bool = key(False, "shift by fractions of a pixel, bilinear (Keras's ImageDataGenerator)")
-    fill: str = key("mean", "border that a shift uncovers", choices=("mean", "black", "edge"))
-    cutout: int = key(0, "side in pixels of a square filled with the mean; 0: none", low=0)
-    resized_crop: tuple[float, ...] = key(
-        (), "least and greatest share of the image that is cut out and resized, as in [0.08, 1]", above=0, high=1
+    shared: Positive = key(1, "number of consecutive images that share crop, shift, flip and cutout (2012: 32)")
+    flip: Number = key(0.0, "probability of a horizontal flip", ge=0, le=1)
+    shift: Number = key(0.0, "largest shift in both directions, as a fraction of the side", ge=0, le=0.5)
+    interpolate: Flag = key(False, "shift by fractions of a pixel, bilinear (as Keras's ImageDataGenerator)")
+    fill: Annotated[Text, one_of("mean", "black", "edge")] = key("mean", "what fills the border that a shift uncovers")
+    cutout: Count = key(0, "cutout: side in pixels of a square filled with the mean; 0: none")
+    resized_crop: tuple[Annotated[float, Field(strict=True, gt=0, le=1)], ...] = key(
+        (), "random resized crop: smallest and largest fraction of the image's area, such as [0.08, 1]"
     )
-    crop_ratio: tuple[float, ...] = key((0.75, 4 / 3), "resized_crop: least and greatest width/height", above=0)
-    pca_color: float = key(0.0, "standard deviation of PCA color augmentation's α; 2012: 0.1; 0: none", low=0, high=10)
-    pca_color_form: str = key(
-        "paper", "α times the eigenvalue, or as the 2012 code ran: times its root, then all ÷ (1 + α's std)",
-        choices=("paper", "code"),
-    )  # fmt: skip
-    pca_color_until: float | None = key(None, "epoch from which there is none; none given: to the end; 2012: 67", low=0)
-    pca_color_from: str | None = key(
-        None, "a run or a card.json with the matrix; none given: it is computed from the training images"
+    crop_ratio: tuple[Annotated[float, Field(strict=True, gt=0)], ...] = key(
+        (0.75, 4 / 3), "random resized crop: smallest and largest aspect ratio, width / height"
     )
-    rand_ops: int = key(0, "operations on each image, in the manner of RandAugment; 0: none", low=0, high=10)
-    rand_strength: float = key(0.3, "of these, 1 the strongest (RandAugment's M/30)", low=0, high=1)
-    erase: float = key(0.0, "probability that a rectangle of 2–33 % is erased", low=0, high=1)
-    erase_fill: str = key("random", "with one random color or the mean", choices=("random", "mean"))
-    mixup: float = key(0.0, "α of mixup's Beta distribution; 0: none", low=0, high=100)
-    cutmix: float = key(0.0, "α of cutmix's; 0: none; with both, each image takes one of them", low=0, high=100)
-    mix_probability: float = key(1.0, "mixup and cutmix: that an image is mixed", low=0, high=1)
+    pca_color: Number = key(0.0, "PCA color augmentation: standard deviation of α (2012: 0.1); 0: none", ge=0, le=10)
+    pca_color_form: Annotated[Text, one_of("paper", "code")] = key(
+        "paper",
+        "PCA color augmentation: paper: α times the eigenvalue; code, as the 2012 code ran: α times its square root, "
+        "then everything divided by 1 + α's standard deviation",
+    )
+    pca_color_until: Duration | None = key(
+        None, "PCA color augmentation: when it ends (2012: 67). Default: at the end of training"
+    )
+    pca_color_from: Text | None = key(
+        None, "PCA color augmentation: a run or a card.json with the matrix. Default: computed from the training images"
+    )
+    randaugment_ops: Whole = key(0, "RandAugment: number of operations per image; 0: none", ge=0, le=10)
+    randaugment_magnitude: Number = key(0.3, "RandAugment: strength, 1 is the strongest (M / 30)", ge=0, le=1)
+    random_erasing: Number = key(0.0, "random erasing: probability that a rectangle of 2–33 % is erased", ge=0, le=1)
+    random_erasing_fill: Annotated[Text, one_of("random", "mean")] = key(
+        "random", "random erasing: fill with one random color, or with the mean"
+    )
+    mixup: Number = key(0.0, "mixup: α of the Beta distribution; 0: none", ge=0, le=100)
+    cutmix: Number = key(
+        0.0, "CutMix: α of the Beta distribution; 0: none; with mixup too, each image gets one of them", ge=0, le=100
+    )
+    mix_probability: Number = key(1.0, "mixup and CutMix: probability that an image is mixed", ge=0, le=1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_CONFIG)
 class Optimizer:
-    name: str = key(
+    name: Annotated[Text, one_of("sgd", "velocity", "adam", "adamw", "adadelta", "muon")] = key(
         "adamw",
-        "'sgd' is torch's; 'velocity' keeps the learning rate inside the velocity (2012 code, Caffe, Keras); "
-        "'muon' is SGD with orthogonalized steps for convolutions",
-        choices=("sgd", "velocity", "adam", "adamw", "adadelta", "muon"),
+        "sgd: torch's; velocity: SGD with the learning rate inside the velocity (2012 code, Caffe, Keras); muon: SGD "
+        "with orthogonalized updates for convolutions; adam, adamw, adadelta",
     )
-    lr: float = key(1e-3, "learning rate", above=0)
-    lr_batch: int = key(
-        0, "batch size for which `lr` is meant: another train.batch_size scales it; 0: `lr` as it is", low=0
+    lr: Number = key(1e-3, "learning rate", gt=0)
+    lr_batch: Count = key(
+        0, "batch size that `lr` is meant for: with another train.batch_size, `lr` is scaled in proportion; 0: never"
     )
-    bias_lr: float = key(1.0, "factor on the rate of biases (2012 code and Caffe: 2)", low=0)
-    filter_lr: float = key(0.4, "muon: factor on `lr` for the convolutions' orthogonalized steps", above=0)
-    momentum: float = key(0.9, "sgd, velocity and muon", low=0, high=0.9999)
-    nesterov: bool = key(False, "sgd and velocity")
-    beta1: float = key(0.9, "adam and adamw", low=0, high=0.9999)
-    beta2: float = key(0.999, "adam and adamw", low=0, high=0.99999)
-    rho: float = key(0.95, "adadelta", low=0, high=0.9999)
-    eps: float = key(1e-8, "adam, adamw and adadelta (Keras: 1e-7)", above=0)
-    weight_decay: float = key(0.0, "on weights only: never on biases and norms", low=0)
-    l2: float = key(0.0, "Keras-style: adds l2 · Σw² to the loss (gradient 2 · l2 · w)", low=0)
-    layer_lr: tuple[str, ...] = key((), "factors on `lr` by layer or range, as in ['fc8=10', 'conv1..conv5=0.1']")
-    l2_layers: tuple[str, ...] = key((), "layers that carry it, by name or prefix ('conv'); empty: all weights")
+    bias_lr: NotNegative = key(1.0, "factor on the learning rate of biases (2012 code and Caffe: 2)")
+    filter_lr: Number = key(0.4, "muon: factor on `lr` for the orthogonalized updates of convolutions", gt=0)
+    momentum: Number = key(0.9, "momentum of sgd, velocity and muon", ge=0, le=0.9999)
+    nesterov: Flag = key(False, "sgd, velocity: Nesterov momentum")
+    beta1: Number = key(0.9, "adam, adamw: decay of the mean of the gradients", ge=0, le=0.9999)
+    beta2: Number = key(0.999, "adam, adamw: decay of the mean of the squared gradients", ge=0, le=0.99999)
+    rho: Number = key(0.95, "adadelta: decay of the mean of the squared gradients", ge=0, le=0.9999)
+    eps: Number = key(1e-8, "adam, adamw, adadelta: added to the denominator (Keras: 1e-7)", gt=0)
+    weight_decay: NotNegative = key(0.0, "weight decay, on weights only: never on biases and normalization layers")
+    l2: NotNegative = key(0.0, "L2 penalty as in Keras: adds l2 · Σw² to the loss (gradient 2 · l2 · w)")
+    l2_layers: Names = key((), "layers with an L2 penalty, by name or prefix ('conv'). Default: all")
+    layer_lr: dict[Text, NotNegative] = table(
+        "factors on the learning rate by layer or range, such as {fc8 = 10, 'conv1..conv5' = 0.1}"
+    )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_CONFIG)
+class Drop:
+    """A factor on a layer's learning rate from a point of the run on."""
+
+    after: Duration
+    factor: NotNegative
+
+
+@dataclass(frozen=True, config=_CONFIG)
 class Schedule:
-    name: str = key(
-        "cosine", "course of the learning rate", choices=("constant", "step", "plateau", "cosine", "one-cycle")
+    """Durations are numbers of epochs, or strings: '500 steps', '5%' of the run."""
+
+    name: Annotated[Text, one_of("constant", "step", "plateau", "cosine", "one-cycle")] = key(
+        "cosine", "learning-rate schedule: constant, step, plateau, cosine or one-cycle"
     )
-    warmup: float = key(0.0, "epochs of linear warm-up from 0", low=0)
-    milestones: tuple[float, ...] = key((), "step: epochs after which the rate is multiplied by `factor`", low=0)
-    factor: float = key(0.1, "step and plateau: what the rate is multiplied by at a drop", above=0, high=1)
-    patience: int = key(5, "plateau: drop after so many epochs without a better validation accuracy", low=1)
-    final: float = key(
-        0.0, "cosine and one-cycle: last rate, plateau: lowest rate, as a fraction of `lr`", low=0, high=1
+    warmup: Duration = key(0.0, "duration of the linear warm-up from 0")
+    milestones: tuple[Duration, ...] = key((), "step: when the learning rate is multiplied by `factor`")
+    factor: Number = key(0.1, "step, plateau: factor on the learning rate at a drop", gt=0, le=1)
+    patience: Duration = key(5.0, "plateau: how long to wait for a better validation accuracy before a drop")
+    final: Number = key(
+        0.0, "cosine, one-cycle: last learning rate, plateau: lowest learning rate, as a fraction of `lr`", ge=0, le=1
     )
-    unfreeze: tuple[float, ...] = key((), "epochs at which the last layer that is still frozen begins to learn", low=0)
-    freeze: tuple[str, ...] = key((), "layers that stop learning after so many epochs, as in ['conv1=72']")
-    layer_steps: tuple[str, ...] = key((), "layers whose rate has a factor from an epoch on, as in ['conv1=67:0.1']")
-    biases: bool = key(True, "whether the biases' rate follows the schedule (2012: false, it stayed)")
-    peak: float = key(0.3, "one-cycle: where in the run the rate peaks", low=0.01, high=0.99)
+    unfreeze: tuple[Duration, ...] = key((), "when the last layer that is still frozen is unfrozen, one at a time")
+    freeze: dict[Text, Duration] = table("when layers are frozen, such as {conv1 = 72}")
+    layer_drops: dict[Text, Drop] = table(
+        "layers whose learning rate drops, such as {conv1 = {after = 67, factor = 0.1}}"
+    )
+    biases: Flag = key(True, "whether the schedule applies to biases too (2012: false)")
+    peak: Number = key(0.3, "one-cycle: fraction of the run at which the learning rate peaks", ge=0.01, le=0.99)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_CONFIG)
 class Train:
-    epochs: int = key(20, "passes over the training images", low=1)
-    steps: int = key(
-        0, "stop after so many steps instead, the schedule laid over them; 0: `epochs` decide", low=0, high=10**12
-    )
-    batch_size: int = key(64, "images in a step", low=1, high=1_000_000)
-    accumulate: int = key(
-        1, "parts of a batch that are computed one after the other, for less memory; the step is the whole batch's",
-        low=1, high=1_000_000,
+    epochs: Positive = key(20, "number of epochs")
+    steps: Whole = key(
+        0, "number of steps, instead of `epochs`; the schedule is stretched to it; 0: as many as `epochs` have",
+        ge=0, le=10**12,
     )  # fmt: skip
-    seed: int = key(0, "of everything random", low=0)
-    precision: str = key(
-        "auto", "of the forward and backward pass; auto: bf16 where the hardware is quicker with it",
-        choices=("auto", "fp32", "bf16"),
+    batch_size: Whole = key(64, "images per step", ge=1, le=1_000_000)
+    accumulate: Whole = key(
+        1, "number of parts that a batch is computed in, one after the other, to save memory; one step as before",
+        ge=1, le=1_000_000,
     )  # fmt: skip
-    channels_last: bool = key(True, "memory format of images and convolutions")
-    compile: bool = key(False, "torch.compile the network, once its gradients are shown to be right")
-    label_smoothing: float = key(0.0, "share of each target that is spread over all classes", low=0, high=0.9)
-    distill_weight: float = key(0.5, "share of model.teacher's answers in the loss, beside the labels", low=0, high=1)
-    distill_temperature: float = key(4.0, "softens the answers of model.teacher and of the network", above=0)
-    test_views: int = key(1, "views of each test image (where there is none, validation) when the run ends: 1, 2, 10")
-    clip_norm: float = key(0.0, "largest norm of the gradient; 0: no clipping", low=0)
-    class_weights: bool = key(False, "weigh each class by the inverse of its frequency")
-    ema: float = key(
-        0.0, "decay of the moving average of the weights that is evaluated and kept; 0: none", low=0, high=0.99999
+    seed: Whole = key(0, "random seed", ge=0, le=2**63 - 1)
+    precision: Annotated[Text, one_of("auto", "fp32", "bf16")] = key(
+        "auto", "of the forward and backward pass; auto: bf16 if the hardware is faster with it"
     )
-    patience: int = key(0, "stop after so many epochs without a better validation accuracy; 0: never", low=0)
-    checkpoint_seconds: float = key(60.0, "a kill loses at most the work of so many seconds", above=0)
+    channels_last: Flag = key(True, "memory format of images and convolutions")
+    compile: Flag = key(False, "torch.compile the network, after checking its gradients")
+    label_smoothing: Number = key(0.0, "label smoothing", ge=0, le=0.9)
+    distill_weight: Number = key(0.5, "distillation: weight of the teacher's outputs in the loss", ge=0, le=1)
+    distill_temperature: Number = key(4.0, "distillation: temperature of the teacher's and the network's outputs", gt=0)
+    test_views: Whole = key(1, "views per test image (without a test split: validation image) after training: 1, 2, 10")
+    clip_norm: NotNegative = key(0.0, "largest norm of the gradients; 0: no clipping")
+    class_weights: Flag = key(False, "weight each class by the inverse of its frequency in the loss")
+    ema: Number = key(
+        0.0, "decay of the moving average of the weights, which is what is evaluated and saved; 0: none",
+        ge=0, le=0.99999,
+    )  # fmt: skip
+    patience: Duration = key(0.0, "early stopping: how long to wait for a better validation accuracy; 0: never stop")
+    checkpoint_seconds: Number = key(60.0, "seconds between saved states: the most that a kill can lose", gt=0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_CONFIG)
 class Published:
-    """A figure that the source printed; it stands beside ours, never in its place."""
+    """A figure that the source printed, shown beside the measured one."""
 
-    name: str = key("", "what was measured")
-    value: float = key(0.0, "")
-    unit: str = key("accuracy", "accuracy (a fraction), loss, epochs, seconds …")
-    note: str = key("", "conditions")
+    name: Text = key("", "what was measured")
+    value: Number = key(0.0, "the figure")
+    unit: Text = key("accuracy", "accuracy (a fraction), loss, epochs, seconds …")
+    note: Text = key("", "conditions")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_CONFIG)
 class Recipe:
-    name: str = key("custom", "")
-    title: str = key("", "one line: what it is for")
-    source: str = key("", "where it was published")
-    model: Model = field(default_factory=Model)
-    data: Data = field(default_factory=Data)
-    augment: Augment = field(default_factory=Augment)
-    optimizer: Optimizer = field(default_factory=Optimizer)
-    schedule: Schedule = field(default_factory=Schedule)
-    train: Train = field(default_factory=Train)
+    name: Text = key("custom", "names the run's folder")
+    title: Text = key("", "one line: what it is for")
+    source: Text = key("", "where it was published")
+    model: Model = dataclasses.field(default_factory=Model)
+    data: Data = dataclasses.field(default_factory=Data)
+    augment: Augment = dataclasses.field(default_factory=Augment)
+    optimizer: Optimizer = dataclasses.field(default_factory=Optimizer)
+    schedule: Schedule = dataclasses.field(default_factory=Schedule)
+    train: Train = dataclasses.field(default_factory=Train)
     published: tuple[Published, ...] = ()
 
     @property
@@ -209,48 +272,39 @@ class Recipe:
 
 
 def check(recipe: Recipe) -> None:
-    """Raises InputError for choices that exclude each other."""
-    if not re.fullmatch(r"[^./\\\x00-\x1f][^/\\\x00-\x1f]*", recipe.name):
-        raise InputError(f"name is {recipe.name!r}; it names the run's folder: no slashes, no dot in front")
-    if isinstance(recipe.data.validation, str) and recipe.data.validation != "test":
-        raise InputError(f"data.validation is {recipe.data.validation!r}; give a fraction such as 0.1, or 'test'")
-    if recipe.data.per_class is not None and recipe.data.train_images is not None:
-        raise InputError("data.per_class and data.train_images exclude each other: both say what trains")
-    if recipe.data.fold:
-        number, slash, of = recipe.data.fold.partition("/")
-        if not (slash and number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of) >= 2):
-            raise InputError(f"data.fold is {recipe.data.fold!r}; say which part of how many validates, as '2/5'")
-        if recipe.data.validation == "test":
-            raise InputError("data.fold cuts validation from training; leave data.validation = 'test' out")
+    """Raises InputError for keys that contradict each other."""
+    data, schedule, augment = recipe.data, recipe.schedule, recipe.augment
+    if not re.fullmatch(r"[^./\\\x00-\x1f\x7f-\x9f][^/\\\x00-\x1f\x7f-\x9f]{,199}", recipe.name):
+        raise InputError(f"name is {recipe.name!r}; it names the run's folder: no slashes, no leading dot")
+    if data.per_class is not None and data.train_images is not None:
+        raise InputError("data.per_class and data.train_images cannot be combined: both choose the training images")
+    if data.folds == 1 or not 1 <= data.fold <= max(data.folds, 1):
+        raise InputError(f"data.fold is {data.fold} of data.folds {data.folds}; give 2 folds or more, and one of them")
+    if data.folds and data.validation == "test":
+        raise InputError("data.folds validates on training images; leave out data.validation = 'test'")
     if recipe.optimizer.nesterov and not recipe.optimizer.momentum:
         raise InputError("optimizer.nesterov needs optimizer.momentum above 0")
     for name in ("milestones", "unfreeze"):
-        if list(getattr(recipe.schedule, name)) != sorted(getattr(recipe.schedule, name)):
-            raise InputError(f"schedule.{name} must rise")
+        times = getattr(schedule, name)
+        if not all(is_before(first, second) for first, second in itertools.pairwise(times)):
+            raise InputError(f"schedule.{name} must be in ascending order")
     for name in ("resized_crop", "crop_ratio"):
-        bounds = getattr(recipe.augment, name)
+        bounds = getattr(augment, name)
         if len(bounds) not in ((0, 2) if name == "resized_crop" else (2,)) or list(bounds) != sorted(bounds):
-            raise InputError(f"augment.{name} takes [least, greatest], not {list(bounds)}")
-    if recipe.augment.resized_crop and recipe.augment.shift:
-        raise InputError("augment.resized_crop moves the image already; leave augment.shift at 0")
+            raise InputError(f"augment.{name} takes [smallest, largest], not {list(bounds)}")
+    if augment.resized_crop and augment.shift:
+        raise InputError("augment.resized_crop and augment.shift cannot be combined; leave augment.shift at 0")
     if recipe.train.test_views not in (1, 2, 10):
-        raise InputError(f"train.test_views is {recipe.train.test_views}; choose 1, 2 (mirrored) or 10 (with corners)")
+        raise InputError(f"train.test_views is {recipe.train.test_views}; choose 1, 2 (mirrored) or 10 (corners too)")
     if recipe.model.skip and recipe.model.weights is None:
-        raise InputError("model.skip leaves out layers of model.weights, and none are given")
-    if recipe.schedule.unfreeze and not recipe.model.freeze:
-        raise InputError("schedule.unfreeze needs model.freeze, the layers that stand still at first")
-    for text in recipe.optimizer.layer_lr:
-        if not re.fullmatch(r"[^=]+=(\d+\.?\d*|\.\d+)(e-?\d+)?", text):
-            raise InputError(f"optimizer.layer_lr takes layer=factor such as 'fc8=10', not {text!r}")
-    if recipe.schedule.name == "one-cycle" and recipe.schedule.warmup:
+        raise InputError("model.skip leaves out layers of model.weights, which is not set")
+    if schedule.unfreeze and not recipe.model.freeze:
+        raise InputError("schedule.unfreeze needs model.freeze, the layers that are frozen at first")
+    if schedule.name == "one-cycle" and schedule.warmup:
         raise InputError("schedule 'one-cycle' warms up by itself, until schedule.peak; leave schedule.warmup at 0")
-    for text in recipe.schedule.layer_steps:
-        if not re.fullmatch(r"[^=]+=\d+:(\d+\.?\d*|\.\d+)(e-?\d+)?", text):
-            raise InputError(f"schedule.layer_steps takes layer=epoch:factor such as 'conv1=67:0.1', not {text!r}")
-    for text in recipe.schedule.freeze:
-        if not re.fullmatch(r"[^=]+=\d+", text):
-            raise InputError(f"schedule.freeze takes layer=epochs such as 'conv1=72', not {text!r}")
-    if recipe.schedule.name == "plateau" and recipe.data.validation == "test":
-        raise InputError("schedule 'plateau' would let the test images set the rate; give data.validation a fraction")
-    if recipe.schedule.name == "step" and not recipe.schedule.milestones:
-        raise InputError("schedule 'step' needs schedule.milestones, the epochs after which the rate drops")
+    if not schedule.patience:
+        raise InputError("schedule.patience must be above 0")
+    if schedule.name == "plateau" and data.validation == "test":
+        raise InputError("schedule 'plateau' would set the rate by test images; set data.validation to a fraction")
+    if schedule.name == "step" and not schedule.milestones:
+        raise InputError("schedule 'step' needs schedule.milestones, when the learning rate drops")

@@ -1,7 +1,9 @@
-"""Fine-tuning: which layers stand still and until when, and how fast each of the others learns."""
+"""Fine-tuning: which layers are frozen and when, and the learning rate of each of the others."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from torch import nn
 
@@ -11,29 +13,31 @@ from alexnet.recipes.schema import Recipe
 from alexnet.weights.mapping import select, weighted
 from alexnet.weights.public import FILES, folder
 
+Value = TypeVar("Value")
+
 
 class Freezing:
-    """Frozen layers get no gradient and keep their running statistics; below the lowest layer that learns, the
-    backward pass does nothing at all.
+    """Frozen layers get no gradient and keep their running statistics; below the lowest trainable layer, the backward
+    pass does nothing at all.
 
-    `schedule.unfreeze` lets them go again from the last to the first (Howard and Ruder 2018, arXiv 1801.06146): at each
-    of its epochs the last frozen convolution or dense layer, with what belongs to it. `schedule.freeze` is the other
-    way round: layers that stop learning late, as conv1 of 2012 did after 72 of 91 epochs. What is frozen is a function
-    of the epoch alone, so that a resumed run freezes the same.
+    `schedule.unfreeze` unfreezes them from the last to the first (Howard and Ruder 2018, arXiv 1801.06146): at each of
+    its times the last frozen convolution or fully-connected layer, with its BatchNorm. `schedule.freeze` freezes layers
+    late, as conv1 of 2012 after 72 of 91 epochs. Both take effect at the start of an epoch. What is frozen is a
+    function of the epoch alone, so that a resumed run freezes the same.
     """
 
     def __init__(self, recipe: Recipe, network: Network):
         self.network = network
         own = {name.split(".")[0] for name in weighted(network)}
         self.layers = [layer for layer in select(network, recipe.model.freeze) if layer in own]
-        self.unfreeze = recipe.schedule.unfreeze
-        self.late = factors(recipe.schedule.freeze, network)
+        self.unfreeze = [float(at) for at in recipe.schedule.unfreeze]
+        self.late = {layer: float(at) for layer, at in by_layer(recipe.schedule.freeze, network).items()}
         if own and own <= {*self.layers, *self.late}:
             key = "schedule.freeze" if self.late else "model.freeze"
-            raise InputError(f"{key} leaves {network.spec.name} nothing to learn; leave out its last layer")
+            raise InputError(f"{key} freezes every layer of {network.spec.name}; leave out its last layer")
 
     def frozen(self, epoch: int) -> list[str]:
-        """The layers that stand still in this epoch (0: the first)."""
+        """The layers that are frozen in this epoch (0: the first)."""
         left = list(self.layers)
         for _ in range(sum(epoch >= at for at in self.unfreeze)):
             while left:
@@ -51,24 +55,15 @@ class Freezing:
                 layer.eval()
 
 
-def by_layer(settings: tuple[str, ...], network: nn.Module) -> dict[str, tuple[float, ...]]:
-    """Layer → numbers, from entries such as 'fc8=10' or 'conv1..conv5=67:0.1'.
+def by_layer(settings: Mapping[str, Value], network: nn.Module) -> dict[str, Value]:
+    """Layer → value, from a table of layers or ranges such as {'fc8': 10, 'conv1..conv5': 0.1}.
 
     Later entries win. Raises InputError for a layer that the network does not have.
     """
     if not settings:
         return {}
     assert isinstance(network, Network)
-    found: dict[str, tuple[float, ...]] = {}
-    for text in settings:
-        layers, _, numbers = text.rpartition("=")
-        found |= dict.fromkeys(select(network, [layers]), tuple(map(float, numbers.split(":"))))
-    return found
-
-
-def factors(settings: tuple[str, ...], network: nn.Module) -> dict[str, float]:
-    """Layer → number, of `optimizer.layer_lr` (a factor on the learning rate) and `schedule.freeze` (epochs)."""
-    return {layer: number for layer, (number,) in by_layer(settings, network).items()}
+    return {layer: value for names, value in settings.items() for layer in select(network, [names])}
 
 
 def anchored(recipe: Recipe) -> Recipe:

@@ -45,7 +45,7 @@ class Learner:
     """
 
     def __init__(self, setup: Setup, world: World = ALONE):
-        self.recipe, self.device, self.precision, self.world = setup.recipe, setup.device, setup.precision, world
+        self.recipe, self.device, self.precision, self.world = setup.timed, setup.device, setup.precision, world
         self.network, self.objective, self.mixing = setup.model, setup.objective, setup.mixing
         self.forward = Parallel(world, setup.forward())
         self.optimizer = optim.build(self.recipe.optimizer, self.network, self.recipe.schedule)

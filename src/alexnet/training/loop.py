@@ -197,7 +197,7 @@ class Trainer:
             store.save(self.run.path / f"{name}.safetensors", self.learner.network.state_dict())
 
     def _out_of_patience(self) -> bool:
-        return 0 < self.recipe.train.patience <= self.epoch - self.best["epoch"]
+        return 0 < int(self.setup.timed.train.patience) <= self.epoch - self.best["epoch"]
 
     def _stop(self) -> NoReturn:
         self.save()

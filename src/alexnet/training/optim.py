@@ -11,7 +11,7 @@ from torch.optim.sgd import sgd
 
 from alexnet.errors import unknown
 from alexnet.recipes.schema import Optimizer, Schedule
-from alexnet.training.finetune import by_layer, factors
+from alexnet.training.finetune import by_layer
 from alexnet.training.muon import Muon
 
 
@@ -76,14 +76,15 @@ def build(settings: Optimizer, model: nn.Module, schedule: Schedule | None = Non
     Frozen layers are in it too, for when they begin to learn: what has no gradient is left alone.
     """
     named, schedule = list(model.named_parameters()), schedule or Schedule()
-    scales, steps = factors(settings.layer_lr, model), by_layer(schedule.layer_steps, model)
+    scales = by_layer(settings.layer_lr, model)
+    drops = {layer: (float(drop.after), drop.factor) for layer, drop in by_layer(schedule.layer_drops, model).items()}
 
     def rate(name: str) -> tuple[float, tuple[float, ...], bool]:
-        """A constant factor; from which epoch on there is which one more; whether the schedule does not touch it."""
+        """A constant factor; an epoch and the factor from there on; whether the schedule leaves it alone."""
         layer, bias = name.split(".")[0], name.endswith(".bias")
         scale = scales.get(layer, 1.0) * (settings.bias_lr if bias else 1.0)
         constant = bias and not schedule.biases
-        return scale, () if constant else steps.get(layer, ()), constant
+        return scale, () if constant else drops.get(layer, ()), constant
 
     of = {name: rate(name) for name, _ in named}
     groups = [

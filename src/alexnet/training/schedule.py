@@ -12,19 +12,21 @@ Score = tuple[float, float]
 def factor(schedule: Schedule, epoch: float, epochs: float, scores: Sequence[Score] = ()) -> float:
     """What the base learning rate is multiplied by, at `epoch` (fractional, 0 at the start) of a run of `epochs`.
 
-    `scores`: of the epochs that are done, which 'plateau' follows.
+    `schedule`: with its durations in epochs, as `recipes.durations.resolved` gives them. `scores`: of the epochs that
+    are done, which 'plateau' follows.
     """
-    if schedule.warmup and epoch < schedule.warmup and schedule.name != "one-cycle":
-        return max(epoch / schedule.warmup, 1e-3)  # never exactly 0: the first step should count
+    warmup = float(schedule.warmup)
+    if warmup and epoch < warmup and schedule.name != "one-cycle":
+        return max(epoch / warmup, 1e-3)  # never exactly 0: the first step should count
     match schedule.name:
         case "constant":
             return 1.0
         case "step":
-            return schedule.factor ** sum(epoch >= milestone for milestone in schedule.milestones)
+            return schedule.factor ** sum(epoch >= float(milestone) for milestone in schedule.milestones)
         case "plateau":
-            return max(schedule.factor ** drops(scores, schedule.patience), schedule.final)
+            return max(schedule.factor ** drops(scores, int(schedule.patience)), schedule.final)
         case "cosine":
-            done = (epoch - schedule.warmup) / max(epochs - schedule.warmup, 1e-9)
+            done = (epoch - warmup) / max(epochs - warmup, 1e-9)
             return _cosine(1.0, schedule.final, done)
         case _:  # one-cycle: Smith 2018, with cosine flanks; starts at 1/25 of the peak as torch's OneCycleLR does
             done = epoch / epochs

@@ -28,6 +28,7 @@ from alexnet.models import catalog
 from alexnet.models.network import Network
 from alexnet.models.summary import Summary, summarize
 from alexnet.preprocessing import MeanImage, Preprocessing
+from alexnet.recipes.durations import resolved
 from alexnet.recipes.schema import Recipe
 from alexnet.training.compiled import compiled
 from alexnet.training.distill import Teacher
@@ -85,11 +86,18 @@ class Setup:
         return limit / self.steps if limit else self.recipe.train.epochs
 
     @property
+    def timed(self) -> Recipe:
+        """The recipe with all durations in epochs."""
+        return resolved(self.recipe, self.steps, self.length)
+
+    @property
     def augmentation(self) -> dict[str, Any]:
         """The keyword arguments of Augmenter."""
         others = ("pca_color", "mix", "cutmix")
         augment = {name: value for name, value in vars(self.recipe.augment).items() if not name.startswith(others)}
-        return augment | {"pca_color": self.pca_color}
+        until = self.timed.augment.pca_color_until
+        color = self.pca_color and replace(self.pca_color, until=math.inf if until is None else float(until))
+        return augment | {"pca_color": color}
 
     @property
     def start(self) -> dict[str, Any]:
@@ -249,7 +257,7 @@ def _opened(
         channels=channels,
         fit=wanted.fit,
         resize=resize,
-        validation=None if wanted.fold else wanted.validation,
+        validation=None if wanted.folds else wanted.validation,
         seed=seed,
         progress=scanning,
         first_classes=wanted.first_classes,
@@ -257,7 +265,7 @@ def _opened(
         train_images=wanted.train_images,
         count=wanted.synthetic_images,
     )
-    return folded(splits, wanted.fold, seed) if wanted.fold else splits
+    return folded(splits, wanted.fold, wanted.folds, seed) if wanted.folds else splits
 
 
 def _preprocessing(recipe: Recipe, own: Preprocessing, dataset: Dataset) -> Preprocessing:

@@ -180,7 +180,7 @@ def test_what_does_not_fit_is_refused(images: Tensor) -> None:
 @pytest.mark.parametrize("fill", ["random", "mean"])
 def test_erasing_lays_a_rectangle_over_some_images(images: Tensor, fill: str) -> None:
     plain = expected(images, NORMALIZED)
-    result = Augmenter(NORMALIZED, erase=0.5, erase_fill=fill).train(images, generator())
+    result = Augmenter(NORMALIZED, random_erasing=0.5, random_erasing_fill=fill).train(images, generator())
     erased = ~torch.isclose(result, plain, atol=1e-4).all(1)
     some = erased.flatten(1).any(1)
     assert 16 < some.sum() < 48
@@ -192,23 +192,27 @@ def test_erasing_lays_a_rectangle_over_some_images(images: Tensor, fill: str) ->
         torch.testing.assert_close(inside, inside[:, :1].expand_as(inside))
     spread = torch.stack(colors).std(0)
     assert (spread == 0).all() if fill == "mean" else (spread > 0.5).all()
-    assert torch.equal(Augmenter(NORMALIZED, erase=0.5).evaluate(images), Augmenter(NORMALIZED).evaluate(images))
+    assert torch.equal(
+        Augmenter(NORMALIZED, random_erasing=0.5).evaluate(images), Augmenter(NORMALIZED).evaluate(images)
+    )
 
 
 def test_what_is_new_does_not_change_what_was_drawn_before(images: Tensor) -> None:
     """Crop, shift and flip are the same with and without the rest: the rest has streams of its own."""
     plain = Augmenter(PLAIN, flip=0.5, shift=0.2).train(images, generator())
-    erased = Augmenter(PLAIN, flip=0.5, shift=0.2, erase=1).train(images, generator())
+    erased = Augmenter(PLAIN, flip=0.5, shift=0.2, random_erasing=1).train(images, generator())
     same = (plain == erased).all(1).flatten(1).float().mean(1)
     assert (same > 0.5).all()
-    both = Augmenter(PLAIN, flip=0.5, shift=0.2, erase=1, rand_ops=1, rand_strength=0.0).train(images, generator())
+    both = Augmenter(PLAIN, flip=0.5, shift=0.2, random_erasing=1, randaugment_ops=1, randaugment_magnitude=0.0).train(
+        images, generator()
+    )
     where = (erased != both).any(1).float().mean()
     assert where < 0.2  # strength 0 leaves all but autocontrast's tenth as it was
 
 
 @pytest.mark.parametrize(("fill", "color"), [("mean", (0.0, 0.0, 0.0)), ("black", None), ("edge", None)])
 def test_operations_and_shifts_fill_alike(images: Tensor, fill: str, color: tuple[float, ...] | None) -> None:
-    augmenter = Augmenter(NORMALIZED, shift=0.5, fill=fill, rand_ops=2, rand_strength=0.0)
+    augmenter = Augmenter(NORMALIZED, shift=0.5, fill=fill, randaugment_ops=2, randaugment_magnitude=0.0)
     result = augmenter.train(images, generator())
     moved = Augmenter(NORMALIZED, shift=0.5, fill=fill).train(images, generator())
     unchanged = torch.isclose(result, moved, atol=1e-3).all(1).flatten(1).all(1)

@@ -31,12 +31,12 @@ class Augmenter:
       images were normalized first), 'black' or 'edge' (the outermost pixels repeated).
     - `resized_crop`: (least, greatest) share of the image that is cut out and resized in place of crop and shift,
       its width over height from `crop_ratio`; bilinear, meant for images stored a little larger than the input.
-    - `rand_ops`, `rand_strength`: operations per image of `color.rand_augment`, and their strength 0–1.
+    - `randaugment_ops`, `randaugment_magnitude`: operations per image of `color.rand_augment`, and their strength 0–1.
     - `pca_color`: shifts along the principal components of the training images' colors.
     - `cutout`: side in pixels of a square with its center anywhere in the input, clipped at the border, filled with
       the mean color (DeVries and Taylor, 2017); 0: none.
-    - `erase`: probability of a rectangle of 2–33 % of the input (Zhong et al. 2020), filled with one random color, or
-      with the mean color (`erase_fill` 'random' or 'mean').
+    - `random_erasing`: probability of a rectangle of 2–33 % of the input (Zhong et al. 2020), filled with one random
+      color, or with the mean color (`random_erasing_fill` 'random' or 'mean').
 
     Images are uint8 N×H×W×C; the result is float32 N×C×height×width in channels_last memory. `MeanImage` says what
     becomes of a mean image.
@@ -53,16 +53,16 @@ class Augmenter:
         fill: str = "mean",
         resized_crop: Sequence[float] = (),
         crop_ratio: Sequence[float] = (3 / 4, 4 / 3),
-        rand_ops: int = 0,
-        rand_strength: float = 0.3,
+        randaugment_ops: int = 0,
+        randaugment_magnitude: float = 0.3,
         pca_color: PCAColor | None = None,
         cutout: int = 0,
-        erase: float = 0.0,
-        erase_fill: str = "random",
+        random_erasing: float = 0.0,
+        random_erasing_fill: str = "random",
     ) -> None:
         if fill not in FILLS:
             raise InputError(f"augmentation: fill is {fill!r}; choose one of: {', '.join(FILLS)}")
-        for name, value in (("flip", flip), ("shift", shift), ("erase", erase)):
+        for name, value in (("flip", flip), ("shift", shift), ("random_erasing", random_erasing)):
             if not 0 <= value <= 1:
                 raise InputError(f"augmentation: {name} is {value}; it must lie between 0 and 1")
         if cutout < 0:
@@ -74,10 +74,10 @@ class Augmenter:
         self.interpolate = interpolate and shift > 0
         self.fill = fill
         self.resized_crop, self.crop_ratio = resized_crop, crop_ratio
-        self.rand_ops, self.rand_strength = rand_ops, rand_strength
+        self.randaugment_ops, self.randaugment_magnitude = randaugment_ops, randaugment_magnitude
         self.pca_color = pca_color
         self.cutout = cutout
-        self.erase, self.erase_fill = erase, erase_fill
+        self.random_erasing, self.random_erasing_fill = random_erasing, random_erasing_fill
         channels, width = preprocessing.channels, preprocessing.size[1]
         mean = torch.tensor(preprocessing.mean, dtype=torch.float64).expand(channels)
         std = torch.tensor(preprocessing.std, dtype=torch.float64).expand(channels)
@@ -103,7 +103,7 @@ class Augmenter:
         draws = torch.rand(count, 7, generator=generator)[own].to(images.device, non_blocking=True)
         crop_y, crop_x, shift_y, shift_x, flip, cutout_y, cutout_x = draws.unbind(1)
         lit = self.pca_color if self.pca_color and epoch < self.pca_color.until else None
-        more = self.resized_crop or self.rand_ops or lit or self.erase
+        more = self.resized_crop or self.randaugment_ops or lit or self.random_erasing
         seed = int(torch.randint(2**62, (), generator=generator)) if more else 0
 
         def cut(images: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -119,15 +119,17 @@ class Augmenter:
             return window(images, top, left, mirrored, size, self.interpolate)
 
         pixels, inside = cut(images)
-        if self.rand_ops:
+        if self.randaugment_ops:
             fill, stream = self._fill_color(pixels), _stream(seed, "rand")
-            pixels = rand_augment(pixels, self.rand_ops, self.rand_strength, fill, stream, (count, rows), inside)
+            pixels = rand_augment(
+                pixels, self.randaugment_ops, self.randaugment_magnitude, fill, stream, (count, rows), inside
+            )
             inside = None
         hole = square(torch.stack((cutout_y, cutout_x), 1), self.cutout, size) if self.cutout else None
         shifts = self._shifts(lit, count, seed)
         offset = self._offset_of(lambda whole: cut(whole)[0])
         result = self._bordered(pixels, inside, offset, hole, None if shifts is None else shifts[rows])
-        if self.erase:
+        if self.random_erasing:
             self._erase(result, _stream(seed, "erase"), count, rows)
         return result
 
@@ -226,8 +228,8 @@ class Augmenter:
         where = torch.rand(count, 4, generator=generator)[rows]
         colors = torch.rand(count, channels, generator=generator)[rows] * (255 * self.preprocessing.scale)
         mean, std = (torch.tensor(each) for each in (self.preprocessing.mean, self.preprocessing.std))
-        colors = (colors - mean) / std if self.erase_fill == "random" else torch.zeros_like(colors)
-        index = (chance < self.erase).nonzero()[:, 0]  # on the CPU: no waiting for a GPU
+        colors = (colors - mean) / std if self.random_erasing_fill == "random" else torch.zeros_like(colors)
+        index = (chance < self.random_erasing).nonzero()[:, 0]  # on the CPU: no waiting for a GPU
         there, where, colors = (
             each.to(result.device, non_blocking=True) for each in (index, where[index], colors[index])
         )
