@@ -67,7 +67,7 @@ def test_layers_stop_learning_after_their_epochs():
     steps = Freezing(recipes.load("digits", {"schedule.freeze": {"conv1..conv2": 2, "conv3": 4}}), network)
     frozen = [[layer for layer in steps.frozen(epoch) if layer.startswith("conv")] for epoch in range(5)]
     assert frozen == [[], [], ["conv1", "conv2"], ["conv1", "conv2"], ["conv1", "conv2", "conv3"]]
-    with pytest.raises(InputError, match=r"schedule\.freeze leaves alexnet-digits nothing to learn"):
+    with pytest.raises(InputError, match=r"schedule\.freeze freezes every layer of alexnet-digits"):
         Freezing(recipes.load("digits", {"schedule.freeze.conv1..fc8": 2}), network)
 
 
@@ -86,7 +86,7 @@ def test_biases_have_their_own_rate():
 
 
 def test_something_must_be_left_to_learn():
-    with pytest.raises(InputError, match="nothing to learn"):
+    with pytest.raises(InputError, match="freezes every layer"):
         freezing(catalog.create("alexnet-digits"), freeze=("conv1..fc8",))
     with pytest.raises(InputError, match="unknown layer of alexnet-digits 'fc9'"):
         freezing(catalog.create("alexnet-digits"), freeze=("fc9",))

@@ -121,8 +121,8 @@ def test_what_is_no_card_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"augment.resized_crop": [0.5]}, r"augment.resized_crop takes \[least, greatest\], not \[0.5\]"),
-        ({"augment.resized_crop": [0.9, 0.1]}, "least, greatest"),
+        ({"augment.resized_crop": [0.5]}, r"augment.resized_crop takes \[smallest, largest\], not \[0.5\]"),
+        ({"augment.resized_crop": [0.9, 0.1]}, "smallest, largest"),
         ({"augment.crop_ratio": []}, "crop_ratio takes"),
         ({"augment.resized_crop": [0.1, 1], "augment.shift": 0.1}, "leave augment.shift at 0"),
         ({"augment.pca_color_form": "2012"}, "paper, code"),

@@ -122,7 +122,7 @@ def test_a_step_limit_ends_in_mid_epoch_with_the_schedule_laid_over_it(tmp_path:
 
 
 def test_a_run_lasts_epochs_or_steps() -> None:
-    with pytest.raises(InputError, match="give one of the two"):
+    with pytest.raises(InputError, match="not both"):
         alexnet.train("digits", epochs=2, steps=9)
 
 

@@ -152,8 +152,9 @@ def _put(content: dict[str, Any], path: str, value: Any) -> None:
 
 
 def _refusal(error: ValidationError) -> InputError:
-    """The first of pydantic's errors in one line with the valid choices."""
-    first = error.errors(include_url=False)[0]
+    """The first of pydantic's errors, an unknown key before others, in one line with the valid choices."""
+    found = error.errors(include_url=False)
+    first = next((each for each in found if each["type"] == "unexpected_keyword_argument"), found[0])
     path = ".".join(part for part in first["loc"] if isinstance(part, str))
     kind, context, value = first["type"], first.get("ctx", {}), first["input"]
     if kind == "unexpected_keyword_argument":

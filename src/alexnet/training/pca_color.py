@@ -1,6 +1,7 @@
 """The PCA color augmentation of a run: from its training images, or from another run's card."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,8 @@ def pca_color(augment: Augment, splits: Splits, own: Mapping[str, Any] | None = 
         found = (
             spectrum(splits.train) if augment.pca_color_from is None else _read(Path(augment.pca_color_from), splits)
         )
-    return PCAColor(found, augment.pca_color, augment.pca_color_form)
+    until = math.inf if augment.pca_color_until is None else float(augment.pca_color_until)
+    return PCAColor(found, augment.pca_color, augment.pca_color_form, until)
 
 
 def _read(path: Path, splits: Splits) -> Spectrum:

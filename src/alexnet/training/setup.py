@@ -77,7 +77,7 @@ class Setup:
     @property
     def steps(self) -> int:
         """Of an epoch that no limit cuts short."""
-        return -(-len(self.train.dataset) // self.recipe.train.batch_size)
+        return _steps(self.recipe, self.train.dataset)
 
     @property
     def length(self) -> float:
@@ -88,16 +88,14 @@ class Setup:
     @property
     def timed(self) -> Recipe:
         """The recipe with all durations in epochs."""
-        return resolved(self.recipe, self.steps, self.length)
+        return _timed(self.recipe, self.train.dataset)
 
     @property
     def augmentation(self) -> dict[str, Any]:
         """The keyword arguments of Augmenter."""
         others = ("pca_color", "mix", "cutmix")
         augment = {name: value for name, value in vars(self.recipe.augment).items() if not name.startswith(others)}
-        until = self.timed.augment.pca_color_until
-        color = self.pca_color and replace(self.pca_color, until=math.inf if until is None else float(until))
-        return augment | {"pca_color": color}
+        return augment | {"pca_color": self.pca_color}
 
     @property
     def start(self) -> dict[str, Any]:
@@ -235,10 +233,19 @@ def prepare(
         validation_is_test=splits.validation_is_test,
         fingerprint=splits.fingerprint,
         class_weights=_class_weights(dataset).to(device) if recipe.train.class_weights else None,
-        pca_color=pca_color(recipe.augment, splits, start and start["spectrum"]),
+        pca_color=pca_color(_timed(recipe, dataset).augment, splits, start and start["spectrum"]),
         loaded=loaded,
         teacher=teacher,
     )
+
+
+def _steps(recipe: Recipe, dataset: Dataset) -> int:
+    return -(-len(dataset) // recipe.train.batch_size)
+
+
+def _timed(recipe: Recipe, dataset: Dataset) -> Recipe:
+    steps, limit = _steps(recipe, dataset), recipe.train.steps
+    return resolved(recipe, steps, limit / steps if limit else recipe.train.epochs)
 
 
 def _opened(
