@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from alexnet.errors import InputError
+from alexnet.process.program import set_up
 from alexnet.recipes import recipe as recipes
 from alexnet.recipes.schema import Recipe
 
@@ -55,6 +56,8 @@ def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     side, threads, device = sys.argv[1:]
+    if side == "alexnet":  # as the command line trains
+        set_up()
     try:
         seconds, facts = start(side, recipes.parse(json.loads(sys.stdin.readline())), int(threads), device)
     except InputError as error:

@@ -22,9 +22,9 @@ def main() -> None:
     """Runs one verb. Exit codes: 0 done, 2 the user's input is wrong, 1 a fault, 130 interrupted (state saved)."""
     from alexnet.cli.app import app
     from alexnet.errors import InputError
-    from alexnet.process.memory import keep_freed_memory
+    from alexnet.process.program import set_up
 
-    keep_freed_memory()
+    set_up()
     try:
         code = app(standalone_mode=False, prog_name="alexnet")
         sys.stdout.flush()  # here, where what goes wrong is still caught

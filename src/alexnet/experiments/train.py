@@ -37,6 +37,8 @@ def train(
     data: where the images are, if not in the usual place. epochs, or steps: in place of the recipe's.
     resume_run: go on with the run in `out`. stop_after: stop after so many epochs as Ctrl-C would.
     settings, overrides: recipe keys as {'optimizer.lr': 0.01}, or with `__` for the dot as optimizer__lr=0.01.
+    The process is left as it was found: random state, warning filters, signal handlers, threads. On a CPU, a script of
+    its own gains from `alexnet.process.program.set_up()`, which the command line calls.
     Raises InputError for what the user can mend, Interrupted after Ctrl-C or SIGTERM (state saved), Diverged.
     """
     changes = dict(settings or {}) | {name.replace("__", "."): value for name, value in overrides.items()}

@@ -9,7 +9,6 @@ those that are evaluated and kept. All processes read the same files: a run's fo
 
 import contextlib
 import os
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -172,14 +171,11 @@ class Parallel:
     @contextlib.contextmanager
     def gradients(self, last: bool = True) -> Iterator[None]:
         """For one of several backward passes whose gradients add up: the last one's takes the mean over processes."""
-        with contextlib.ExitStack() as stack:
-            if isinstance(self.module, DistributedDataParallel):
-                if not last:
-                    stack.enter_context(self.module.no_sync())
-                # For a filter of one channel, two layouts are one: torch takes them for different and warns.
-                stack.enter_context(warnings.catch_warnings())
-                warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
+        if last or not isinstance(self.module, DistributedDataParallel):
             yield
+        else:
+            with self.module.no_sync():
+                yield
 
 
 @contextlib.contextmanager

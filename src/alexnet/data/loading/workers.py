@@ -82,8 +82,12 @@ class Workers:
         self._loader, self._results = None, iter(())
 
     def _begin(self) -> None:
-        if self._loader is None:
+        with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "This DataLoader will create")  # more than cores: as was asked
+            self._start()
+
+    def _start(self) -> None:
+        if self._loader is None:
             self._loader = DataLoader(
                 _Decoder(),  # pyright: ignore[reportArgumentType]  # its indices are parts, not numbers
                 batch_size=None,
