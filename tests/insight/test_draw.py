@@ -2,11 +2,14 @@
 
 import io
 import itertools
+from collections.abc import Callable
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from PIL import Image
 
+from alexnet.artifacts.run import Run
 from alexnet.errors import InputError
 from alexnet.insight.draw import draw, to_png
 from alexnet.models.catalog import CATALOG
@@ -83,3 +86,15 @@ def test_pixels_for_formats_that_take_no_svg() -> None:
 def test_an_unknown_network() -> None:
     with pytest.raises(InputError, match="unknown network"):
         draw("alexnet-2013")
+
+
+def test_the_verb_writes_what_the_extension_names(
+    command: Callable, refused: Callable, trained: Run, tmp_path: Path
+) -> None:
+    assert command("draw", "alexnet-2012", "--out", tmp_path / "net.svg", "--classes", 37).code == 0
+    assert ">37<" in (tmp_path / "net.svg").read_text(encoding="utf-8")
+    assert command("draw", trained.path, "--out", tmp_path / "net.png").code == 0
+    with Image.open(tmp_path / "net.png") as image:
+        assert image.width > 1000
+    assert ".svg or .png" in refused("draw", "alexnet-2012", "--out", tmp_path / "net.pdf")
+    assert "unknown network" in refused("draw", "alexnet-2013", "--out", tmp_path / "net.svg")

@@ -17,6 +17,8 @@ VERBS = {
     "summary": "Print a network's layers: name, output shape, parameters, FLOPs.",
     "recipes": "List the recipes, or print one as TOML.",
     "compare": "Compare runs: accuracy by epoch and by seconds, size, published and measured figures.",
+    "check": "Check a dataset before training: damaged files, duplicates, leaks, labels, names.",
+    "draw": "Draw a network in the manner of the 2012 paper's Figure 2, as SVG or PNG.",
     "verify": "Check every network, LRN form and count against its published source.",
     "import": "Convert weights of another program to safetensors with a card.",
     "data": "Download and verify a public dataset, or weights.",

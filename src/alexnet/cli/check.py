@@ -1,0 +1,78 @@
+"""`alexnet check`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from alexnet.cli.options import Json
+from alexnet.cli.screen import print_json, say
+
+if TYPE_CHECKING:
+    from alexnet.insight.check.check import Checked
+
+_SHOWN = 3
+
+
+def check(
+    data: Annotated[Path, typer.Option("--data", help="Where the images are: a folder or a file.")],
+    out: Annotated[Path | None, typer.Option(help="An HTML page to write, with thumbnails.")] = None,
+    quarantine: Annotated[
+        Path | None, typer.Option(help="A list to write, for data.quarantine: images training is better without.")
+    ] = None,
+    group_by: Annotated[
+        str | None, typer.Option(help="Regular expression that finds an image's group (patient, burst) in its name.")
+    ] = None,
+    name: Annotated[
+        str, typer.Option(help="The dataset's kind, such as folder or cifar10; auto: by its files.")
+    ] = "auto",
+    language: Annotated[str, typer.Option(help="Of the page: en or zh.")] = "en",
+    as_json: Json = False,
+) -> None:
+    """Check a dataset before training: damaged files, duplicates, leaks, labels, names.
+
+    Exit code 3: something serious was found.
+    """
+    from alexnet.cli.progress import bar
+    from alexnet.files import check_target, write_text
+    from alexnet.insight.check.check import check as examine
+    from alexnet.insight.check.check import quarantine_text
+    from alexnet.insight.check.page import describe
+    from alexnet.pages import html
+    from alexnet.pages.text import Words
+
+    words = Words(language)
+    for target in (out, quarantine):
+        if target is not None:
+            check_target(target)
+    with bar("checking", quiet=as_json) as progress:
+        checked = examine(data, name, group_by=group_by, progress=progress)
+    if out is not None:
+        write_text(out, html.render(describe(checked, words)))
+    if quarantine is not None:
+        write_text(quarantine, quarantine_text(checked))
+    if as_json:
+        print_json(checked.to_json())
+    else:
+        _print(checked)
+        for target in (out, quarantine):
+            if target is not None:
+                say(f"wrote {target}")
+    if checked.serious:
+        raise typer.Exit(3)
+
+
+def _print(checked: "Checked") -> None:
+    listed = checked.listed
+    say(f"{len(listed.names):,} images in {len(listed.classes)} classes, read as {listed.kind}")
+    for fault in checked.faults:
+        say(f"{'SERIOUS ' if fault.serious else ''}{fault.kind}: {len(fault.items):,}. {fault.about}")
+        for item in fault.items[:_SHOWN]:
+            names = ", ".join(listed.names[row] for row in item.images[:4]) + (", …" if len(item.images) > 4 else "")
+            say("  " + ": ".join(part for part in (names, item.text) if part))
+        if (more := len(fault.items) - _SHOWN) > 0:
+            say(f"  … and {more:,} more")
+    if not checked.faults:
+        say("nothing was found")
+    elif checked.quarantine:
+        say(f"{len(checked.quarantine):,} images training is better without: --quarantine FILE lists them")

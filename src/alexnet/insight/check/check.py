@@ -1,0 +1,109 @@
+"""`alexnet check`: what is wrong with a dataset, before anything is trained on it."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alexnet.errors import InputError
+from alexnet.insight.check.faults import Fault, counts_of, find
+from alexnet.insight.check.inspect import Seen
+from alexnet.insight.check.listing import SPLITS, Listed, list_dataset, looks
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass
+class Checked:
+    """What was looked at, and what was found."""
+
+    listed: Listed
+    seen: list[Seen]
+    faults: list[Fault]
+
+    @property
+    def serious(self) -> bool:
+        return any(fault.serious for fault in self.faults)
+
+    @property
+    def quarantine(self) -> dict[str, str]:
+        """Images that training is better without: name → why, in the dataset's order."""
+        why: dict[int, str] = {}
+        for fault in self.faults:
+            for item in fault.items:
+                for row in item.quarantine:
+                    why.setdefault(row, f"{fault.kind}: {item.text}")
+        return {self.listed.names[row]: why[row] for row in sorted(why)}
+
+    def to_json(self) -> dict[str, Any]:
+        """place, kind, images, splits {name: {class: images}}, serious, faults [{kind, serious, count, about, items
+        [{images, text}]}], quarantine."""
+        listed, counts = self.listed, counts_of(self.listed)
+        splits = {
+            split: {name: int(counts[number, label]) for label, name in enumerate(listed.classes)}
+            for number, split in enumerate(SPLITS)
+            if counts[number].any()
+        }
+        return {
+            "place": str(listed.place),
+            "kind": listed.kind,
+            "images": len(listed.names),
+            "splits": splits,
+            "serious": self.serious,
+            "faults": [
+                {
+                    "kind": fault.kind,
+                    "serious": fault.serious,
+                    "count": len(fault.items),
+                    "about": fault.about,
+                    "items": [
+                        {"images": [listed.names[row] for row in item.images], "text": item.text}
+                        for item in fault.items
+                    ],
+                }
+                for fault in self.faults
+            ],
+            "quarantine": self.quarantine,
+        }
+
+
+def check(
+    data: Path | str, name: str = "auto", *, group_by: str | None = None, progress: Progress | None = None
+) -> Checked:
+    """Looks at every image of the dataset at `data` once.
+
+    name: one of `alexnet.data.sources.SETS`; 'auto': recognized. group_by: a regular expression that finds an image's
+    group (a patient, a burst) in its name, in its first parenthesis or as a whole; groups that train and are measured
+    on are found. InputError where there is no dataset, and for an expression that is none.
+    """
+    group_of = grouping(group_by) if group_by else None
+    listed = list_dataset(Path(data).expanduser(), name)
+    if not listed.names:
+        raise InputError(f"no images in {str(listed.place)!r}")
+    seen: list[Seen] = []
+    for block in looks(listed):
+        seen += block
+        if progress:
+            progress(len(seen), len(listed.names))
+    return Checked(listed, seen, find(listed, seen, group_of))
+
+
+def grouping(pattern: str) -> Callable[[str], str | None]:
+    """An image's group by its name; None where the pattern does not occur. InputError for an invalid pattern."""
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise InputError(f"{pattern!r} is not a regular expression: {error}") from None
+
+    def group_of(name: str) -> str | None:
+        found = compiled.search(name)
+        return None if found is None else found.group(1 if compiled.groups else 0)
+
+    return group_of
+
+
+def quarantine_text(checked: Checked) -> str:
+    """The quarantine list as a file: a name and, after a tab, the reason, on each line."""
+    lines = (f"{name}\t{reason}\n" for name, reason in checked.quarantine.items())
+    return "".join(lines)
