@@ -27,6 +27,7 @@ VERBS = {
     "serve": "Serve models over HTTP: a page for people, an API for programs.",
     "pack": "Make a resized copy of images in tar shards, which train several times as fast.",
     "bench": "Measure this machine and what networks reach on it: images/s, share of peak, time by phase.",
+    "load": "Measure the server under load: requests/s, latency, memory.",
     "reproduce": "Re-run the published experiments within a time budget; finished runs are reused.",
 }
 

@@ -27,16 +27,21 @@ ASSETS = {"/": "index.html", "/docs": "docs.html", "/app.js": "app.js", "/maps.j
 
 
 def create_app(
-    models: Sequence[Model], limits: Limits | None = None, *, token: str | None = None, precision: str = "fp32"
+    models: Sequence[Model],
+    limits: Limits | None = None,
+    *,
+    token: str | None = None,
+    precision: str = "fp32",
+    batch: int = 64,
 ) -> Starlette:
     """The ASGI application for one or more models, the first of which answers when a request names none.
 
-    `token`: a bearer token that every request but health checks must carry. Raises InputError when a model's serving
-    form does not answer as the plain network does.
+    `batch`: images that run together at most. `token`: a bearer token that every request but health checks must carry.
+    Raises InputError when a model's serving form does not answer as the plain network does.
     """
     limits = limits or Limits()
     engines = Engines(
-        [Engine(name, model, limits, precision) for name, model in zip(named(models), models, strict=True)]
+        [Engine(name, model, limits, precision, batch) for name, model in zip(named(models), models, strict=True)]
     )
     metrics = Metrics(engines)
     api = Api(engines, limits, metrics)

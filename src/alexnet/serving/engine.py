@@ -31,7 +31,7 @@ _pillow = threading.Lock()  # warning filters are shared by all threads
 class Engine:
     """One model under one name."""
 
-    def __init__(self, name: str, model: Model, limits: Limits, precision: str = "fp32") -> None:
+    def __init__(self, name: str, model: Model, limits: Limits, precision: str = "fp32", batch: int = 64) -> None:
         """Raises InputError when the form that serves does not answer as the plain network does."""
         self.name, self.model, self.limits = name, model, limits
         quick = at_precision(model, precision)
@@ -40,7 +40,7 @@ class Engine:
         self._augmenter = Augmenter(model.preprocessing)
         self.size = decode.stored_size(model.preprocessing.size, model.preprocessing.resize)
         self._prove()
-        self.batcher = Batcher(self.probabilities, capacity=limits.waiting_images)
+        self.batcher = Batcher(self.probabilities, most=batch, capacity=limits.waiting_images)
 
     @torch.inference_mode()
     def probabilities(self, images: np.ndarray) -> np.ndarray:

@@ -1,0 +1,160 @@
+"""A server under load: clients on loopback that ask again as soon as they are answered.
+
+The server runs in a process of its own, started for every turn: one way of batching cannot warm up the other.
+"""
+
+import asyncio
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from alexnet.errors import InputError
+
+_SERVE = """
+import sys
+from alexnet.artifacts.store import load_model
+from alexnet.process.memory import keep_freed_memory
+from alexnet.serving.app import create_app
+from alexnet.serving.limits import Limits
+from alexnet.serving.server import bound, run
+keep_freed_memory()
+listening = bound("127.0.0.1", 0)
+app = create_app([load_model(sys.argv[1])], Limits(), batch=int(sys.argv[2]))
+print(listening.getsockname()[1], flush=True)
+run(app, listening)
+"""
+
+
+@dataclass
+class Load:
+    """What the clients saw, and the server's memory."""
+
+    clients: int
+    batch: int
+    """Images in a batch at most; 1: one by one."""
+    seconds: float
+    answers: dict[int, int] = field(default_factory=dict)
+    """HTTP status → requests."""
+    per_second: float = 0.0
+    """Requests answered with 200."""
+    p50: float = 0.0
+    """Milliseconds."""
+    p99: float = 0.0
+    memory_before: float = 0.0
+    """The server's resident memory after 500 requests, in MB."""
+    memory_after: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def load(
+    model: Path,
+    image: bytes,
+    *,
+    clients: int = 64,
+    seconds: float = 60.0,
+    batch: int = 64,
+    progress: Callable[[int, int], None] | None = None,
+) -> Load:
+    """Serves `model` and asks it for `image` (an encoded image) from `clients` connections for `seconds`."""
+    command = [sys.executable, "-c", _SERVE, str(model), str(batch)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            line = server.stdout.readline()
+            if not line:
+                raise InputError(f"{str(model)!r} could not be served; `alexnet serve {model}` says why")
+            return asyncio.run(_ask(int(line), server.pid, Load(clients, batch, seconds), image, progress))
+        finally:
+            server.terminate()
+
+
+async def _ask(port: int, pid: int, found: Load, image: bytes, progress: Callable[[int, int], None] | None) -> Load:
+    head = ("POST /v1/predict HTTP/1.1", "Host: localhost", "Content-Type: image/png", f"Content-Length: {len(image)}")
+    request = "\r\n".join((*head, "", "")).encode() + image
+    codes: Counter[int] = Counter()
+    times: list[float] = []
+    end = time.monotonic() + found.seconds
+
+    async def client() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        while time.monotonic() < end:
+            started = time.monotonic()
+            writer.write(request)
+            await writer.drain()
+            status = int((await reader.readline()).split()[1])
+            length = 0
+            while (line := await reader.readline()) not in (b"\r\n", b""):
+                name, _, value = line.partition(b":")
+                if name.lower() == b"content-length":
+                    length = int(value)
+            await reader.readexactly(length)
+            codes[status] += 1
+            if status == 200:
+                times.append(time.monotonic() - started)
+            else:
+                await asyncio.sleep(0.05)
+            if sum(codes.values()) == 500:
+                found.memory_before = _memory(pid)
+            if progress:
+                progress(min(int(found.seconds - (end - time.monotonic())), int(found.seconds)), int(found.seconds))
+        writer.close()
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(found.clients):
+            group.create_task(client())
+    found.memory_after = _memory(pid)
+    found.answers = dict(codes)
+    found.per_second = len(times) / found.seconds
+    found.p50, found.p99 = (float(np.percentile(times, q)) * 1e3 if times else float("nan") for q in (50, 99))
+    return found
+
+
+def _memory(pid: int) -> float:
+    """Resident memory in MB; nan where the system does not tell."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    except OSError:
+        return float("nan")
+    return pages * 4096 / 1e6
+
+
+@dataclass
+class Batching:
+    """Batches against one by one, in turn."""
+
+    together: list[Load]
+    alone: list[Load]
+
+    @property
+    def ratio(self) -> float:
+        """Of the medians of requests per second."""
+        together, alone = (
+            statistics.median(each.per_second for each in turns) for turns in (self.together, self.alone)
+        )
+        return together / alone
+
+    def to_json(self) -> dict[str, Any]:
+        turns = {name: [each.to_json() for each in getattr(self, name)] for name in ("together", "alone")}
+        return json.loads(json.dumps(turns)) | {"ratio": self.ratio}
+
+
+def batching(
+    model: Path, image: bytes, *, clients: int = 32, seconds: float = 10.0, rounds: int = 3, **options: Any
+) -> Batching:
+    """What dynamic batching gives, A B A B."""
+    found = Batching([], [])
+    for _ in range(rounds):
+        found.together.append(load(model, image, clients=clients, seconds=seconds, **options))
+        found.alone.append(load(model, image, clients=clients, seconds=seconds, batch=1, **options))
+    return found

@@ -1,0 +1,51 @@
+"""`alexnet load`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from alexnet.cli.options import Json, ModelOrRun
+from alexnet.cli.screen import print_json, say, table
+from alexnet.errors import InputError
+
+
+def load(
+    model: ModelOrRun,
+    image: Annotated[Path, typer.Option(help="The image that every client sends.")],
+    clients: Annotated[int, typer.Option(min=1, max=1024, help="Connections.")] = 64,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Seconds per turn.")] = 60.0,
+    rounds: Annotated[int, typer.Option(min=0, help="Turns of batching against one by one; 0: one turn of load.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Measure the server under load: requests/s, latency, memory; with --rounds what batching gives."""
+    from alexnet.benchmark import load as measure
+    from alexnet.cli.progress import bar
+
+    if not image.is_file():
+        raise InputError(f"no image at {str(image)!r}")
+    content = image.read_bytes()
+    with bar("asking", quiet=as_json) as progress:
+        if rounds:
+            found = measure.batching(model, content, clients=clients, seconds=seconds, rounds=rounds, progress=progress)
+            turns = [each for pair in zip(found.together, found.alone, strict=True) for each in pair]
+        else:
+            found = measure.load(model, content, clients=clients, seconds=seconds, progress=progress)
+            turns = [found]
+    if as_json:
+        print_json(found.to_json())
+        return
+    head = ("clients>", "batch>", "requests/s>", "p50 ms>", "p99 ms>", "statuses", "MB after 500>", "MB at the end>")
+    table(
+        head,
+        [
+            (
+                each.clients, each.batch, f"{each.per_second:,.0f}", f"{each.p50:.1f}", f"{each.p99:.1f}",
+                ", ".join(f"{count:,} × {status}" for status, count in sorted(each.answers.items())),
+                f"{each.memory_before:.0f}", f"{each.memory_after:.0f}",
+            )
+            for each in turns
+        ],
+    )  # fmt: skip
+    if isinstance(found, measure.Batching):
+        say(f"batches answer {found.ratio:.2f} × as many requests as one image at a time (medians of {rounds} turns)")

@@ -1,0 +1,25 @@
+"""A short load on a real server: every request is answered, and counted once."""
+
+import numpy as np
+import pytest
+
+from alexnet.artifacts.run import Run
+
+pytest.importorskip("starlette", reason="serving needs: pip install 'alexnet[serve]'")
+import io
+
+from PIL import Image
+
+from alexnet.benchmark import load as measure
+from alexnet.errors import InputError
+
+
+def test_every_request_is_answered(trained: Run) -> None:
+    file = io.BytesIO()
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(file, "PNG")
+    found = measure.load(trained.path, file.getvalue(), clients=4, seconds=1.0)
+    assert set(found.answers) == {200}
+    assert found.answers[200] == pytest.approx(found.per_second * found.seconds)
+    assert 0 < found.p50 <= found.p99
+    with pytest.raises(InputError, match="could not be served"):
+        measure.load(trained.path / "nothing", b"", seconds=0.1)
