@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from alexnet.artifacts import card as cards
 from alexnet.artifacts.store import Model
 from alexnet.export import formats
 from alexnet.export.agree import samples
@@ -24,8 +25,7 @@ def opened(name: str) -> Model:
     wants = model.spec.preprocessing
     randomize(model, 1, PIXELS * wants.scale / float(np.mean(wants.std)))
     classes = tuple(str(number) for number in range(model.classes))
-    card = {"name": name, "classes": list(classes), "input": list(model.input), "preprocessing": wants.to_json()}
-    return Model(model, classes, wants, card, Path("nowhere"))
+    return Model(model, classes, wants, cards.make(model, classes, wants), Path("nowhere"))
 
 
 @pytest.mark.parametrize("name", catalog.CATALOG)

@@ -39,7 +39,7 @@ def test_keras_saves_and_we_load(name: str, suffix: str, tmp_path: Path, table: 
     file = tmp_path / f"saved{suffix}"
     keras_model.save_weights(file) if suffix == ".weights.h5" else keras_model.save(file)
     imported = import_weights(file, tmp_path / "imported.safetensors")
-    assert imported.card["name"] == name
+    assert imported.card.name == name
     assert imported.missing == []
     batch = draw(ours, 0)
     loaded = store.load_model(imported.path).module

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import alexnet
+from alexnet.artifacts import card as cards
 from alexnet.artifacts import store
 from alexnet.artifacts.run import Run
 from alexnet.artifacts.store import Model
@@ -51,14 +52,9 @@ def untrained(name: str, **how: Any) -> Model:
     for value in module.state_dict().values():
         if value.is_floating_point() and value.ndim == 1:
             value.copy_(torch.rand(value.shape) + 0.5)
-    channels, height, width = module.input
-    card = {
-        "name": name,
-        "classes": [f"class{i}" for i in range(module.classes)],
-        "input": [channels, height, width],
-        "preprocessing": module.spec.preprocessing.to_json(),
-    }
-    return Model(module, tuple(card["classes"]), module.spec.preprocessing, card, Path("nowhere"))
+    classes = tuple(f"class{i}" for i in range(module.classes))
+    card = cards.make(module, classes, module.spec.preprocessing)
+    return Model(module, classes, module.spec.preprocessing, card, Path("nowhere"))
 
 
 @pytest.fixture

@@ -5,11 +5,15 @@ import hashlib
 import json
 import os
 import secrets
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from alexnet.errors import InputError
+
+MOST_JSON = 2**28
+"""Bytes of the largest JSON file that is read without another bound: the index of a large set of shards."""
 
 
 @contextlib.contextmanager
@@ -75,16 +79,36 @@ def write_json(path: Path | str, content: Any) -> None:
     write_bytes(path, json_bytes(content))
 
 
-def read_json(path: Path | str) -> Any:
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+def content_of(path: Path | str, most: int) -> bytes:
+    """A regular file's content, of at most `most` bytes. InputError for a larger one, and for a folder, a pipe …"""
+    # A pipe would be waited for without O_NONBLOCK; regular files do not know it.
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(handle, "rb", closefd=True) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise InputError(f"{str(path)!r} is not a regular file")
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise InputError(f"{str(path)!r} is larger than the {most:,} bytes that such a file may have")
+    return content
+
+
+def read_json(path: Path | str, most: int = MOST_JSON) -> Any:
+    """The content of a JSON file. Raises InputError when it is none, or larger than `most` bytes."""
+    try:
+        return json.loads(content_of(path, most).decode("utf-8-sig"), parse_constant=_no_number)
+    except RecursionError:
+        raise InputError(f"{str(path)!r} is not JSON that is read here: it is nested too deeply") from None
+    except ValueError as error:
+        raise InputError(f"{str(path)!r} is not JSON: {' '.join(str(error).split())}") from None
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def read_object(path: Path | str, needed: Iterable[str] = ()) -> dict[str, Any]:
     """The JSON object in a file. InputError when it is no JSON, or lacks one of the `needed` keys."""
-    try:
-        content = read_json(path)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{str(path)!r} is not JSON: {error}") from None
+    content = read_json(path)
     missing = [key for key in needed if not isinstance(content, dict) or key not in content]
     if missing:
         raise InputError(f"{str(path)!r} is damaged, or of another program: it lacks {', '.join(missing)}")

@@ -41,13 +41,11 @@ def test_the_run_is_opened_with_it(run: Run) -> None:
         assert pixels.shape == (12, 12, 1)
         pixels = pixels[2:10, 2:10]
     assert pixels.shape == (*model.preprocessing.size, 1)
-    assert run.card["preprocessing"]["mean_image"] == mean.sha256
+    assert run.card.preprocessing.mean_image == mean.sha256
     assert (run.path / "card.mean.safetensors").is_file()
-    assert (
-        alexnet.evaluate(model, dataset_for(model, split="validation")).figures.top1
-        == (run.card["figures"]["val_accuracy"])
-    )
-    assert run.card["figures"]["test"]["views"] == 10
+    assert alexnet.evaluate(model, dataset_for(model, split="validation")).figures.top1 == (run.card.figures.final.top1)
+    assert run.card.figures.test is not None
+    assert run.card.figures.test.views == 10
     image = np.full((12, 12, 1), 200, np.uint8)
     inputs = torch.from_numpy(200 - pixels).permute(2, 0, 1)[None]
     expected = model.module(inputs).softmax(1).max().item()
@@ -128,7 +126,7 @@ def test_it_goes_where_the_weights_go(run: Run, tmp_path: Path) -> None:
     assert alexnet.load(tmp_path / "out.safetensors").preprocessing == model.preprocessing
     import_weights(tmp_path / "out.safetensors", tmp_path / "again.safetensors")
     assert alexnet.load(tmp_path / "again.safetensors").preprocessing == model.preprocessing
-    network = alexnet.create(model.card["name"], classes=len(model.classes))
+    network = alexnet.create(model.card.name, classes=len(model.classes))
     assert load_into(network, run.path).preprocessing == model.preprocessing
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")

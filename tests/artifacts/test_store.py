@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import alexnet
+from alexnet.artifacts import card as cards
 from alexnet.artifacts import store
 from alexnet.artifacts.run import Run
 from alexnet.errors import InputError
@@ -105,10 +106,12 @@ def test_cut_short_weights_are_refused(copied: Path) -> None:
         ({"name": ["alexnet-digits"]}, "not a card of this version"),
         ({"input": [1, 8]}, "not a card of this version"),
         ({"input": None}, "not a card of this version"),
-        ({"classes": 10}, "not a card of this version"),
+        ({"classes": 10}, "not a card of this version: classes: "),
         ({"classes": ["a", "b"]}, "does not fit the network"),
         ({"preprocessing": {"sizes": [8, 8]}}, "not a card of this version"),
-        ({"preprocessing": {"size": [8, 8], "fit": "x"}}, "choose one of: crop, squash"),
+        ({"preprocessing": {"size": [8, 8], "fit": "x"}}, "preprocessing.fit: Input should be 'crop' or 'squash'"),
+        ({"version": 1}, r"written by another version \(1\) of alexnet; this one reads cards of version 2"),
+        ({"version": None}, "written by an earlier version of alexnet"),
     ],
 )
 def test_a_card_that_cannot_be_is_refused(copied: Path, change: dict[str, Any], said: str) -> None:
@@ -120,21 +123,18 @@ def test_a_card_that_cannot_be_is_refused(copied: Path, change: dict[str, Any], 
 @pytest.mark.parametrize("content", ["{", "[1, 2]", "3", json.dumps({"name": "alexnet-digits"})])
 def test_what_is_no_card_is_refused(copied: Path, content: str) -> None:
     (copied / "card.json").write_text(content)
-    with pytest.raises(InputError, match=r"is not JSON|lacks"):
+    with pytest.raises(InputError, match=r"is not JSON|is not a model's card"):
         alexnet.load(copied)
 
 
 def test_other_lrn_constants_are_refused(tmp_path: Path) -> None:
     """The weights would load all the same, and be wrong."""
     module = catalog.create("alexnet-caltech-lrn", classes=2)
-    constants = store.lrn_constants(module)
+    constants = cards.lrn_constants(module)
     assert [row["layer"] for row in constants] == ["norm1", "norm2"]
     assert (constants[0]["size"], constants[0]["k"], constants[0]["beta"]) == (5, 2.0, 0.75)
     store.save(tmp_path / "m.safetensors", module.state_dict())
-    card = {
-        "name": "alexnet-caltech-lrn", "classes": ["a", "b"], "input": [3, 227, 227],
-        "preprocessing": module.spec.preprocessing.to_json(), "lrn": constants,
-    }  # fmt: skip
+    card = cards.make(module, ("a", "b"), module.spec.preprocessing).to_json()
     write_json(tmp_path / "m.json", card)
     assert alexnet.load(tmp_path / "m.safetensors").classes == ("a", "b")
     card["lrn"] = [constants[0] | {"alpha": constants[0]["alpha"] / 5}, constants[1]]

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from alexnet.artifacts import card as cards
 from alexnet.artifacts import store
 from alexnet.artifacts.run import Run
 from alexnet.data.dataset import Dataset
 from alexnet.data.readers.digits import read_digits
-from alexnet.files import read_json, write_json
+from alexnet.files import write_json
 from alexnet.insight.doctor import examine
 from alexnet.models import catalog
 from alexnet.weights import public
@@ -83,9 +84,9 @@ def test_a_file_in_the_way_of_a_folder_is_told(refused: Callable[..., str], tmp_
 def mistaken(trained: Run, tmp_path: Path) -> Path:
     """The trained digits with a card that says other preprocessing than they were trained with."""
     store.save(tmp_path / "net.safetensors", store.load_tensors(trained.path / "best.safetensors"))
-    card = dict(trained.card)
-    card["preprocessing"] = {**card["preprocessing"], "scale": 1.0, "mean": [0.0], "std": [1.0]}
-    write_json(tmp_path / "net.json", card)
+    card = trained.card
+    wrong = card.preprocessing.to_json() | {"scale": 1.0, "mean": [0.0], "std": [1.0]}
+    write_json(tmp_path / "net.json", card.changed(preprocessing=wrong).to_json())
     return tmp_path / "net.safetensors"
 
 
@@ -110,9 +111,9 @@ def test_doctor_finds_what_the_weights_want(command: Command, mistaken: Path, ea
 
 def test_doctor_leaves_a_right_card_alone_and_the_model_as_it_was(trained: Run, easy: Dataset):
     opened = store.load_model(trained)
-    before = store.lrn_constants(opened.module)
+    before = cards.lrn_constants(opened.module)
     diagnosis = examine(opened, trained.path, 100)
     assert diagnosis.best.loss <= diagnosis.own.loss
     assert diagnosis.own.top1 > 0.9
-    assert store.lrn_constants(opened.module) == before
-    assert read_json(trained.path / "card.json") == trained.card
+    assert cards.lrn_constants(opened.module) == before
+    assert opened.card == trained.card

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from alexnet.artifacts.card import Protocol
 from alexnet.artifacts.run import Run
 
 
@@ -51,12 +52,13 @@ def test_what_lies_at_data_decides_how_it_is_read(
     ended = command("train", "--data", data, "--out", tmp_path / "run", *small)
     assert ended.code == 0, ended.err
     card = Run(tmp_path / "run").card
-    assert card["data"]["set"] == ("shards" if packed else "caltech256")
-    assert card["data"]["protocol"]["per_class"] == 8
-    assert (card["data"]["train"] + card["data"]["validation"], card["data"]["test"]) == (16, 7)
-    assert card["classes"] == ["001.ak47", "002.american-flag"]
+    assert card.data.name == ("shards" if packed else "caltech256")
+    assert card.data.protocol == Protocol(per_class=8)
+    assert (card.data.train + card.data.validation, card.data.test) == (16, 7)
+    assert card.classes == ("001.ak47", "002.american-flag")
     measured = json.loads(command("evaluate", tmp_path / "run", "--json").out)
-    assert measured == card["figures"]["test"]
+    assert card.figures.test is not None
+    assert measured == card.figures.test.to_json()
 
 
 def test_what_cannot_be_packed_is_said(refused: Callable[..., str], folder: Path, tmp_path: Path) -> None:

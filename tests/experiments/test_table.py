@@ -7,9 +7,9 @@ from alexnet.experiments.published import choose
 
 def test_a_set_without_test_images_gives_its_validation_figure(trained: Run) -> None:
     arm = table.Arm("digits", [trained]).to_json()
-    assert arm["values"] == [trained.card["figures"]["val_accuracy"]]
+    assert arm["values"] == [trained.card.figures.final.top1]
     assert (arm["n"], arm["std"], arm["low"], arm["epochs"]) == (1, None, None, 3)
-    assert arm["seconds"] == trained.card["figures"]["seconds"]
+    assert arm["seconds"] == trained.card.figures.seconds
     assert "torch" in arm["hardware"][0]
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from alexnet.artifacts import store
+from alexnet.artifacts.card import RunCard
 from alexnet.artifacts.store import Model
 from alexnet.data.transforms.augment import Augmenter
 from alexnet.errors import InputError
@@ -43,9 +44,9 @@ def test_onnx(command, trained, opened: Model, tmp_path):
     assert names.tolist() == [str(i) for i in range(10)]
     about = session.get_modelmeta().custom_metadata_map
     assert json.loads(about["classes"]) == names.tolist()
-    card = json.loads(about["card"])
-    assert card["preprocessing"] == opened.card["preprocessing"]
-    assert "path" not in card["data"]
+    card = RunCard.parse(json.loads(about["card"]), "the graph's card")
+    assert card == opened.card.public()
+    assert (about["license"], about["weights"]) == ("unknown", card.figures.chosen)
 
 
 def test_onnx_is_one_file_of_opset_18_that_tells_nothing_of_this_machine(opened: Model, tmp_path):
@@ -66,7 +67,7 @@ def test_int8(command, trained, tmp_path):
     assert found["int8_bytes"] == out.stat().st_size < found["float_bytes"] / 3
     assert found["calibrated_on"] == 256
     assert found["measured_on"] == 359
-    assert found["float_top1"] == pytest.approx(trained.card["figures"]["val_accuracy"], abs=0.003)
+    assert found["float_top1"] == pytest.approx(trained.card.figures.final.top1, abs=0.003)
     assert found["lost"] == found["float_top1"] - found["int8_top1"]
     assert abs(found["lost"]) < 0.05
     assert found["speed"] > 0
@@ -105,7 +106,7 @@ def test_safetensors(command, trained, opened: Model, tmp_path):
     assert again.classes == opened.classes
     images = dataset_for(opened)
     assert evaluate(again, images).figures == evaluate(opened, images).figures
-    assert "path" not in read_json(tmp_path / "digits.json")["data"]
+    assert again.card == opened.card.public()
 
 
 def test_keras(command, trained, tmp_path):
@@ -115,7 +116,7 @@ def test_keras(command, trained, tmp_path):
 
 def test_card(command, trained, tmp_path):
     assert command("export", trained.path, "--format", "card", "--out", tmp_path / "README.md").code == 0
-    assert (tmp_path / "README.md").read_text().startswith('---\nlicense: "apache-2.0"\n')
+    assert (tmp_path / "README.md").read_text().startswith('---\nlicense: "unknown"\n')
     assert len(read_json(tmp_path / "README.json")["per_class"]) == 10
 
 

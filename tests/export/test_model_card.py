@@ -4,9 +4,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from alexnet.artifacts.card import RunCard
+from alexnet.artifacts.figures import Figures
 from alexnet.artifacts.store import Model
 from alexnet.export import model_card as cards
-from alexnet.inference.evaluate import Evaluation, Figures
+from alexnet.inference.evaluate import Evaluation
 
 
 def head(text: str) -> dict[str, Any]:
@@ -18,25 +20,28 @@ def head(text: str) -> dict[str, Any]:
 def test_from_a_run(opened: Model):
     text, content = cards.build(opened, None, "README.json")
     found = head(text)
-    assert (found["license"], found["library_name"]) == ("apache-2.0", "alexnet")
+    assert (found["license"], found["library_name"]) == ("unknown", "alexnet")
+    assert isinstance(opened.card, RunCard)
+    assert "whoever trained them decides on their license" in text
+    assert f"these weights are those of {opened.card.figures.chosen}" in text
     measured = content["measured"]
     assert measured["split"] == "validation"
-    assert measured["top1"] == pytest.approx(opened.card["figures"]["val_accuracy"])
+    assert measured["top1"] == pytest.approx(opened.card.figures.final.top1)
     (model,) = found["model-index"]
     (result,) = model["results"]
-    assert result["metrics"][0] == {"type": "accuracy", "name": "top-1", "value": round(measured["top1"], 6)}
+    assert result["metrics"][0] == {"type": "accuracy", "name": "top-1 (fp32)", "value": round(measured["top1"], 6)}
     for title in ("Use", "Data", "Training", "Figures", "Per class", "Limits", "License and source"):
         assert f"\n## {title}\n" in text
     assert 'name = "digits"' in text
     assert "torch" in text
-    assert opened.card["data"]["fingerprint"] in text
-    assert "path" not in content["card"]["data"]
+    assert opened.card.data.fingerprint in text
+    assert content["card"]["data"]["path"] is None
     assert sum(row["images"] for row in content["per_class"]) == measured["count"] == 359
 
 
 def test_per_class():
     confusion = np.array([[3, 1, 0], [0, 4, 0], [0, 0, 0]])
-    figures = Figures(7 / 8, 1.0, 0.1, 8)
+    figures = Figures(top1=7 / 8, top5=1.0, loss=0.1, count=8)
     nothing = np.empty(0)
     rows = cards.Measured("test", Evaluation(figures, nothing, nothing, nothing, confusion)).per_class(("a", "b", "c"))
     assert rows == [
@@ -64,9 +69,9 @@ def test_many_classes_show_the_worst(monkeypatch):
 
 
 def test_public_leaves_the_model_as_it_is(opened: Model):
-    assert "path" not in cards.public(opened.card)["data"]
-    assert "path" in opened.card["data"]
-    assert cards.public({"name": "x"}) == {"name": "x"}
+    assert isinstance(opened.card, RunCard)
+    card = opened.card.changed(data=opened.card.data.to_json() | {"path": "/home/me"})
+    assert (card.public().data.path, card.data.path) == (None, "/home/me")
 
 
 def test_a_recipe_names_weights_without_their_folder(tmp_path):

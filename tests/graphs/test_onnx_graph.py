@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from alexnet.artifacts import card as cards
 from alexnet.artifacts.store import Model
 from alexnet.errors import InputError
 from alexnet.export.agree import agree, samples
@@ -47,7 +48,7 @@ def test_every_part(make, colors: str, channels: int):
         if isinstance(part, nn.BatchNorm2d) and part.running_mean is not None:
             part.running_mean.uniform_(-1, 1)
     classes = ("a", "b\udcff", "ß", "name, with comma")
-    model = Model(module, classes, wants, {"name": "all"}, Path("nowhere"))
+    model = Model(module, classes, wants, cards.make(module, classes, wants), Path("nowhere"))
     graph = onnx_graph.build(model, model.card)
     session = onnx_graph.Session(graph.SerializeToString())
     assert agree(model, session, samples(model, None, 18)).logits is not None
@@ -62,8 +63,9 @@ def test_a_residual_network(make):
 
 def test_more_than_one_file_holds_is_refused(make, monkeypatch):
     monkeypatch.setattr(onnx_graph, "_LIMIT", 2**24)
+    model = make("figure1-relu")
     with pytest.raises(InputError, match="do not fit into one ONNX file"):
-        onnx_graph.build(make("figure1-relu"), {"name": "x"})
+        onnx_graph.build(model, model.card)
 
 
 def test_what_cannot_be_traced_is_told_in_one_line(make):

@@ -45,7 +45,7 @@ def test_images_that_trained_are_not_measured_on(tmp_path: Path, settings: dict[
     moved = shutil.copytree(place, tmp_path / "moved")
     model = alexnet.load(run)
     names = dataset_for(model, moved).names
-    assert len(names) == run.card["data"][measured] < 24
+    assert len(names) == getattr(run.card.data, measured) < 24
     assert names == dataset_for(model).names
     next(moved.glob("cat/*")).unlink()
     assert len(dataset_for(model, moved)) == 23  # no longer the same: all of them

@@ -82,10 +82,10 @@ def test_no_image_is_an_error() -> None:
 def test_a_trained_run_measures_as_its_card_says(trained: Run) -> None:
     model = alexnet.load(trained)
     seen = alexnet.evaluate(model, dataset_for(model), batch_size=50)
-    figures = trained.card["figures"]
-    assert seen.figures.top1 == figures["val_accuracy"]
-    assert seen.figures.loss == pytest.approx(figures["val_loss"], rel=1e-5)
-    assert seen.figures.count == trained.card["data"]["validation"]
+    figures = trained.card.figures.final
+    assert (seen.figures.top1, seen.figures.precision) == (figures.top1, "fp32")
+    assert seen.figures.loss == pytest.approx(figures.loss, rel=1e-5)
+    assert seen.figures.count == trained.card.data.validation
 
 
 def test_classes_are_joined_by_name(trained: Run) -> None:
@@ -140,5 +140,5 @@ def test_made_up_images_are_made_again(tmp_path, validation: float | str) -> Non
     model = alexnet.load(run)
     split = "test" if validation == "test" else "validation"
     seen = alexnet.evaluate(model, dataset_for(model, split=split))
-    assert seen.figures.top1 == run.card["figures"]["val_accuracy"]
-    assert len(dataset_for(model, split="train")) == run.card["data"]["train"]
+    assert seen.figures.top1 == run.card.figures.final.top1
+    assert len(dataset_for(model, split="train")) == run.card.data.train

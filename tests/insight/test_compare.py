@@ -2,30 +2,48 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
+from alexnet.artifacts import card as cards
+from alexnet.artifacts.figures import Figures
+from alexnet.device import environment
 from alexnet.errors import InputError
 from alexnet.insight.compare import HEAD, compare, line, write_comparison
+from alexnet.models import catalog
+
+DATA = {"name": "cifar10", "path": None, "fingerprint": "ab" * 32, "train": 800, "validation": 100, "test": 100}
+PUBLISHED = [
+    {"name": "test accuracy", "value": 0.9, "unit": "accuracy", "note": "<300 epochs>"},
+    {"name": "training accuracy", "value": 0.99, "unit": "accuracy", "note": ""},
+]
+ENVIRONMENT = environment(torch.device("cpu"), "fp32")
 
 
 @pytest.fixture
 def runs(tmp_path: Path) -> list[Path]:
     """Two runs: one that validated on the test split as its source did, one that has a test figure."""
     folders = []
-    for name, on_test, test in (("one", True, None), ("two", False, {"top1": 0.7})):
+    for name, on_test, test in (("one", True, None), ("two", False, Figures(top1=0.7, top5=0.9, loss=1.0, count=100))):
         folder = tmp_path / name
         folder.mkdir()
-        card = {
-            "name": "alexnet-cifar10",
-            "parameters": 21_622_154,
-            "flops": 84_600_000,
-            "data": {"validation_is_test": on_test},
-            "figures": {"epochs": 2, "seconds": 61.0, "val_accuracy": 0.65, "test": test},
-            "published": [
-                {"name": "test accuracy", "value": 0.9, "unit": "accuracy", "note": "<300 epochs>"},
-                {"name": "training accuracy", "value": 0.99, "unit": "accuracy", "note": ""},
-            ],
-        }
-        (folder / "card.json").write_text(json.dumps(card))
+        figures = Figures(top1=0.65, top5=0.9, loss=1.0, count=100)
+        network = catalog.create("alexnet-cifar10")
+        card = cards.make(
+            network,
+            tuple("0123456789"),
+            network.spec.preprocessing,
+            recipe="cifar10",
+            seed=0,
+            data=DATA | {"validation_is_test": on_test},
+            figures={
+                "epochs": 2, "epoch": 2, "selection": "last epoch" if on_test else "validation", "seconds": 61.0,
+                "in_training": figures, "validation": None if on_test else figures, "test": test or figures,
+            },
+            published=PUBLISHED,
+            environment=ENVIRONMENT,
+            sha256={},
+        )  # fmt: skip
+        (folder / "card.json").write_text(json.dumps(card.to_json()))
         rows = [
             {"epoch": e, "seconds": 30.0 * e, "train_loss": 1.0, "train_accuracy": 0.5, "val_loss": 1.0}
             | {"val_accuracy": 0.65, "val_top5": 0.9, "lr": 0.1, "images_per_second": 9.0}

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from alexnet.artifacts import card as cards
 from alexnet.artifacts.store import Model
 from alexnet.data.dataset import ArrayDataset
 from alexnet.data.transforms.augment import Augmenter
@@ -20,8 +21,9 @@ def opened(preprocessing: Preprocessing) -> Model:
     """A random network whose answers are sure of themselves."""
     torch.manual_seed(0)
     network = catalog.create("figure1-relu", init="he").eval()
+    card = cards.make(network, tuple("0123456789"), preprocessing)
     network.add_module("sure", _Scaled())
-    return Model(network, tuple("0123456789"), preprocessing, {}, Path("net.safetensors"))
+    return Model(network, tuple("0123456789"), preprocessing, card, Path("net.safetensors"))
 
 
 class _Scaled(torch.nn.Module):

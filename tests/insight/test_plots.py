@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from alexnet.artifacts.card import Published
 from alexnet.insight import plots
 
 RANDOM = np.random.default_rng(0)
@@ -71,7 +72,7 @@ def test_worst_without_a_mistake_says_so(tmp_path):
 
 @pytest.mark.parametrize("count", [1, 2, 60])
 def test_curves(tmp_path, count):
-    published = [{"name": "loss", "value": 7.0, "unit": "loss"}, {"name": "test", "value": 0.26, "unit": "accuracy"}]
+    published = [Published(name="loss", value=7.0, unit="loss"), Published(name="test", value=0.26, unit="accuracy")]
     plots.curves(epochs(count), tmp_path / "with.png", published)
     plots.curves(epochs(count), tmp_path / "without.png", published[:1])
     with_it, without = (opened(tmp_path / f"{name}.png") for name in ("with", "without"))

@@ -5,26 +5,30 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from alexnet.artifacts import card as cards
+from alexnet.device import environment
 from alexnet.errors import InputError
 from alexnet.insight import plots
 from alexnet.insight.report.write import write_report
+from alexnet.models import catalog
 
 EVIL = "<script>alert('x')</script>&\"'"
-CARD = {
-    "name": "alexnet-caltech",
-    "recipe": "caltech256-as-published",
-    "title": EVIL,
-    "source": f"A page {EVIL}",
-    "license": "Apache-2.0",
-    "classes": ["ak47", EVIL],
-    "input": [3, 227, 227],
-    "init": "keras-glorot",
-    "preprocessing": {"size": [227, 227], "resize": None, "scale": 1 / 255, "mean": [0.0]},
-    "lrn": [{"layer": "norm1", "size": 5, "alpha": 1e-4, "beta": 0.75, "k": 2, "divide": False}],
-    "parameters": 14674221,
-    "data": {
-        "set": "folder",
+NETWORK = catalog.create("alexnet-caltech-lrn", classes=2)
+CARD = cards.make(
+    NETWORK,
+    ("ak47", EVIL),
+    NETWORK.spec.preprocessing,
+    recipe="caltech256-as-published",
+    title=EVIL,
+    source=f"A page {EVIL}",
+    license="BSD-3-Clause",
+    init="keras-glorot",
+    parameters=14674221,
+    flops=1,
+    data={
+        "name": "folder",
         "path": f"/data/{EVIL}",
         "fingerprint": "ab" * 32,
         "train": 4000,
@@ -32,24 +36,26 @@ CARD = {
         "test": 1102,
         "validation_is_test": False,
     },
-    "figures": {
-        "val_accuracy": 0.2712,
-        "val_loss": 6.5,
-        "best_epoch": 2,
+    figures={
         "epochs": 2,
+        "epoch": 2,
+        "selection": "validation",
         "seconds": 3725.0,
+        "in_training": {"top1": 0.25, "top5": 0.5, "loss": 6.5, "count": 1102, "precision": "bf16"},
+        "validation": {"top1": 0.2712, "top5": 0.5, "loss": 6.5, "count": 1102},
         "test": {"top1": 0.2599, "top5": 0.51, "loss": 6.75, "count": 1102},
     },
-    "published": [
+    published=[
         {"name": "test accuracy", "value": 0.2613, "unit": "accuracy", "note": "30 epochs"},
         {"name": "train accuracy", "value": 0.939, "unit": "accuracy", "note": EVIL},
         {"name": "test loss", "value": 7.0082, "unit": "loss", "note": ""},
         {"name": "time of an epoch", "value": 117, "unit": "seconds", "note": "a laptop"},
     ],
-    "environment": {"torch": "2.13.0", "cpu": EVIL, "threads": 2, "device": "cpu"},
-    "seed": 7,
-    "sha256": {"best": "cd" * 32, "last": "ef" * 32},
-}
+    environment=environment(torch.device("cpu"), "bf16") | {"cpu": EVIL},
+    seed=7,
+    sha256={"best": "cd" * 32, "last": "ef" * 32},
+).to_json()
+ON_TEST = {"top1": 0.2599, "top5": 0.8019, "loss": 6.75, "count": 1102}
 ROW = {
     "lr": 0.01,
     "train_loss": 0.5,
@@ -124,7 +130,11 @@ def test_a_finished_run(finished):
         f"sha256 {'cd' * 32}",
         "60 files could not be read or used",
         "… and 10 more",
-        "size 5, alpha 0.0001, beta 0.75, k 2, divide False",
+        "size 5, alpha 0.0001, beta 0.75, k 2.0, divide ",
+        "epoch 2 of 2, the best on the validation split",
+        "2 epochs, measured in bf16",
+        "1,102 images, fp32",
+        "BSD-3-Clause",
     ):
         assert expected in page.text, expected
 
@@ -133,9 +143,9 @@ def test_published_figures_stand_beside_ours(finished):
     page = write_report(finished).read_text(encoding="utf-8")
     cells = [re.findall("<td>(.*?)</td>", row)[:4] for row in re.findall("<tr><td>.*?</tr>", page)]
     assert cells[:4] == [
-        ["test accuracy", "26.13%", "25.99%", "test, 1,102 images"],
-        ["train accuracy", "93.90%", "81.25%", "training, epoch 2"],
-        ["test loss", "7.0082 loss", "6.7500", "test, 1,102 images"],
+        ["test accuracy", "26.13%", "25.99%", "test, 1,102 images, fp32"],
+        ["train accuracy", "93.90%", "81.25%", "training, epoch 2, bf16"],
+        ["test loss", "7.0082 loss", "6.7500", "test, 1,102 images, fp32"],
         ["time of an epoch", "117 seconds", "–", ""],
     ]
 
@@ -144,14 +154,15 @@ def test_a_published_experiment_that_validated_on_the_test_set_says_so(finished)
     assert "validated on the test set" not in Page(write_report(finished)).text
     card = CARD | {
         "data": CARD["data"] | {"validation_is_test": True},
-        "figures": CARD["figures"] | {"test": None, "val_top5": 0.8019},
+        "figures": CARD["figures"] | {"selection": "last epoch", "validation": None, "test": ON_TEST},
         "published": [*CARD["published"], {"name": "top-5 accuracy", "value": 0.8179, "unit": "top-5", "note": ""}],
     }
     (finished / "card.json").write_text(json.dumps(card))
     text = Page(write_report(finished)).text
     assert "80.19%" in text
     assert "This published experiment validated on the test set, so the validation figures" in text
-    assert "test (validated on it)" in text
+    assert "the best on the validation" not in text
+    assert "epoch 2, the last; the test split validated and chose nothing" in text
 
 
 def test_nothing_of_a_stranger_becomes_markup_and_nothing_is_loaded(finished):

@@ -24,13 +24,13 @@ PLAIN = Preprocessing((8, 8), mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.25))
 
 
 def teacher(trained: Run, classes: str = "0123456789", **settings: Any) -> Teacher:
-    seen = Preprocessing.from_json(trained.card["preprocessing"])
+    seen = Preprocessing.from_json(trained.card.preprocessing.to_json())
     return Teacher(trained.path, tuple(classes), seen, CPU, **settings)
 
 
 def digits(trained: Run) -> Tensor:
     dataset = alexnet.dataset("digits")
-    augmenter = Augmenter(Preprocessing.from_json(trained.card["preprocessing"]))
+    augmenter = Augmenter(Preprocessing.from_json(trained.card.preprocessing.to_json()))
     return augmenter.evaluate(torch.from_numpy(dataset.batch(np.arange(6))))
 
 
@@ -110,7 +110,7 @@ def test_a_run_learns_from_another_and_resumes_bit_for_bit(
     settings = {"model.teacher": trained.path.name, "train.distill_weight": 1.0, "train.steps": 100}
     settings |= {"train.batch_size": 32, "model.init": "keras-he", "augment.shift": 0.0}
     whole = alexnet.train("digits", out=tmp_path / "whole", settings=settings)
-    assert (whole.card["teacher"], whole.recipe.model.teacher) == ("alexnet-digits", str(trained.path))
+    assert (whole.card.teacher, whole.recipe.model.teacher) == ("alexnet-digits", str(trained.path))
     with pytest.raises(Interrupted):
         alexnet.train("digits", out=tmp_path / "parts", settings=settings, stop_after=1)
     parts = alexnet.train(out=tmp_path / "parts", resume_run=True)

@@ -137,15 +137,19 @@ def test_a_run_begins_with_weights_and_leaves_the_frozen_ones_as_they_are(
     assert torch.equal(first["conv4.weight"], second["conv4.weight"])
     assert not torch.equal(first["conv5.weight"], second["conv5.weight"])  # let go after the first epoch
     assert not torch.equal(first["fc7.weight"], second["fc7.weight"])
-    assert run.card["weights"] == {
+    assert run.card.pretrained is not None
+    told = run.card.pretrained.to_json()
+    assert (told.pop("license"), told.pop("source")) == ("unknown", "run of recipe digits, seed 0")
+    assert told.pop("layers")["conv1"] == "conv1"
+    assert told == {
         "file": "best.safetensors",
         "kind": "own",
-        "sha256": trained.card["sha256"]["best"],
-        "missing": [],
-        "skipped": ["fc8"],
+        "sha256": trained.card.sha256["best"],
+        "missing": (),
+        "skipped": ("fc8",),
     }
     assert run.recipe.model.weights == str(trained.path)
-    assert run.card["preprocessing"] == trained.card["preprocessing"]
+    assert run.card.preprocessing == trained.card.preprocessing
 
 
 def test_a_resumed_run_ends_like_an_unbroken_one(trained: Run, tmp_path: Path, bare: None):

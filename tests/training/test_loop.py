@@ -62,7 +62,7 @@ def ended(run: Run) -> dict[str, Any]:
     """What must be equal, bit for bit, whenever the same was trained."""
     weights = {name: (run.path / f"{name}.safetensors").read_bytes() for name in ("last", "best")}
     rows = [{k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in run.metrics]
-    figures = {name: value for name, value in run.card["figures"].items() if name != "seconds"}
+    figures = {name: value for name, value in run.card.figures.to_json().items() if name != "seconds"}
     return {"rows": rows, "figures": figures, "findings": findings(run), **weights}
 
 
@@ -104,13 +104,24 @@ def test_it_learns_to_read_digits_and_leaves_everything_behind(trained: Run) -> 
 def test_the_card_says_what_was_trained_on_what(trained: Run) -> None:
     card = trained.card
     best = max(trained.metrics, key=lambda row: row["val_accuracy"])
-    assert (card["name"], card["recipe"], card["init"]) == ("alexnet-digits", "digits", "keras-he")
-    assert card["classes"] == list("0123456789")
-    assert card["data"]["train"] + card["data"]["validation"] == 1797
-    assert card["figures"]["best_epoch"] == best["epoch"]
-    assert card["figures"]["val_accuracy"] == pytest.approx(best["val_accuracy"])
-    assert card["figures"]["test"] is None
-    assert set(card["sha256"]) == {"best", "last"}
+    assert (card.name, card.recipe, card.init) == ("alexnet-digits", "digits", "keras-he")
+    assert card.classes == list("0123456789")
+    assert card.data.train + card.data.validation == 1797
+    assert card.figures.epoch == best["epoch"]
+    figures = card.figures
+    assert (figures.selection, figures.test) == ("validation", None)
+    # The row was measured at the precision of training, the final figure in fp32: equal only where those are equal.
+    assert (figures.in_training.top1, figures.in_training.precision) == (
+        best["val_accuracy"],
+        card.environment.precision,
+    )
+    assert figures.validation is not None
+    assert figures.validation.precision == "fp32"
+    assert figures.validation.top1 == pytest.approx(
+        best["val_accuracy"], abs=1e-9 if card.environment.precision == "fp32" else 0.02
+    )
+    assert figures.validation.count == figures.in_training.count == card.data.validation
+    assert set(card.sha256) == {"best", "last"}
 
 
 @pytest.mark.usefixtures("bare")
@@ -247,15 +258,18 @@ def test_a_loss_that_is_no_number_ends_the_run_with_its_cause(tmp_path: Path) ->
 def test_patience_ends_a_run_that_no_longer_gets_better(tmp_path: Path) -> None:
     run = train(tmp_path / "run", settings={"optimizer.lr": 1e-30, "train.patience": 2, "train.epochs": 9})
     assert len(run.metrics) == 3
-    assert run.card["figures"]["best_epoch"] == 1
+    assert run.card.figures.epoch == 1
 
 
 @pytest.mark.usefixtures("bare")
 def test_the_test_split_chooses_nothing_where_it_validates(tmp_path: Path) -> None:
     run = train(tmp_path / "run", settings={"data.validation": "test", "optimizer.lr": 1e-30}, epochs=2)
-    assert run.card["data"]["validation_is_test"] is True
-    assert run.card["figures"]["best_epoch"] == 2
-    assert run.card["figures"]["test"] is None
+    assert run.card.data.validation_is_test is True
+    assert run.card.figures.epoch == 2
+    figures = run.card.figures
+    assert (figures.selection, figures.validation) == ("last epoch", None)
+    assert figures.test is not None
+    assert "best" not in figures.chosen
 
 
 @pytest.mark.usefixtures("bare")

@@ -114,7 +114,7 @@ def test_a_step_limit_ends_in_mid_epoch_with_the_schedule_laid_over_it(tmp_path:
     assert whole.recipe.train.steps == 10
     last = 0.1 + 0.9 * (1 + math.cos(math.pi * 9 / 10)) / 2  # of ten steps
     assert whole.metrics[-1]["lr"] == pytest.approx(whole.recipe.optimizer.lr * last)
-    assert whole.card["figures"]["epochs"] == 3
+    assert whole.card.figures.epochs == 3
     assert whole.report.exists()
     with pytest.raises(Interrupted):
         train(tmp_path / "parts", settings, steps=10, stop_after=2)

@@ -56,5 +56,5 @@ def test_a_run_from_shards_that_was_stopped_ends_as_one_that_was_not(
     # Decoded in processes from here on, which changes nothing.
     again = alexnet.train(out=tmp_path / "cut", resume_run=True, data__workers=2)
     assert ended(again) == ended(whole)
-    assert whole.card["data"]["set"] == "shards"
-    assert (whole.card["data"]["train"], whole.card["data"]["validation"]) == (48, 12)
+    assert whole.card.data.name == "shards"
+    assert (whole.card.data.train, whole.card.data.validation) == (48, 12)

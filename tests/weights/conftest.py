@@ -52,7 +52,7 @@ def comes_back(digits: Network, tmp_path: Path) -> Callable[..., Imported]:
 
     def check(file: Path, layout: str | None = None) -> Imported:
         imported = import_weights(file, tmp_path / "net.safetensors", layout=layout)
-        assert imported.card["name"] == "alexnet-digits"
+        assert imported.card.name == "alexnet-digits"
         loaded = store.load_model(imported.path).module.state_dict()
         assert all(torch.equal(value, loaded[name]) for name, value in digits.state_dict().items())
         return imported

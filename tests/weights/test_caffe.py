@@ -67,7 +67,7 @@ def test_every_form_of_blob_is_read(form: str, version: int, digits: Network):
 def test_import_is_exact(digits: Network, tmp_path: Path, comes_back: Callable[..., Imported]):
     file = tmp_path / "net.caffemodel"
     file.write_bytes(field(1, b"Digits") + caffemodel(digits))
-    assert comes_back(file).card["imported"]["kind"] == "caffe"
+    assert comes_back(file).origin.kind == "caffe"
 
 
 def order(kinds: tuple[str, ...], lrn: bytes, version: int = 2) -> Foreign:

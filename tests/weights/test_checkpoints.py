@@ -76,8 +76,8 @@ def test_what_was_taken_and_left_out_is_recorded(digits: Network, tmp_path: Path
     content = {"state_dict": zeros(state), "ema": prefixed("module.", state) | {"criterion.weight": torch.ones(3)}}
     torch.save(content, tmp_path / "net.pth")
     imported = import_weights(tmp_path / "net.pth", tmp_path / "out.safetensors")
-    assert imported.card["imported"]["taken"] == "ema (averaged weights), not state_dict"
-    assert imported.card["imported"]["left_out"] == ["criterion.weight"]
+    assert imported.origin.taken == "ema (averaged weights), not state_dict"
+    assert imported.origin.left_out == ("criterion.weight",)
     rows = {row["tensor"] or row["from"]: row for row in imported.tensors}
     assert rows["fc8.weight"] == {"tensor": "fc8.weight", "shape": [10, 128], "from": "module.fc8.weight"}
     assert rows["criterion.weight"]["tensor"] is None

@@ -4,10 +4,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from alexnet.artifacts import card as cards
 from alexnet.artifacts import store
 from alexnet.artifacts.run import Run
 from alexnet.errors import InputError
-from alexnet.files import read_json, sha256
+from alexnet.files import sha256
 from alexnet.models import catalog
 from alexnet.models.network import Network
 from alexnet.weights import foreign as foreign_module
@@ -19,29 +20,29 @@ def test_a_card_stands_beside_the_weights(digits: Network, tmp_path: Path):
     torch.save(names, tmp_path / "theirs.pth")
     classes = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
     imported = import_weights(tmp_path / "theirs.pth", tmp_path / "ours.safetensors", classes=classes)
-    card = read_json(tmp_path / "ours.json")
-    assert card.keys() == imported.card.keys()
+    card = cards.read(tmp_path / "ours.json")
+    assert card == imported.card
+    assert card.imported == imported.origin
     spec = catalog.get("alexnet-digits")
-    assert card["preprocessing"]["colors"] == "L"
-    assert [norm["alpha"] for norm in card["lrn"]] == [1e-4, 1e-4]
-    assert card["source"] == spec.source
-    assert card["license"] is None
-    assert card["imported"]["sha256"] == sha256(tmp_path / "theirs.pth")
-    assert card["imported"]["layers"]["fc8"] == "net.fc8"
+    assert card.preprocessing.colors == "L"
+    assert [norm.alpha for norm in card.lrn] == [1e-4, 1e-4]
+    assert card.source == spec.source
+    assert card.license == "unknown"
+    assert imported.origin.sha256 == sha256(tmp_path / "theirs.pth")
+    assert imported.origin.layers["fc8"] == "net.fc8"
     assert store.load_model(tmp_path / "ours.safetensors").classes == classes
 
 
 def test_our_own_run_keeps_its_card(trained: Run, tmp_path: Path):
     imported = import_weights(trained.path, tmp_path / "copy.safetensors")
-    assert imported.card["classes"] == trained.card["classes"]
-    assert imported.card["figures"] == trained.card["figures"]
+    assert imported.card == trained.card.changed(imported=imported.origin.to_json())
 
 
 def test_a_partial_file_is_written_as_it_is_and_says_so(digits: Network, tmp_path: Path):
     partial = {f"x.{name}": value for name, value in digits.state_dict().items() if not name.startswith("fc")}
     torch.save(partial, tmp_path / "part.pth")
     imported = import_weights(tmp_path / "part.pth", tmp_path / "part.safetensors")
-    assert imported.card["name"] == "alexnet-digits"
+    assert imported.card.name == "alexnet-digits"
     assert imported.missing[0] == "fc6.weight"
     with pytest.raises(InputError, match=r"fc6\.weight is missing"):
         store.load_model(imported.path)
@@ -79,7 +80,7 @@ def test_a_file_that_changes_after_it_was_checked_changes_nothing(
 
     monkeypatch.setattr("alexnet.weights.recognize.read", read_then_change)
     imported = import_weights(path, tmp_path / "ours.safetensors")
-    assert imported.card["imported"]["sha256"] == digest
+    assert imported.origin.sha256 == digest
     loaded = store.load_tensors(imported.path)
     assert all(torch.equal(value, loaded[name]) for name, value in digits.state_dict().items())
 

@@ -66,7 +66,7 @@ def write(path: Path, layers: Layers) -> Path:
 @pytest.mark.parametrize("name", ["model.h5", "bare.h5", "net.weights.h5", "net.keras"])
 def test_every_form_is_read(name: str, foreign: Foreign, tmp_path: Path, comes_back: Callable[..., Imported]):
     layers = {f"net_{layer}": arrays for layer, arrays in foreign().items()}
-    assert comes_back(write(tmp_path / name, layers), "channels_last").card["imported"]["kind"] == "keras"
+    assert comes_back(write(tmp_path / name, layers), "channels_last").origin.kind == "keras"
 
 
 def test_theano_turns_kernels_and_flattens_channels_first(
@@ -79,7 +79,7 @@ def test_theano_turns_kernels_and_flattens_channels_first(
     }
     for arrays in layers.values():
         arrays[0] = arrays[0][:, :, ::-1, ::-1] if arrays[0].ndim == 4 else arrays[0].T
-    assert comes_back(write(tmp_path / "theano.h5", layers)).missing == []
+    assert comes_back(write(tmp_path / "theano.h5", layers)).missing == ()
 
 
 def test_groups_stored_as_layers_are_put_together(tmp_path: Path):

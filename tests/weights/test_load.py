@@ -1,4 +1,3 @@
-import dataclasses
 from pathlib import Path
 
 import pytest
@@ -57,7 +56,7 @@ def test_nothing_changes_when_something_does_not_fit(digits: Network, tmp_path: 
 
 def test_weights_of_another_function_are_told(trained: Run, tmp_path: Path):
     store.save(tmp_path / "net.safetensors", store.load_tensors(trained.path / "best.safetensors"))
-    write_json(tmp_path / "net.json", {**trained.card, "name": "alexnet-mnist"})
+    write_json(tmp_path / "net.json", {**trained.card.to_json(), "name": "alexnet-mnist"})
     with pytest.warns(WeightsWarning, match="its card says that it is alexnet-mnist"):
         alexnet.create("alexnet-digits", weights=tmp_path / "net.safetensors")
 
@@ -65,7 +64,7 @@ def test_weights_of_another_function_are_told(trained: Run, tmp_path: Path):
 def test_a_run_gives_its_weights_and_its_preprocessing(trained: Run):
     made = catalog.create("alexnet-digits")
     loaded = load_into(made, trained.path)
-    assert loaded.kind == "own"
+    assert loaded.origin.kind == "own"
     assert loaded.preprocessing == store.load_model(trained).preprocessing
     assert loaded.told == ""
-    assert dataclasses.asdict(loaded)["sha256"] == trained.card["sha256"]["best"]
+    assert loaded.origin.sha256 == trained.card.sha256["best"]

@@ -80,7 +80,7 @@ def test_a_pickled_dict_becomes_our_network(
             "float64": lambda arrays: [array.astype(">f8") for array in arrays],
         }[kind]
         np.save(file, np.array({name: change(arrays) for name, arrays in layers.items()}, dtype=object))
-    assert comes_back(file).card["imported"]["kind"] == "npy"
+    assert comes_back(file).origin.kind == "npy"
 
 
 class Bomb:

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from alexnet.artifacts import card as cards
+from alexnet.artifacts.card import RunCard
 from alexnet.data.sources import ANY_SIZE, recognize
 from alexnet.errors import InputError
-from alexnet.files import make_folder, read_json, read_lines, write_text
+from alexnet.files import make_folder, read_lines, write_text
 from alexnet.recipes import recipe as recipes
 from alexnet.recipes.durations import patience_of
 from alexnet.recipes.schema import Recipe
@@ -26,8 +28,15 @@ class Run:
         return recipes.load(self.path / "recipe.toml")
 
     @property
-    def card(self) -> dict[str, Any]:
-        return read_json(self.path / "card.json")
+    def card(self) -> RunCard:
+        """What the run trained and measured. Raises InputError where no epoch has ended yet."""
+        path = self.path / "card.json"
+        if not path.is_file():
+            raise InputError(f"{str(self.path)!r} is not a run with a finished epoch: it has no card.json")
+        card = cards.read(path)
+        if not isinstance(card, RunCard):
+            raise InputError(f"{str(path)!r} is not the card of a run: it has no figures")
+        return card
 
     @property
     def metrics(self) -> list[dict[str, Any]]:
@@ -108,8 +117,8 @@ def finished(run: Run, recipe: Recipe) -> bool:
     settings, done = recipe.train, len(run.metrics)
     if not done or not run.report.is_file():
         return False
-    steps = -(-run.card["data"]["train"] // settings.batch_size)
-    patient = 0 < patience_of(recipe, steps) <= done - run.card["figures"]["best_epoch"]
+    steps = -(-run.card.data.train // settings.batch_size)
+    patient = 0 < patience_of(recipe, steps) <= done - run.card.figures.epoch
     return settings.steps > 0 or done >= settings.epochs or patient
 
 

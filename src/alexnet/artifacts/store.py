@@ -10,15 +10,16 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from alexnet.artifacts import card as cards
+from alexnet.artifacts.card import Card
 from alexnet.errors import InputError
-from alexnet.files import read_object, write_bytes
+from alexnet.files import write_bytes
 from alexnet.models import catalog
-from alexnet.models.layers import LocalResponseNorm
+from alexnet.models.network import Network
 from alexnet.preprocessing import MeanImage, Preprocessing
 
 CARD = "card.json"
 _MAX_MEAN_BYTES = 2**28  # 4096 × 4096 × 3 numbers, and some
-_LRN_CONSTANTS = ("size", "alpha", "beta", "k", "divide", "groups")
 
 
 @dataclasses.dataclass
@@ -28,7 +29,7 @@ class Model:
     module: nn.Module
     classes: tuple[str, ...]
     preprocessing: Preprocessing
-    card: dict[str, Any]
+    card: Card
     path: Path
 
 
@@ -59,18 +60,15 @@ def load_model(model: Any, device: torch.device | str = "cpu") -> Model:
     """
     path = Path(getattr(model, "path", model))
     weights, card_path = _locate(path)
-    card = read_object(card_path, ("name", "classes", "input", "preprocessing"))
-    try:
-        channels, height, width = card["input"]
-        with torch.device("meta"):  # the weights of the file take the place of its own
-            module = catalog.create(card["name"], classes=len(card["classes"]), channels=channels, size=(height, width))
-        preprocessing = read_preprocessing(card, card_path)
-    except (TypeError, KeyError, ValueError) as error:
-        raise InputError(f"{str(card_path)!r} is not a card of this version: {error}") from None
+    card = cards.read(card_path)
+    channels, height, width = card.input
+    with torch.device("meta"):  # the weights of the file take the place of its own
+        module = catalog.create(card.name, classes=len(card.classes), channels=channels, size=(height, width))
+    preprocessing = read_preprocessing(card, card_path)
     _check_lrn(module, card, card_path)
     fill(module, load_tensors(weights), str(weights))
     module.eval().to(device)
-    return Model(module, tuple(card["classes"]), preprocessing, card, path)
+    return Model(module, card.classes, preprocessing, card, path)
 
 
 def fill(module: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:
@@ -93,19 +91,10 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:
     module.load_state_dict(taken, assign=any(value.is_meta for value in own.values()))
 
 
-def lrn_constants(module: nn.Module) -> list[dict[str, Any]]:
-    """The constants of each local response normalization: they are part of what the weights were trained for."""
-    return [
-        {"layer": name, **{constant: getattr(layer, constant) for constant in _LRN_CONSTANTS}}
-        for name, layer in module.named_modules()
-        if isinstance(layer, LocalResponseNorm)
-    ]
-
-
-def _check_lrn(module: nn.Module, card: dict[str, Any], card_path: Path) -> None:
+def _check_lrn(network: Network, card: Card, card_path: Path) -> None:
     """The catalog's network must normalize as the weights' own did; they would load all the same, and be wrong."""
-    if "lrn" in card and card["lrn"] != lrn_constants(module):
-        raise InputError(f"{str(card_path)!r} has other LRN constants than {card['name']} of this version")
+    if [lrn.to_json() for lrn in card.lrn] != cards.lrn_constants(network):
+        raise InputError(f"{str(card_path)!r} has other LRN constants than {card.name} of this version")
 
 
 def mean_file(card_path: Path) -> Path:
@@ -119,13 +108,10 @@ def save_mean(card_path: Path, preprocessing: Preprocessing) -> None:
         save(mean_file(card_path), {"mean": torch.from_numpy(preprocessing.mean_image.pixels)})
 
 
-def read_preprocessing(card: Mapping[str, Any], card_path: Path) -> Preprocessing:
-    """The preprocessing that a card describes, with its mean image. Raises InputError when that is not beside it.
-
-    TypeError, KeyError or ValueError: the card is not of this version.
-    """
-    content, image = card["preprocessing"], None
-    if "mean_image" in content:
+def read_preprocessing(card: Card, card_path: Path) -> Preprocessing:
+    """The preprocessing that a card describes, with its mean image. Raises InputError when that is not beside it."""
+    image = None
+    if card.preprocessing.mean_image:
         path = mean_file(card_path)
         if not path.is_file() or path.stat().st_size > _MAX_MEAN_BYTES:
             raise InputError(f"{str(card_path)!r} names a mean image; {path.name} must lie beside it")
@@ -133,7 +119,7 @@ def read_preprocessing(card: Mapping[str, Any], card_path: Path) -> Preprocessin
         if found is None:
             raise InputError(f"{str(path)!r} holds no mean image")
         image = MeanImage(found.float().numpy())
-    return Preprocessing.from_json(content, image)
+    return Preprocessing.from_json(card.preprocessing.to_json(), image)
 
 
 def _locate(path: Path) -> tuple[Path, Path]:

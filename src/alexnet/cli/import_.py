@@ -29,22 +29,22 @@ def import_(
     imported = import_weights(file, out, model, _names(classes) if classes else None, layout)
     card = imported.card
     if as_json:
-        print_json(card | {"tensors": imported.tensors})
+        print_json(card.to_json() | {"tensors": imported.tensors})
         return
-    origin = card["imported"]
-    say(f"{file}: {card['name']}, {card['parameters']:,} parameters, from {origin['kind']}, SHA-256 {origin['sha256']}")
+    origin = imported.origin
+    say(f"{file}: {card.name}, {card.parameters:,} parameters, from {origin.kind}, SHA-256 {origin.sha256}")
     for row in imported.tensors if verbose else ():
         shape = "×".join(map(str, row["shape"] or ())) or "-"
         say(f"  {row['tensor'] or 'left out':24} {shape:>18} ← {row['from'] or 'not in the file'}")
-    for ours, theirs in () if verbose else origin["layers"].items():
+    for ours, theirs in () if verbose else origin.layers.items():
         say(f"  {ours:8} ← {theirs}")
-    if origin["taken"]:
-        say(f"taken: {origin['taken']}")
-    if origin["left_out"] and not verbose:
-        say(f"left out: {', '.join(origin['left_out'][:8])}{', …' if len(origin['left_out']) > 8 else ''}")
+    if origin.taken:
+        say(f"taken: {origin.taken}")
+    if origin.left_out and not verbose:
+        say(f"left out: {', '.join(origin.left_out[:8])}{', …' if len(origin.left_out) > 8 else ''}")
     if imported.missing:
         say(f"not in the file: {', '.join(imported.missing)}; alexnet train --weights {out} initializes them randomly")
-    say(f"license: {card['license'] or 'unknown; ask the source of the file'}")
+    say(f"license: {card.license}" + ("; ask the source of the file" if card.license == "unknown" else ""))
     say(f"written: {out} and {out.with_suffix('.json').name}")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from alexnet.artifacts.card import RunCard
 from alexnet.artifacts.run import Run
 from alexnet.cli.screen import clean
 from alexnet.training.reporter import Reporter
@@ -67,14 +68,14 @@ class PlainReporter(Reporter):
     def finding(self, finding: Finding) -> None:
         self.say(f"! {finding.line}")
 
-    def end(self, run: Run, card: dict[str, Any]) -> None:
-        figures = card["figures"]
-        test, on_test = figures["test"], card["data"]["validation_is_test"]
-        self.say(
-            f"{'epoch' if on_test else 'best epoch'} {figures['best_epoch']}: "
-            f"{'test' if on_test else 'validation'} accuracy {figures['val_accuracy']:.2%}"
-            + (f", test accuracy {test['top1']:.2%} on {test['count']:,} images" if test else "")
+    def end(self, run: Run, card: RunCard) -> None:
+        figures = card.figures
+        measured = ", ".join(
+            f"{split} accuracy {found.top1:.2%} on {found.count:,} images in {found.precision}"
+            for split, found in (("validation", figures.validation), ("test", figures.test))
+            if found
         )
+        self.say(f"weights of {figures.chosen}: {measured}")
         self.say(f"report: {run.report}")
 
     def close(self) -> None:
@@ -108,7 +109,7 @@ class LiveReporter(PlainReporter):
     def close(self) -> None:
         self._progress.stop()
 
-    def end(self, run: Run, card: dict[str, Any]) -> None:
+    def end(self, run: Run, card: RunCard) -> None:
         self.close()
         super().end(run, card)
 

@@ -200,7 +200,7 @@ def _check_foreign(out: Path, stems: Collection[str]) -> None:
             return path.with_suffix(".json").exists()
         try:
             content = read_json(path)
-        except ValueError:
+        except InputError:
             return False
         return isinstance(content, dict) and (content.get("kind") == KIND if path.name == INDEX else "plan" in content)
 

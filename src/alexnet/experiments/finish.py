@@ -1,10 +1,9 @@
 """What a run leaves behind: the card, the plots, the report."""
 
-from typing import Any
-
 import numpy as np
 
 from alexnet.artifacts import store
+from alexnet.artifacts.card import RunCard
 from alexnet.artifacts.run import Run
 from alexnet.data.loading.loader import Loader
 from alexnet.data.transforms.augment import Augmenter
@@ -17,7 +16,7 @@ from alexnet.training.loop import Trainer
 from alexnet.training.setup import Setup
 
 
-def finish(trainer: Trainer) -> dict[str, Any]:
+def finish(trainer: Trainer) -> RunCard:
     """Evaluates the best weights in full precision, draws the plots, writes card and report; returns the card."""
     setup, run, log = trainer.setup, trainer.run, trainer.log
     store.fill(setup.model, store.load_tensors(run.path / "best.safetensors"), "best.safetensors")
@@ -39,8 +38,8 @@ def finish(trainer: Trainer) -> dict[str, Any]:
         run.plot("worst"),
     )
     plots.confusion(validated.confusion, setup.classes, run.plot("confusion"))
-    plots.curves(log.rows, run.plot("curves"), [vars(figure) for figure in setup.recipe.published])
     card = write_card(setup, run, log, trainer.best, validated.figures, test)
+    plots.curves(log.rows, run.plot("curves"), card.published)
     write_report(run.path)
     return card
 

@@ -1,13 +1,11 @@
 """One recipe trained several times, over folds or with several seeds: mean, standard deviation and interval."""
 
 import dataclasses
-import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from scipy import stats
-
+from alexnet.artifacts.figures import spread
 from alexnet.artifacts.run import Run, check_free, finished, resume
 from alexnet.errors import InputError
 from alexnet.experiments.train import train
@@ -16,30 +14,6 @@ from alexnet.insight import compare
 from alexnet.recipes import recipe as recipes
 from alexnet.recipes.schema import Recipe
 from alexnet.training.finetune import anchored
-
-CONFIDENCE = 0.95
-
-
-@dataclasses.dataclass(frozen=True)
-class Spread:
-    """Of n accuracies: mean, sample standard deviation, and the interval in which their true mean lies with 95 %.
-
-    Student's t, for independent measurements, cut at 0 and 1. Folds share most of their training images: their
-    interval is somewhat too narrow.
-    """
-
-    n: int
-    mean: float
-    std: float
-    low: float
-    high: float
-
-
-def spread(values: Sequence[float]) -> Spread:
-    """Of two accuracies or more."""
-    mean, std = statistics.fmean(values), statistics.stdev(values)
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * std / len(values) ** 0.5
-    return Spread(len(values), mean, std, max(mean - half, 0.0), min(mean + half, 1.0))
 
 
 def repeat(
@@ -93,7 +67,7 @@ def _summary(recipe: Recipe, kind: str, runs: Sequence[Run]) -> dict[str, Any]:
     """
     rows = compare.compare([run.path for run in runs])
     for row, run in zip(rows, runs, strict=True):
-        on_test = run.card["data"]["validation_is_test"]
+        on_test = run.card.data.validation_is_test
         row["last_accuracy"] = None if on_test else run.metrics[-1]["val_accuracy"]
     summary: dict[str, Any] = {"recipe": recipe.name, "kind": kind, "runs": rows}
     for name in ("val_accuracy", "last_accuracy", "test_accuracy"):

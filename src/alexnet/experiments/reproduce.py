@@ -120,7 +120,7 @@ def _plan(arm: table.Arm, out: Path, seeds: int, device: str, tell: Callable[[st
 def _compare(rows: Sequence[table.Row], out: Path) -> None:
     """A page for each dataset with several runs: the first of every recipe."""
     first = [arm.runs[0] for row in rows for arm in row.arms.values() if arm.runs]
-    for name in {run.card["data"]["set"] for run in first}:
-        same = [run.path for run in first if run.card["data"]["set"] == name]
+    for name in {run.card.data.name for run in first}:
+        same = [run.path for run in first if run.card.data.name == name]
         if len(same) > 1:
             write_comparison(same, out / f"{name}.html")

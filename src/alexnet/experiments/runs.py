@@ -45,7 +45,7 @@ def find(out: Path, setup: Setup) -> Found | None:
 def _fingerprint(run: Run) -> str:
     """Of the images it was begun with. InputError when it was killed before it had saved anything."""
     if (run.path / "card.json").is_file():
-        return run.card["data"]["fingerprint"]
+        return run.card.data.fingerprint
     return checkpoint.load(run.state)["fingerprint"]
 
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from alexnet.artifacts.card import Environment
+from alexnet.artifacts.figures import spread
 from alexnet.artifacts.run import Run
 from alexnet.experiments.published import Experiment
-from alexnet.experiments.repeat import spread
 from alexnet.files import write_json, write_text
 from alexnet.insight.compare import compare
 from alexnet.pages.text import duration
@@ -40,7 +41,7 @@ class Arm:
         return {
             "recipe": self.recipe,
             "n": len(rows),
-            "seeds": [card["seed"] for card in cards],
+            "seeds": [card.seed for card in cards],
             "values": values,
             "mean": statistics.fmean(values) if values else None,
             "std": several.std if several else None,
@@ -48,7 +49,7 @@ class Arm:
             "high": several.high if several else None,
             "epochs": max((row["epochs"] for row in rows), default=None),
             "seconds": statistics.fmean(row["seconds"] for row in rows) if rows else None,
-            "hardware": _distinct(_hardware(card["environment"]) for card in cards),
+            "hardware": _distinct(_hardware(card.environment) for card in cards),
             "runs": [run.path.name for run in self.runs],
             "left_out": self.left_out,
         }
@@ -131,9 +132,9 @@ def _fraction(value: float) -> str:
     return f"{value:.4f}".lstrip("0")
 
 
-def _hardware(environment: dict[str, Any]) -> str:
-    where = environment.get("gpu") or f"{environment['cpu']}, {environment['threads']} of {environment['cores']} cores"
-    return f"{where}, {environment['precision']}, torch {environment['torch']}, alexnet {environment['alexnet']}"
+def _hardware(environment: Environment) -> str:
+    where = environment.gpu or f"{environment.cpu}, {environment.threads} of {environment.cores} cores"
+    return f"{where}, {environment.precision}, torch {environment.torch}, alexnet {environment.alexnet}"
 
 
 def _distinct(items: Iterable[str]) -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from alexnet.artifacts.card import Card
 from alexnet.artifacts.store import Model, mean_file, packed
 from alexnet.errors import InputError, unknown
 from alexnet.export import layouts
@@ -30,8 +31,8 @@ class Request:
     logits: bool = False
 
     @property
-    def card(self) -> dict[str, Any]:
-        return cards.public(self.model.card)
+    def card(self) -> Card:
+        return self.model.card.public()
 
     @property
     def beside(self) -> Path:
@@ -168,7 +169,7 @@ def _torch(request: Request) -> Product:
 
 
 def _safetensors(request: Request) -> Product:
-    files = {request.out: packed(request.model.module.state_dict()), request.beside: json_bytes(request.card)}
+    files = {request.out: packed(request.model.module.state_dict()), request.beside: json_bytes(request.card.to_json())}
     if image := request.model.preprocessing.mean_image:
         files[mean_file(request.beside)] = packed({"mean": torch.from_numpy(image.pixels)})
     return Product(files)

@@ -29,7 +29,7 @@ def torchvision(model: Model) -> bytes:
 
     Raises InputError for another network than torchvision's, or one for other than 3 channels.
     """
-    name, channels = model.card["name"], model.card["input"][0]
+    name, channels = model.card.name, model.card.input[0]
     if name not in _IS_TORCHVISIONS:
         raise InputError(
             f"{name} is not torchvision's network; these can be exported so: {', '.join(_IS_TORCHVISIONS)}"
@@ -53,7 +53,7 @@ def keras(model: Model) -> bytes:
     import h5py
 
     if not isinstance(model.module, Network) or not model.module.layers:
-        raise InputError(f"{model.card['name']} is no sequential network; as .h5 only the AlexNets can be exported")
+        raise InputError(f"{model.card.name} is no sequential network; as .h5 only the AlexNets can be exported")
     layers = keras_weights(model.module)
     content = io.BytesIO()
     with h5py.File(content, "w") as file:

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from alexnet.artifacts.card import UNKNOWN, Card, RunCard
+from alexnet.artifacts.figures import Figures
 from alexnet.artifacts.store import Model
 from alexnet.errors import InputError
 from alexnet.inference.data import dataset_for
@@ -46,12 +48,6 @@ class Measured:
         ]
 
 
-def public(card: dict[str, Any]) -> dict[str, Any]:
-    """The card without what concerns only the machine that it was written on: where its images lie."""
-    data = {key: value for key, value in card.get("data", {}).items() if key != "path"}
-    return {**card, "data": data} if "data" in card else dict(card)
-
-
 def measure(model: Model, data: Path | None) -> Measured | None:
     """Evaluates on the test split, else on the validation split; None where the model's own images are not found.
 
@@ -71,15 +67,16 @@ def measure(model: Model, data: Path | None) -> Measured | None:
 
 def build(model: Model, data: Path | None, beside: str) -> tuple[str, dict[str, Any]]:
     """The card as Markdown with a YAML head, and as JSON (`beside` is the JSON file's name)."""
-    measured = measure(model, data)
-    card = public(model.card)
+    measured, card = measure(model, data), model.card.public()
+    rows = measured.per_class(model.classes) if measured else []
+    recipe = _recipe(model.path)
     content = {
-        "card": card,
+        "card": card.to_json(),
         "measured": {"split": measured.split, **measured.evaluation.figures.to_json()} if measured else None,
-        "per_class": measured.per_class(model.classes) if measured else [],
-        "recipe": _recipe(model.path),
+        "per_class": rows,
+        "recipe": recipe,
     }
-    return _markdown(content, beside), content
+    return _markdown(card, measured, rows, recipe, beside), content
 
 
 def _recipe(path: Path) -> str | None:
@@ -90,71 +87,72 @@ def _recipe(path: Path) -> str | None:
     return re.sub(r'(?m)^(weights = ").*/', r"\1", file.read_text(encoding="utf-8"))
 
 
-def _markdown(content: dict[str, Any], beside: str) -> str:
-    card = content["card"]
+def _markdown(
+    card: Card, measured: Measured | None, rows: list[dict[str, Any]], recipe: str | None, beside: str
+) -> str:
     parts = [
-        f"# {card['name']}",
+        f"# {card.name}",
         _about(card),
         "## Use",
         _use(card),
         "## Data",
         _data(card),
         "## Training",
-        _training(card, content["recipe"]),
+        _training(card, recipe),
         "## Figures",
-        _figures(card, content["measured"]),
+        _figures(card, measured),
         "## Per class",
-        _classes(content["per_class"], beside),
+        _classes(rows, beside),
         "## Limits",
-        "\n".join(f"- {line}" for line in _limits(card, content["per_class"])),
+        "\n".join(f"- {line}" for line in _limits(card, rows)),
         "## License and source",
-        f"License: {card.get('license') or 'not stated'}. Source: {card.get('source') or 'not stated'}.",
+        _license(card),
     ]
-    return _head(card, content["measured"]) + "\n\n".join(parts) + "\n"
+    return _head(card, measured) + "\n\n".join(parts) + "\n"
 
 
-def _head(card: dict[str, Any], measured: dict[str, Any] | None) -> str:
+def _head(card: Card, measured: Measured | None) -> str:
     """The YAML between the dashes. Values are JSON, which YAML reads."""
-    license = (card.get("license") or "").lower()
     fields: dict[str, Any] = {
-        "license": license or "unknown",
+        "license": card.license.lower(),
         "library_name": "alexnet",
         "pipeline_tag": "image-classification",
-        "tags": ["image-classification", "alexnet", "pytorch", card["name"]],
+        "tags": ["image-classification", "alexnet", "pytorch", card.name],
         "metrics": ["accuracy"],
     }
-    trained_on = card.get("data", {}).get("set")
+    trained_on = card.data.name if isinstance(card, RunCard) else None
     if trained_on in _HUB_SETS:
         fields["datasets"] = [_HUB_SETS[trained_on]]
     if measured and trained_on:
+        figures = measured.evaluation.figures
         results = {
             "task": {"type": "image-classification"},
-            "dataset": {"name": trained_on, "type": _HUB_SETS.get(trained_on, trained_on), "split": measured["split"]},
+            "dataset": {"name": trained_on, "type": _HUB_SETS.get(trained_on, trained_on), "split": measured.split},
             "metrics": [
-                {"type": "accuracy", "name": "top-1", "value": round(measured["top1"], 6)},
-                {"type": "accuracy", "name": "top-5", "value": round(measured["top5"], 6)},
-                {"type": "loss", "name": "cross-entropy", "value": round(measured["loss"], 6)},
+                {"type": "accuracy", "name": f"top-1 ({figures.precision})", "value": round(figures.top1, 6)},
+                {"type": "accuracy", "name": f"top-5 ({figures.precision})", "value": round(figures.top5, 6)},
+                {"type": "loss", "name": f"cross-entropy ({figures.precision})", "value": round(figures.loss, 6)},
             ],
         }
-        fields["model-index"] = [{"name": card["name"], "results": [results]}]
+        fields["model-index"] = [{"name": card.name, "results": [results]}]
     lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in fields.items()]
     return "\n".join(["---", *lines, "---", "", ""])
 
 
-def _about(card: dict[str, Any]) -> str:
-    spec = catalog.CATALOG[card["name"]]
-    channels, height, width = card["input"]
+def _about(card: Card) -> str:
+    spec = catalog.get(card.name)
+    channels, height, width = card.input
     shape = f"{height} × {width} pixels, {channels} channel{'s' if channels > 1 else ''}"
     return (
-        f"{spec.title} ({spec.year}): {card.get('parameters', spec.parameters):,} parameters, images of {shape}, "
-        f"{len(card['classes'])} classes: {_listed(card['classes'])}. Architecture: {spec.source}."
+        f"{spec.title} ({spec.year}): {card.parameters:,} parameters, images of {shape}, "
+        f"{len(card.classes)} classes: {_listed(card.classes)}. Architecture: {spec.source}."
     )
 
 
-def _use(card: dict[str, Any]) -> str:
-    wants = card["preprocessing"]
-    mean = _listed(wants["mean"])
-    if "mean_image" in wants:
+def _use(card: Card) -> str:
+    wants = card.preprocessing
+    mean = _listed(wants.mean)
+    if wants.mean_image:
         mean = "the mean image of card.mean.safetensors (of a larger one its center)"
     return (
         "```python\n"
@@ -162,57 +160,71 @@ def _use(card: dict[str, Any]) -> str:
         'model = alexnet.load("best.safetensors")  # with card.json beside it\n'
         'alexnet.predict(model, ["image.png"], top=3)\n'
         "```\n\n"
-        f"Images are decoded as {wants['colors']}, fitted to {wants['size'][0]} × {wants['size'][1]} "
-        f"({wants['fit']}{', short side ' + str(wants['resize']) + ' first' if wants['resize'] else ''}), then "
-        f"({wants['scale']:g} · pixel − {mean}) / {_listed(wants['std'])}."
+        f"Images are decoded as {wants.colors}, fitted to {wants.size[0]} × {wants.size[1]} "
+        f"({wants.fit}{f', short side {wants.resize} first' if wants.resize else ''}), then "
+        f"({wants.scale:g} · pixel − {mean}) / {_listed(wants.std)}."
     )
 
 
-def _data(card: dict[str, Any]) -> str:
-    data = card.get("data")
-    if not data:
+def _data(card: Card) -> str:
+    if not isinstance(card, RunCard):
         return "Not stated."
-    counts = ", ".join(f"{data[split]:,} {split}" for split in ("train", "validation", "test") if data.get(split))
-    lines = [f"Dataset: {data['set']} ({counts}), fingerprint `{data['fingerprint']}`."]
-    if data.get("skipped"):
-        lines.append(f"{data['skipped']:,} files that could not be read or used were left out.")
+    data = card.data
+    counts = {"training": data.train, "test": data.test}
+    if not data.validation_is_test:
+        counts["validation"] = data.validation
+    listed = ", ".join(f"{count:,} {split}" for split, count in counts.items() if count)
+    lines = [f"Dataset: {data.name} ({listed} images), fingerprint `{data.fingerprint}`."]
+    if data.skipped:
+        lines.append(f"{data.skipped:,} files that could not be read or used were left out.")
     return " ".join(lines)
 
 
-def _training(card: dict[str, Any], recipe: str | None) -> str:
-    figures, where = card.get("figures", {}), card.get("environment", {})
-    lines = []
-    if figures:
-        lines.append(
-            f"Recipe {card['recipe']}, seed {card['seed']}: {figures['epochs']} epochs in {figures['seconds']:,.0f} s; "
-            f"these weights are those of epoch {figures['best_epoch']}, the best on the validation images."
-        )
-    if where:
-        lines.append("Environment: " + ", ".join(f"{key} {value}" for key, value in where.items()) + ".")
+def _training(card: Card, recipe: str | None) -> str:
+    if not isinstance(card, RunCard):
+        return "Not stated."
+    figures = card.figures
+    seconds = "" if figures.seconds is None else f" in {figures.seconds:,.0f} s"
+    lines = [
+        f"Recipe {card.recipe}, seed {card.seed}: {figures.epochs} epochs{seconds}; "
+        f"these weights are those of {figures.chosen}."
+    ]
+    where = {key: value for key, value in card.environment.to_json().items() if value is not None}
+    lines.append("Environment: " + ", ".join(f"{key} {value}" for key, value in where.items()) + ".")
     if recipe:
         lines.append(f"```toml\n{recipe.rstrip()}\n```")
-    return "\n\n".join(lines) or "Not stated."
+    return "\n\n".join(lines)
 
 
-def _figures(card: dict[str, Any], measured: dict[str, Any] | None) -> str:
-    rows = []
+def _figures(card: Card, measured: Measured | None) -> str:
+    rows: list[tuple[str, Figures]] = []
     if measured:
-        rows.append((f"measured, {measured['split']}", measured))
-    elif card.get("figures"):
-        figures = card["figures"]
-        rows.append(("recorded, validation", {"top1": figures["val_accuracy"], "loss": figures["val_loss"]}))
-        if figures.get("test"):
-            rows.append(("recorded, test", figures["test"]))
-    lines = ["| images | top-1 | top-5 | loss | count |", "| --- | --- | --- | --- | --- |"]
+        rows.append((f"measured, {measured.split}", measured.evaluation.figures))
+    elif isinstance(card, RunCard):
+        recorded = {"validation": card.figures.validation, "test": card.figures.test}
+        rows += [(f"recorded, {split}", found) for split, found in recorded.items() if found]
+        if not rows:
+            rows.append((f"recorded while training, {card.data.validated_on}", card.figures.in_training))
+    lines = ["| images | top-1 | top-5 | loss | count | precision |", "| --- | --- | --- | --- | --- | --- |"]
     for what, found in rows:
-        top5 = f"{found['top5']:.2%}" if "top5" in found else ""
-        lines.append(f"| {what} | {found['top1']:.2%} | {top5} | {found['loss']:.4f} | {found.get('count', '')} |")
+        cells = (f"{found.top1:.2%}", f"{found.top5:.2%}", f"{found.loss:.4f}", f"{found.count}", found.precision)
+        lines.append(f"| {' | '.join((what, *cells))} |")
     published = [
-        f"- published: {figure['name']} {figure['value']:g} {figure['unit']}".rstrip()
-        + (f" ({figure['note']})" if figure["note"] else "")
-        for figure in card.get("published", [])
+        f"- published: {figure.name} {figure.value:g} {figure.unit}".rstrip()
+        + (f" ({figure.note})" if figure.note else "")
+        for figure in (card.published if isinstance(card, RunCard) else ())
     ]
     return "\n".join([*lines, "", *published]).rstrip()
+
+
+def _license(card: Card) -> str:
+    lines = [f"License of the weights: {card.license}. Source: {card.source or 'not stated'}."]
+    if origin := card.origin:
+        how = "They were imported from" if origin is card.imported else "Training started from pretrained weights:"
+        lines.append(f"{how} {origin.file} ({origin.source}; license: {origin.license}; SHA-256 `{origin.sha256}`).")
+    elif card.license == UNKNOWN:
+        lines.append("They were trained from initial values: whoever trained them decides on their license.")
+    return " ".join(lines)
 
 
 def _classes(rows: list[dict[str, Any]], beside: str) -> str:
@@ -229,18 +241,17 @@ def _classes(rows: list[dict[str, Any]], beside: str) -> str:
     return "\n".join(lines)
 
 
-def _limits(card: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
-    data = card.get("data", {})
+def _limits(card: Card, rows: list[dict[str, Any]]) -> list[str]:
     lines = [
-        f"It always names one of its {len(card['classes'])} classes, also for an image of something else.",
+        f"It always names one of its {len(card.classes)} classes, also for an image of something else.",
         "The figures hold for images like those it was measured on; they say nothing about other sources.",
     ]
-    if data.get("validation_is_test"):
+    if isinstance(card, RunCard) and card.data.validation_is_test:
         lines.append("The test images served as validation, as the recipe's source did: nothing was held back.")
     worst = min((row for row in rows if row["recall"] is not None), key=lambda row: row["recall"], default=None)
     if worst:
         lines.append(f"Its weakest class is {worst['name']}: {worst['recall']:.1%} of its images are recognized.")
-    lines += [f"About the architecture: {trap}." for trap in catalog.CATALOG[card["name"]].traps]
+    lines += [f"About the architecture: {trap}." for trap in catalog.get(card.name).traps]
     return lines
 
 

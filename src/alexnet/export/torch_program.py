@@ -3,16 +3,16 @@
 import io
 import json
 import warnings
-from typing import Any
 
 import numpy as np
 import torch
 
+from alexnet.artifacts.card import Card
 from alexnet.artifacts.store import Model
 from alexnet.graphs.served import BATCH, Served, example
 
 
-def build(model: Model, card: dict[str, Any], logits: bool) -> bytes:
+def build(model: Model, card: Card, logits: bool) -> bytes:
     """The program of `Served` with any number of images; the card goes along as the extra file 'card.json'."""
     served = Served(model.module, model.preprocessing, logits).eval()
     content = io.BytesIO()
@@ -21,7 +21,7 @@ def build(model: Model, card: dict[str, Any], logits: bool) -> bytes:
         program = torch.export.export(served, (example(model.preprocessing),), dynamic_shapes=BATCH)
         for node in program.graph.nodes:
             node.meta.pop("stack_trace", None)  # paths of this machine
-        torch.export.save(program, content, extra_files={"card.json": json.dumps(card)})
+        torch.export.save(program, content, extra_files={"card.json": json.dumps(card.to_json())})
     return content.getvalue()
 
 

@@ -13,6 +13,7 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
+from alexnet.artifacts.card import Card, RunCard
 from alexnet.artifacts.store import Model
 from alexnet.errors import InputError
 from alexnet.graphs.served import BATCH, Served, example
@@ -43,7 +44,7 @@ class _LRN(nn.Module):
         return y.reshape(count, channels, height, width)
 
 
-def build(model: Model, card: dict[str, Any]) -> onnx.ModelProto:
+def build(model: Model, card: Card) -> onnx.ModelProto:
     """The graph: input `images`, uint8 N×H×W×C; outputs `probabilities` and `logits`, float32 N×K, and `names`,
     K strings. The card and the class names are in the metadata. InputError when it cannot be made."""
     parts = (
@@ -63,8 +64,11 @@ def build(model: Model, card: dict[str, Any]) -> onnx.ModelProto:
         onnx.helper.make_tensor_value_info("names", onnx.TensorProto.STRING, [len(model.classes)])
     )
     graph.producer_name = "alexnet"
-    graph.graph.name = str(card["name"])
-    onnx.helper.set_model_props(graph, {"classes": json.dumps(model.classes), "card": json.dumps(card)})
+    graph.graph.name = card.name
+    about = {"classes": json.dumps(model.classes), "card": json.dumps(card.to_json()), "license": card.license}
+    if isinstance(card, RunCard):
+        about["weights"] = card.figures.chosen
+    onnx.helper.set_model_props(graph, about)
     onnx.checker.check_model(graph)
     return graph
 

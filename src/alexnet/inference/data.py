@@ -1,12 +1,12 @@
 """The images on which a trained model is measured."""
 
 import contextlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from alexnet.artifacts.card import Data, RunCard
 from alexnet.artifacts.store import Model
 from alexnet.data.dataset import Dataset, refitted
 from alexnet.data.loading.decode import stored_size
@@ -23,18 +23,18 @@ def dataset_for(model: Model, data: Path | None = None, split: str | None = None
     wherever `data` says that they are, are split as they were then, so that none that trained is measured on. Raises
     InputError when there is no such split.
     """
-    wants, trained = model.preprocessing, model.card.get("data", {})
-    name = trained.get("set") if data is None or trained.get("set") in _NAMED_ALIKE else "auto"
-    if name is None:
+    wants, trained = model.preprocessing, model.card.data if isinstance(model.card, RunCard) else None
+    if trained is None and data is None:
         raise InputError("this model's card does not say what it was trained on; give --data")
-    path = data if data is not None else trained.get("path")
+    name = trained.name if trained and (data is None or trained.name in _NAMED_ALIKE) else "auto"
+    path = data if data is not None or trained is None else trained.path
     options: dict[str, Any] = {"fit": wants.fit, "resize": wants.resize, "channels": wants.channels, "size": wants.size}
-    if name == "synthetic":
-        held = 0 if trained["validation_is_test"] else trained["validation"]
-        options |= {"count": trained["train"] + held, "seed": model.card["seed"]}
-    as_trained = options | trained.get("protocol", {})
+    if trained and isinstance(model.card, RunCard) and name == "synthetic":
+        held = 0 if trained.validation_is_test else trained.validation
+        options |= {"count": trained.train + held, "seed": model.card.seed}
+    as_trained = options | (trained.protocol.to_json() if trained and trained.protocol else {})
     record = (model.path if model.path.is_dir() else model.path.parent) / "split.json"
-    if trained.get("validation_is_test"):
+    if trained and trained.validation_is_test:
         as_trained["validation"] = "test"
     elif record.is_file():
         # A set of its own validation images ignores the record, one that was cut is cut again exactly.
@@ -45,19 +45,18 @@ def dataset_for(model: Model, data: Path | None = None, split: str | None = None
         splits = open_splits(name, path, **as_trained)
     else:
         splits = open_splits(name, path, validation=None, **options)
-        if splits.test is splits.validation is None and len(splits.train) == _count(trained):
+        if trained and splits.test is splits.validation is None and len(splits.train) == _count(trained):
             with contextlib.suppress(InputError):  # of other images
                 again = open_splits(name, path, **as_trained)
-                splits = again if again.fingerprint == trained.get("fingerprint") else splits
+                splits = again if again.fingerprint == trained.fingerprint else splits
     if split is None:
         split = "test" if splits.test is not None else "validation" if splits.validation is not None else "train"
     return pick(splits, split)
 
 
-def _count(trained: Mapping[str, Any]) -> int:
+def _count(trained: Data) -> int:
     """The images that a run had in all, by what its card says of them."""
-    parts = ("train", "test") if trained.get("validation_is_test") else ("train", "validation", "test")
-    return sum(trained.get(part, 0) for part in parts)
+    return trained.train + trained.test + (0 if trained.validation_is_test else trained.validation)
 
 
 def fitted(model: Model, dataset: Dataset) -> Dataset:

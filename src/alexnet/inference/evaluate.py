@@ -1,13 +1,13 @@
 """Every image of a split, evaluated exactly once."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import nn
 
+from alexnet.artifacts.figures import Figures
 from alexnet.artifacts.store import Model
 from alexnet.data.dataset import Dataset
 from alexnet.data.loading.loader import Loader
@@ -17,22 +17,6 @@ from alexnet.errors import InputError
 from alexnet.inference.data import fitted
 from alexnet.inference.views import log_probabilities, views_of
 from alexnet.process.group import ALONE, World
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What `alexnet evaluate` prints; fractions, and the mean cross-entropy in nats."""
-
-    top1: float
-    top5: float
-    loss: float
-    count: int
-    views: int = 1
-    """Of each image, whose probabilities were averaged."""
-
-    def to_json(self) -> dict[str, Any]:
-        """`views` is left out where there was one."""
-        return {name: value for name, value in asdict(self).items() if (name, value) != ("views", 1)}
 
 
 @dataclass(frozen=True)
@@ -122,5 +106,6 @@ def run(
         loss=float(losses.mean(dtype=np.float64)),
         count=count,
         views=views,
+        precision=precision,
     )
     return Evaluation(figures, predicted, best, losses, confusion)

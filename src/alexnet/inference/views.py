@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from alexnet.artifacts.card import RunCard, Shifts
 from alexnet.artifacts.store import Model
 from alexnet.data.loading.decode import stored_size
 from alexnet.data.transforms.augment import Augmenter
@@ -31,11 +32,8 @@ def log_probabilities(module: Callable[[Tensor], Tensor], augmenter: Augmenter, 
 
 def views_of(model: Model) -> Augmenter:
     """The augmenter that cuts a model's views: its preprocessing, and training's shifts as its card has them."""
-    try:
-        trained = model.card.get("augment", {})
-        return Augmenter(model.preprocessing, shift=trained.get("shift", 0.0), fill=trained.get("fill", "mean"))
-    except (AttributeError, TypeError):
-        raise InputError(f"the card of {str(model.path)!r} is not of this version: its 'augment'") from None
+    trained = model.card.augment if isinstance(model.card, RunCard) else Shifts()
+    return Augmenter(model.preprocessing, shift=trained.shift, fill=trained.fill)
 
 
 def corners(model: Model) -> str:

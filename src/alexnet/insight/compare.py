@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from alexnet.artifacts.run import Run
 from alexnet.errors import InputError
-from alexnet.files import check_target, read_lines, read_object, write_text
+from alexnet.files import check_target, read_lines, write_text
 from alexnet.insight import plots
 from alexnet.pages import html
 from alexnet.pages.document import Block, Document, Picture, Section, Table
@@ -65,31 +66,27 @@ def line(row: dict[str, Any]) -> tuple[str, ...]:
 def _published(runs: Sequence[Path]) -> list[Block]:
     """All that the sources say, also where it is no accuracy."""
     lines = [
-        (run.name, figure["name"], f"{figure['value']:g}", figure["unit"], figure["note"])
+        (run.name, figure.name, f"{figure.value:g}", figure.unit, figure.note)
         for run in runs
-        for figure in _card(run)["published"]
+        for figure in Run(run).card.published
     ]
     return [Table(("run", "what", "value", "unit", "conditions"), lines)] if lines else []
 
 
-def _card(run: Path) -> dict[str, Any]:
-    if not (run / "card.json").is_file():
-        raise InputError(f"{str(run)!r} is not a run with a finished epoch: it has no card.json")
-    return read_object(run / "card.json", ("name", "parameters", "flops", "figures", "data", "published"))
-
-
 def _row(run: Path) -> dict[str, Any]:
-    card = _card(run)
-    figures, on_test = card["figures"], card["data"]["validation_is_test"]
-    test = figures["test"]["top1"] if figures["test"] else figures["val_accuracy"] if on_test else None
+    card = Run(run).card
+    figures = card.figures
+    # Until a run has ended, what stands in its last rows is all that there is.
+    during = {card.data.validated_on: figures.in_training}
+    validation, test = figures.validation or during.get("validation"), figures.test or during.get("test")
     return {
         "name": run.name,
-        "network": card["name"],
-        "parameters": card["parameters"],
-        "flops": card["flops"],
-        "epochs": figures["epochs"],
-        "seconds": figures["seconds"],
-        "val_accuracy": None if on_test else figures["val_accuracy"],
-        "test_accuracy": test,
-        "published": plots.published_accuracy(card["published"]),
+        "network": card.name,
+        "parameters": card.parameters,
+        "flops": card.flops,
+        "epochs": figures.epochs,
+        "seconds": figures.seconds,
+        "val_accuracy": validation.top1 if validation else None,
+        "test_accuracy": test.top1 if test else None,
+        "published": plots.published_accuracy(card.published),
     }

@@ -20,6 +20,7 @@ from matplotlib.font_manager import fontManager, get_font
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 from PIL import Image
 
+from alexnet.artifacts.card import Published
 from alexnet.files import write_bytes
 
 Images = Sequence[np.ndarray] | np.ndarray
@@ -63,10 +64,10 @@ def worst(
     _sheet(images, captions, path)
 
 
-def curves(metrics: Sequence[Mapping[str, Any]], path: Path | str, published: Sequence[Mapping[str, Any]] = ()) -> None:
+def curves(metrics: Sequence[Mapping[str, Any]], path: Path | str, published: Sequence[Published] = ()) -> None:
     """Loss and accuracy by epoch, from the lines of metrics.jsonl.
 
-    The accuracy among `published` (name, value as a fraction, unit, note) is a dashed line.
+    The accuracy among the figures `published` is a dashed line.
     """
     epochs, best = _column(metrics, "epoch"), _column(metrics, "val_accuracy")
     figure, (loss, accuracy) = _panels("epoch", epochs)
@@ -83,9 +84,9 @@ def curves(metrics: Sequence[Mapping[str, Any]], path: Path | str, published: Se
     save(figure, path)
 
 
-def published_accuracy(figures: Sequence[Mapping[str, Any]]) -> float | None:
-    """Of a recipe's published figures (name, value, unit, note) the first accuracy that is not of training images."""
-    accuracies = (f["value"] for f in figures if f["unit"] in ("accuracy", "top-1") and "train" not in f["name"])
+def published_accuracy(figures: Sequence[Published]) -> float | None:
+    """Of a recipe's published figures the first accuracy that is not of training images, as a fraction."""
+    accuracies = (f.value for f in figures if f.unit in ("accuracy", "top-1") and "train" not in f.name)
     return next(accuracies, None)
 
 

@@ -1,12 +1,14 @@
-"""card.json: everything that must travel with a run's weights."""
+"""card.json of a run: everything that must travel with its weights."""
 
 from typing import Any
 
+from alexnet.artifacts import card as cards
 from alexnet.artifacts import store
+from alexnet.artifacts.card import UNKNOWN, RunCard
+from alexnet.artifacts.figures import Figures
 from alexnet.artifacts.run import Run
 from alexnet.device import environment
 from alexnet.files import sha256, write_json
-from alexnet.inference.evaluate import Figures
 from alexnet.training.log import Log
 from alexnet.training.setup import Setup
 
@@ -16,55 +18,61 @@ def write_card(
     run: Run,
     log: Log,
     best: dict[str, Any],
-    validation: Figures | None = None,
+    final: Figures | None = None,
     test: Figures | None = None,
-) -> dict[str, Any]:
-    """Writes card.json: everything that must travel with the weights. While the run is under way, without `test`.
+) -> RunCard:
+    """Writes card.json. While the run is under way, without `final` and `test`.
 
-    The validation figures are those of the best epoch, at the end evaluated again in full precision.
+    `final`: of the best weights on the images that validate, at the end, in full precision; `test`: on the test split
+    where that is another.
     """
-    recipe = setup.recipe
-    card = {
-        "name": setup.spec.name,
-        "recipe": recipe.name,
-        "title": recipe.title,
-        "source": recipe.source or setup.spec.source,
-        "license": "Apache-2.0",
-        "classes": list(setup.classes),
-        "input": list(setup.spec.input),
-        "init": setup.init,
-        "weights": setup.loaded.to_json() if setup.loaded else None,
-        "teacher": setup.teacher.opened.card["name"] if setup.teacher else None,
-        "preprocessing": setup.preprocessing.to_json(),
-        "augment": vars(recipe.augment),
-        "pca_color": setup.pca_color.to_json() if setup.pca_color else None,
-        "lrn": store.lrn_constants(setup.model),
-        "parameters": setup.summary.parameters,
-        "flops": setup.summary.flops,
-        "data": {
-            "set": setup.splits.set,
-            "path": str(setup.splits.path.absolute()) if setup.splits.path else None,
-            "protocol": setup.splits.protocol,
+    recipe, splits, row = setup.recipe, setup.splits, log.rows[best["epoch"] - 1]
+    augment = recipe.augment
+    card = cards.make_run(
+        setup.model,
+        setup.classes,
+        setup.preprocessing,
+        parameters=setup.summary.parameters,
+        flops=setup.summary.flops,
+        recipe=recipe.name,
+        title=recipe.title,
+        source=recipe.source or setup.spec.source,
+        license=setup.loaded.origin.license if setup.loaded else UNKNOWN,
+        init=setup.init,
+        pretrained=setup.loaded.origin if setup.loaded else None,
+        teacher=setup.teacher.opened.card.name if setup.teacher else None,
+        augment={"shift": augment.shift, "fill": augment.fill},
+        pca_color=setup.pca_color.to_json() if setup.pca_color else None,
+        data={
+            "name": splits.set,
+            "path": str(splits.path.absolute()) if splits.path else None,
+            "protocol": splits.protocol or None,
             "fingerprint": setup.fingerprint,
             "train": len(setup.train.dataset),
             "validation": len(setup.validation.dataset),
             "test": len(setup.test) if setup.test is not None else 0,
             "validation_is_test": setup.validation_is_test,
-            "skipped": len(setup.splits.skipped),
+            "skipped": len(splits.skipped),
         },
-        "figures": {
-            "val_accuracy": validation.top1 if validation else best["val_accuracy"],
-            "val_loss": validation.loss if validation else best["val_loss"],
-            "val_top5": validation.top5 if validation else None,
-            "best_epoch": best["epoch"],
+        figures={
             "epochs": len(log.rows),
+            "epoch": best["epoch"],
+            "selection": "last epoch" if setup.validation_is_test else "validation",
             "seconds": log.rows[-1]["seconds"],
-            "test": test.to_json() if test else None,
+            "in_training": {
+                "top1": row["val_accuracy"],
+                "top5": row["val_top5"],
+                "loss": row["val_loss"],
+                "count": len(setup.validation.dataset),
+                "precision": setup.precision,
+            },
+            "validation": None if setup.validation_is_test else final,
+            "test": final if setup.validation_is_test else test,
         },
-        "published": [vars(figure) for figure in recipe.published],
-        "environment": environment(setup.device, setup.precision),
-        "seed": recipe.train.seed,
-        "sha256": {name: sha256(run.path / f"{name}.safetensors") for name in ("best", "last")},
-    }
-    write_json(run.path / store.CARD, card)
+        published=[vars(figure) for figure in recipe.published],
+        environment=environment(setup.device, setup.precision),
+        seed=recipe.train.seed,
+        sha256={name: sha256(run.path / f"{name}.safetensors") for name in ("best", "last")},
+    )
+    write_json(run.path / store.CARD, card.to_json())
     return card

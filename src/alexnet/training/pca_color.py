@@ -1,17 +1,17 @@
 """The PCA color augmentation of a run: from its training images, or from another run's card."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from alexnet.artifacts import card as cards
+from alexnet.artifacts.card import RunCard
 from alexnet.artifacts.store import CARD
 from alexnet.data.splits import Splits
 from alexnet.data.statistics import spectrum
 from alexnet.data.transforms.color import PCAColor, Spectrum
 from alexnet.errors import InputError
-from alexnet.files import read_json
 from alexnet.recipes.schema import Augment
 
 
@@ -38,27 +38,24 @@ def pca_color(augment: Augment, splits: Splits, own: Mapping[str, Any] | None = 
 def _read(path: Path, splits: Splits) -> Spectrum:
     path = path / CARD if path.is_dir() else path
     try:
-        card = read_json(path)
-    except FileNotFoundError:
-        raise InputError(f"augment.pca_color_from: no card at {str(path)!r}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
-        raise InputError(f"augment.pca_color_from: {str(path)!r} is not a card: {error}") from None
+        card = cards.read(path)
+    except OSError as error:
+        raise InputError(f"augment.pca_color_from: {str(path)!r} cannot be read ({error.strerror})") from None
+    except InputError as error:
+        raise InputError(f"augment.pca_color_from: {error}") from None
     own = f"PCA color augmentation of {str(path)!r}"
+    if not isinstance(card, RunCard) or card.pca_color is None:
+        raise InputError(f"{str(path)!r} holds no PCA color augmentation: its run was trained without")
+    kept = card.pca_color
     try:
-        values = card["pca_color"]
-        vectors = tuple(tuple(float(entry) for entry in vector) for vector in values["eigenvectors"])
-        found = Spectrum(tuple(float(value) for value in values["eigenvalues"]), vectors, int(values["images"]))
-        where = card["data"]["set"]
-        same = where == splits.set and list(card["classes"]) == list(splits.train.classes)
+        found = Spectrum(kept.eigenvalues, kept.eigenvectors, kept.images)
     except InputError as error:
         raise InputError(f"{own} cannot be used: {error}") from None
-    except (KeyError, TypeError, ValueError):
-        raise InputError(f"{str(path)!r} holds no PCA color augmentation: its run was trained without") from None
     if found.channels != splits.train.channels:
         raise InputError(f"{own} is for {found.channels} channels, these images have {splits.train.channels}")
-    if not same:
+    if (card.data.name, card.classes) != (splits.set, splits.train.classes):
         raise InputError(
-            f"{own} was computed from {where!r} with {_few(card['classes'])}, not from these images "
+            f"{own} was computed from {card.data.name!r} with {_few(card.classes)}, not from these images "
             f"({splits.set!r} with {_few(splits.train.classes)}); leave augment.pca_color_from out to compute it anew"
         )
     return found

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from alexnet.artifacts.card import RunCard
 from alexnet.artifacts.run import Run
 from alexnet.training.watch import Finding
 
@@ -26,7 +27,7 @@ class Reporter:
     def finding(self, finding: Finding) -> None:
         """The watch found something wrong."""
 
-    def end(self, run: Run, card: dict[str, Any]) -> None:
+    def end(self, run: Run, card: RunCard) -> None:
         """The report is written."""
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from alexnet.artifacts import store
+from alexnet.artifacts.card import Origin
 from alexnet.artifacts.run import Run
 from alexnet.data.dataset import Dataset
 from alexnet.data.folds import folded
@@ -105,7 +106,7 @@ class Setup:
             "preprocessing": self.preprocessing.to_json(),
             "mean": torch.from_numpy(image.pixels) if image else None,
             "spectrum": vars(self.pca_color.spectrum) if self.pca_color else None,
-            "loaded": vars(loaded) | {"path": str(loaded.path), "preprocessing": None} if loaded else None,
+            "loaded": {"path": str(loaded.path), "origin": loaded.origin.to_json()} if loaded else None,
         }
 
     @property
@@ -191,7 +192,9 @@ def prepare(
         )
     if start:
         kept, mean = start["loaded"], start["mean"]
-        loaded = Loaded(**kept | {"path": Path(kept["path"])}) if kept else None
+        loaded = (
+            Loaded(Path(kept["path"]), Origin.parse(kept["origin"], "the run's state"), None, None) if kept else None
+        )
         image = None if mean is None else MeanImage(mean.numpy())
         preprocessing = Preprocessing.from_json(start["preprocessing"], image)
     else:

@@ -5,10 +5,10 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from alexnet.artifacts.card import Card
 from alexnet.errors import InputError
 
 MAX_BYTES = 2 * 2**30
@@ -105,8 +105,8 @@ class Foreign:
     """Which of several things in the file these weights are; empty where it holds nothing else."""
     left: tuple[str, ...] = ()
     """Tensors of the file that are not of the network and were left out."""
-    card: dict[str, Any] = field(default_factory=dict)
-    """Of our own files: the card beside it."""
+    card: Card | None = None
+    """Of our own files: the card beside it; None: there is none."""
     card_path: Path = Path()
 
 

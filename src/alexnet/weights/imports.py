@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from alexnet.artifacts import card as cards
 from alexnet.artifacts import store
+from alexnet.artifacts.card import Card, Origin
 from alexnet.errors import InputError
 from alexnet.files import check_target, write_json
-from alexnet.models.summary import summarize
 from alexnet.weights import public
-from alexnet.weights.foreign import Foreign, Source
+from alexnet.weights.foreign import Foreign
 from alexnet.weights.mapping import Fit, choose
 from alexnet.weights.recognize import read_weights
 
@@ -19,15 +20,16 @@ from alexnet.weights.recognize import read_weights
 @dataclass(frozen=True)
 class Imported:
     path: Path
-    card: dict[str, Any]
+    card: Card
+    origin: Origin
     tensors: list[dict[str, Any]]
     """Each tensor of the network and of the file: {tensor, shape, from}; one of the two names is None where only the
     other has it."""
 
     @property
-    def missing(self) -> list[str]:
+    def missing(self) -> tuple[str, ...]:
         """Tensors that the file does not have."""
-        return self.card["imported"]["missing"]
+        return self.origin.missing
 
 
 def import_weights(
@@ -57,15 +59,25 @@ def import_weights(
     if classes is not None and len(classes) != count:
         raise InputError(f"{len(classes)} class names for {count} outputs")
     _check_names(classes or ())
-    card = _card(found, foreign, source)
-    card = {**card, **foreign.card, "imported": card["imported"]}  # our own file's card knows more
-    if classes is not None:
-        card["classes"] = list(classes)
-    if "mean_image" in card["preprocessing"]:
+    origin = public.origin_of(foreign, source, found)
+    if foreign.card is not None:  # our own file's card knows more
+        changes = {} if classes is None else {"classes": classes}
+        card = foreign.card.changed(imported=origin.to_json(), **changes)
+    else:
+        known = public.identify(source)
+        card = cards.make(
+            found.network,
+            classes or tuple(map(str, range(count))),
+            found.network.spec.preprocessing,
+            source=known.source if known else found.network.spec.source,
+            license=origin.license,
+            imported=origin,
+        )
+    if card.preprocessing.mean_image:
         store.save_mean(out.with_suffix(".json"), store.read_preprocessing(card, foreign.card_path))
     store.save(out, found.state())
-    write_json(out.with_suffix(".json"), card)
-    return Imported(out, card, _table(found, foreign))
+    write_json(out.with_suffix(".json"), card.to_json())
+    return Imported(out, card, origin, _table(found, foreign))
 
 
 def _check_names(classes: Sequence[str]) -> None:
@@ -88,29 +100,3 @@ def _table(found: Fit, foreign: Foreign) -> list[dict[str, Any]]:
         given = f"{origins[layer]}.{role}" if name in found.tensors and layer in origins else None
         rows.append({"tensor": name, "shape": list(value.shape), "from": given})
     return rows + [{"tensor": None, "shape": None, "from": name} for name in foreign.left]
-
-
-def _card(found: Fit, foreign: Foreign, source: Source) -> dict[str, Any]:
-    spec = found.network.spec
-    known = public.identify(source)
-    return {
-        "name": spec.name,
-        "title": spec.title,
-        "source": known.source if known else spec.source,
-        "license": known.license if known else None,
-        "classes": [str(number) for number in range(found.network.classes)],
-        "input": list(found.network.input),
-        "init": spec.init,
-        "preprocessing": spec.preprocessing.to_json(),
-        "lrn": store.lrn_constants(found.network),
-        "parameters": summarize(found.network).parameters,
-        "imported": {
-            "file": source.path.name,
-            "kind": foreign.kind,
-            "sha256": source.sha256,
-            "layers": {ours: foreign.names.get(theirs, theirs) for ours, theirs in found.layers.items()},
-            "taken": foreign.taken,
-            "left_out": list(foreign.left),
-            "missing": found.missing,
-        },
-    }

@@ -4,16 +4,16 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from alexnet.artifacts.card import Origin
 from alexnet.artifacts.store import read_preprocessing
-from alexnet.errors import InputError
 from alexnet.models import catalog
 from alexnet.models.network import Network
 from alexnet.preprocessing import Preprocessing
 from alexnet.weights.mapping import contradiction, fit, listed, select, settled
+from alexnet.weights.public import origin_of
 from alexnet.weights.recognize import read_weights
 
 
@@ -26,30 +26,18 @@ class Loaded:
     """What was put into a network, and what was not."""
 
     path: Path
-    kind: str
-    sha256: str
-    missing: tuple[str, ...]
-    """Tensors that the file does not have; they keep their initial values."""
-    skipped: tuple[str, ...]
-    """Layers that were left out on request."""
+    origin: Origin
+    """What the file is; the tensors that it does not have keep their initial values."""
     preprocessing: Preprocessing | None
     """What the weights' card says; None: the file has none."""
     remark: str | None
     """What the file says that the network is not."""
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "file": self.path.name,
-            "kind": self.kind,
-            "sha256": self.sha256,
-            "missing": list(self.missing),
-            "skipped": list(self.skipped),
-        }
-
     @property
     def told(self) -> str:
         """One line for people, empty when there is nothing to tell."""
-        parts = [f"{listed(self.missing, 6)} kept their initial values"] if self.missing else []
+        missing = self.origin.missing
+        parts = [f"{listed(missing, 6)} kept their initial values"] if missing else []
         parts += [self.remark] if self.remark else []
         return f"{self.path}: {'; '.join(parts)}" if parts else ""
 
@@ -72,13 +60,9 @@ def load_into(network: Network, path: Path | str, skip: Iterable[str] = ()) -> L
         raise source.wrong(f"gives {network.spec.name} nothing: every layer of it is skipped")
     settled(found, source)
     network.load_state_dict(found.state(), strict=False)
-    said = foreign.card.get("preprocessing")
-    try:
-        preprocessing = read_preprocessing(foreign.card, foreign.card_path) if isinstance(said, dict) else None
-    except TypeError as error:
-        raise InputError(f"the card of {str(path)!r} is not of this version: {error}") from None
-    remark = contradiction(foreign, network.spec)
-    return Loaded(source.path, foreign.kind, source.sha256, tuple(found.missing), tuple(skipped), preprocessing, remark)
+    preprocessing = read_preprocessing(foreign.card, foreign.card_path) if foreign.card else None
+    origin = origin_of(foreign, source, found, skipped)
+    return Loaded(source.path, origin, preprocessing, contradiction(foreign, network.spec))
 
 
 def create(

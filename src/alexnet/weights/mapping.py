@@ -201,7 +201,7 @@ def choose(foreign: Foreign, source: Source, name: str | None = None) -> Fit:
     InputError when nothing fits (tensor by tensor, for the network that comes nearest), when `name` is not what the
     file holds, or when several networks fit that are not the same function.
     """
-    name = name or foreign.card.get("name")
+    name = name or (foreign.card.name if foreign.card else None)
     if name is not None:
         return settled(_named(foreign, source, catalog.get(name)), source)
     # Residual networks are no sequential network; only files with our own names hold them.
@@ -244,7 +244,7 @@ def _try(foreign: Foreign, spec: Spec) -> Fit:
 
 def contradiction(foreign: Foreign, spec: Spec) -> str | None:
     """What the file itself says that this network is not; shapes do not tell Caffe's two networks apart."""
-    own = catalog.CATALOG.get(foreign.card.get("name", ""))
+    own = catalog.CATALOG.get(foreign.card.name) if foreign.card else None
     if own is not None and own.architecture != spec.architecture:
         return f"its card says that it is {own.name}"
     norms = [layer for layer in spec.layers if isinstance(layer, LRN)]

@@ -4,14 +4,17 @@ Digests are those that the sources print, and only those: torchvision's file nam
 SHA-256, Caffe's model pages a SHA-1. Who prints none is trusted only on request, and what was fetched then is recorded.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from alexnet.artifacts.card import UNKNOWN, Origin, RunCard
 from alexnet.data.download import Digest, Progress, fetch
 from alexnet.data.public_sets import folder as data_folder
 from alexnet.errors import InputError, unknown
 from alexnet.files import sha256, write_text
-from alexnet.weights.foreign import Source
+from alexnet.weights.foreign import Foreign, Source
+from alexnet.weights.mapping import Fit
 
 
 @dataclass(frozen=True)
@@ -71,9 +74,42 @@ FILES: dict[str, PublicFile] = {
 
 
 def identify(source: Source) -> PublicFile | None:
-    """Which public file this is; None when no published digest is its own."""
-    return next(
-        (f for f in FILES.values() if f.digest and source.digest(f.digest.algorithm).startswith(f.digest.value)), None
+    """Which public file this is: by the digest that its source publishes, else by its place; None: no one's.
+
+    By its place: where fetched weights are kept, NAME-….safetensors is what a recipe's `model.weights = "NAME"` takes.
+    """
+    for each in FILES.values():
+        if each.digest and source.digest(each.digest.algorithm).startswith(each.digest.value):
+            return each
+    if source.path.suffix != ".safetensors" or source.path.absolute().parent != folder().absolute():
+        return None
+    return next((each for each in FILES.values() if source.path.name.startswith(f"{each.name}-")), None)
+
+
+def origin_of(foreign: Foreign, source: Source, found: Fit, skipped: Sequence[str] = ()) -> Origin:
+    """Where these weights come from and under which license, as far as their card or the table of public files says.
+
+    A run's weights carry the license of those that it started from; nobody has said one of others.
+    """
+    card, known = foreign.card, identify(source)
+    license, told = UNKNOWN, UNKNOWN
+    if card is not None:
+        license = card.license
+        own = f"run of recipe {card.recipe}, seed {card.seed}" if isinstance(card, RunCard) else card.source
+        told = own if card.origin is None else card.origin.source
+    elif known is not None:
+        license, told = known.license or UNKNOWN, known.source
+    return Origin(
+        file=source.path.name,
+        kind=foreign.kind,
+        sha256=source.sha256,
+        license=license,
+        source=told,
+        layers={ours: foreign.names.get(theirs, theirs) for ours, theirs in found.layers.items()},
+        taken=foreign.taken,
+        left_out=foreign.left,
+        missing=tuple(found.missing),
+        skipped=tuple(skipped),
     )
 
 

@@ -5,8 +5,10 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from alexnet.errors import unknown
-from alexnet.files import read_object
+from alexnet.artifacts import card as cards
+from alexnet.artifacts.card import Card
+from alexnet.errors import InputError, unknown
+from alexnet.files import read_json
 from alexnet.weights import caffe, keras, npy, torchfile
 from alexnet.weights.foreign import Foreign, Source, check, read
 
@@ -38,7 +40,7 @@ def read_weights(path: Path | str, layout: str | None = None) -> tuple[Foreign, 
         foreign.flatten = keras.LAYOUTS[layout]
     if foreign.kind == "own":
         foreign.card, foreign.card_path = _card(path)
-        foreign.prefer = (foreign.card["name"],) if foreign.card else ()
+        foreign.prefer = (foreign.card.name,) if foreign.card else ()
     return foreign, source
 
 
@@ -72,11 +74,17 @@ def _archive(source: Source) -> Callable[[Source], Foreign]:
     raise source.wrong(f"is an archive of something else; expected {KINDS}")
 
 
-def _card(path: Path) -> tuple[dict[str, object], Path]:
-    """The card of our own weights and its path: X.json beside X.safetensors, or card.json of a run; {}: none."""
-    for card in (path.with_suffix(".json"), path.parent / "card.json"):
-        if card.is_file():
-            content = read_object(card)
-            if isinstance(content, dict) and isinstance(content.get("name"), str):
-                return content, card
-    return {}, Path()
+def _card(path: Path) -> tuple[Card | None, Path]:
+    """The card of our own weights and its path: X.json beside X.safetensors, or card.json of a run; None: none.
+
+    Other programs put a JSON file of their own beside weights: only one that is meant as a card must be one.
+    """
+    for beside in (path.with_suffix(".json"), path.parent / "card.json"):
+        if beside.is_file():
+            try:
+                meant = cards.is_card(read_json(beside, cards.MAX_BYTES))
+            except InputError:
+                meant = beside.name == "card.json"
+            if meant:
+                return cards.read(beside), beside
+    return None, Path()

@@ -33,7 +33,7 @@ def recognize(path: Path) -> bool:
     """Whether `path` is a folder of packed images, or its index."""
     try:
         return _index(path).get("kind") == KIND
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, InputError):
         return False
 
 

@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from alexnet.artifacts.card import Published, RunCard
+from alexnet.artifacts.run import Run
 from alexnet.errors import InputError
-from alexnet.files import read_json, read_lines
+from alexnet.files import read_lines
 from alexnet.pages.document import Block, Code, Document, Facts, Finding, Fold, Picture, Section, Table, Text, Tile
 from alexnet.pages.text import Words, duration, facts, percent, sentence
 
-Card = Mapping[str, Any]
 Rows = Sequence[Mapping[str, Any]]
 
 SKIPPED_SHOWN = 50
@@ -25,76 +26,88 @@ def describe(run: Path, words: Words | None = None) -> Document:
     if not (run / "recipe.toml").is_file():
         raise InputError(f"{str(run)!r} is not a run: it has no recipe.toml")
     words = words or Words()
-    card: Card = read_json(run / "card.json") if (run / "card.json").is_file() else {}
+    card = Run(run).card if (run / "card.json").is_file() else None
     rows = read_lines(run / "metrics.jsonl")
     findings = read_lines(run / "findings.jsonl")
-    environment = dict(card.get("environment", {})) | ({"seed": str(card["seed"])} if "seed" in card else {})
-    digests = {f"{name}.safetensors": f"sha256 {value}" for name, value in card.get("sha256", {}).items()}
     return Document(
-        title=str(card.get("title") or card.get("recipe") or run.name),
+        title=(card and (card.title or card.recipe)) or run.name,
         about=_about(run, card),
         tiles=_tiles(card, rows, words),
         notes=_notes(card, words),
         all_sections=[
             Section(words("What went wrong"), [_finding(each, words) for each in findings]),
-            Section(words("Published, and ours beside it"), _published(card, rows, words)),
+            Section(words("Published, and ours beside it"), _published(card, rows, words) if card else []),
             Section(words("Curves"), _plot(run, "curves", words("Loss and accuracy by epoch"))),
             Section(words("Epoch by epoch"), _epochs(card, rows, words)),
             Section(words("Confusion"), _plot(run, "confusion", words("Confusion matrix of the validation split"))),
             Section(words("Worst mistakes"), _worst(run, words)),
             Section(
                 words("The images"),
-                [*_plot(run, "samples", words("Training images with their labels")), *_data(run, card, words)],
+                [
+                    *_plot(run, "samples", words("Training images with their labels")),
+                    *(_data(run, card, words) if card else []),
+                ],
             ),
-            Section(words("The network"), _network(card)),
+            Section(words("The network"), _network(card, words) if card else []),
             Section(words("Recipe"), [Code((run / "recipe.toml").read_text(encoding="utf-8"), "toml")]),
-            Section(words("Environment"), _facts(environment)),
-            Section(words("Weights"), _facts(digests)),
+            Section(
+                words("Environment"),
+                _facts(card.environment.to_json() | {"seed": str(card.seed)}) if card else [],
+            ),
+            Section(words("Weights"), _weights(card, words) if card else []),
         ],
         language=words.language,
     )
 
 
-def _about(run: Path, card: Card) -> str:
+def _about(run: Path, card: RunCard | None) -> str:
     """What was trained on what, when and where."""
-    data, environment = card.get("data", {}), card.get("environment", {})
     newest = max(file.stat().st_mtime for file in run.iterdir() if file.is_file())
-    parts = [
-        card.get("name"),
-        data.get("set"),
-        f"recipe {card['recipe']}" if "recipe" in card else None,
-        environment.get("gpu") or environment.get("cpu"),
-        datetime.fromtimestamp(newest, UTC).strftime("%d %B %Y, %H:%M UTC").lstrip("0"),
-    ]
-    return " · ".join(str(part) for part in parts if part)
+    when = datetime.fromtimestamp(newest, UTC).strftime("%d %B %Y, %H:%M UTC").lstrip("0")
+    if card is None:
+        return when
+    where = card.environment.gpu or card.environment.cpu
+    return " · ".join((card.name, card.data.name, f"recipe {card.recipe}", where, when))
 
 
-def _tiles(card: Card, rows: Rows, words: Words) -> list[Tile]:
-    """The figures that everyone asks for first."""
-    figures, data = card.get("figures", {}), card.get("data", {})
+def _tiles(card: RunCard | None, rows: Rows, words: Words) -> list[Tile]:
+    """The figures that everyone asks for first, each with its images and its precision."""
     tiles = []
-    if rows:
-        accuracy = figures.get("val_accuracy", rows[-1].get("val_accuracy"))
-        on_test = data.get("validation_is_test")
+    if card:
+        figures = card.figures
+        measured = {"validation accuracy": figures.validation, "test accuracy": figures.test}
+        if figures.final is figures.in_training:
+            measured = {f"{card.data.validated_on} accuracy while training": figures.in_training}
+        for name, found in measured.items():
+            if found:
+                of = words("{count} images, {precision}", count=f"{found.count:,}", precision=found.precision)
+                tiles.append(Tile(words(name), percent(found.top1), of))
+        tiles.append(Tile(words("weights"), words("epoch {epoch}", epoch=figures.epoch), chosen(card, words)))
+    elif rows:
         of = words("epoch {epoch}", epoch=len(rows))
-        if figures and not on_test:
-            of = words("best of {epochs} epochs, epoch {best}", epochs=figures["epochs"], best=figures["best_epoch"])
-        tiles.append(Tile(words("test accuracy") if on_test else words("validation accuracy"), percent(accuracy), of))
-    if figures.get("test"):
-        test = figures["test"]
-        counted = words("{count} images, measured once", count=f"{test['count']:,}")
-        tiles.append(Tile(words("test accuracy"), percent(test["top1"]), counted))
+        tiles.append(Tile(words("validation accuracy"), percent(rows[-1].get("val_accuracy")), of))
     if rows:
         speed = words("{speed} images a second", speed=f"{rows[-1].get('images_per_second', 0):,.0f}")
         tiles.append(Tile(words("training"), duration(rows[-1].get("seconds", 0.0)), speed))
-    if "parameters" in card:
-        classes = words("{count} classes", count=len(card.get("classes", ())))
-        tiles.append(Tile(words("parameters"), f"{card['parameters']:,}", classes))
+    if card:
+        tiles.append(
+            Tile(words("parameters"), f"{card.parameters:,}", words("{count} classes", count=len(card.classes)))
+        )
     return tiles
 
 
-def _notes(card: Card, words: Words) -> list[str]:
-    if not card.get("data", {}).get("validation_is_test"):
+def chosen(card: RunCard, words: Words) -> str:
+    """Which epoch's weights these are, and what chose it: `Trained.chosen` in the document's language."""
+    figures = card.figures
+    if figures.selection == "validation":
+        of = "epoch {epoch} of {epochs}, the best on the validation split"
+    else:
+        of = "epoch {epoch}, the last; the test split validated and chose nothing"
+    return words(of, epoch=figures.epoch, epochs=figures.epochs)
+
+
+def _notes(card: RunCard | None, words: Words) -> list[str]:
+    if card is None or not card.data.validation_is_test:
         return []
     return [
         words(
@@ -116,42 +129,40 @@ def _finding(found: Mapping[str, Any], words: Words) -> Finding:
     )
 
 
-def _published(card: Card, rows: Rows, words: Words) -> list[Block]:
-    if not card.get("published"):
+def _published(card: RunCard, rows: Rows, words: Words) -> list[Block]:
+    if not card.published:
         return []
     lines = []
-    for figure in card["published"]:
-        fraction = figure["unit"] in ("accuracy", "top-1", "top-5")
-        value = percent(figure["value"]) if fraction else f"{figure['value']:g} {figure['unit']}"
-        lines.append((figure["name"], value, *_ours(figure, card, rows, words), figure.get("note", "")))
+    for figure in card.published:
+        fraction = figure.unit in ("accuracy", "top-1", "top-5")
+        value = percent(figure.value) if fraction else f"{figure.value:g} {figure.unit}"
+        lines.append((figure.name, value, *_ours(figure, card, rows, words), figure.note))
     head = ("what", "published", "ours", "measured on", "conditions as published")
-    source = [Text(words("Source: {source}", source=card["source"]))] if card.get("source") else []
+    source = [Text(words("Source: {source}", source=card.source))] if card.source else []
     return [*source, Table([words(name) for name in head], lines)]
 
 
-def _ours(figure: Mapping[str, Any], card: Card, rows: Rows, words: Words) -> tuple[str, str]:
+def _ours(figure: Published, card: RunCard, rows: Rows, words: Words) -> tuple[str, str]:
     """Our figure of the same kind and where it was measured: on the test split as the source did, when there is one."""
-    figures, unit = card["figures"], figure["unit"]
-    if unit in ("accuracy", "top-1", "loss") and "train" in figure["name"].lower() and rows:
-        value = rows[-1]["train_loss" if unit == "loss" else "train_accuracy"]
-        where = words("training, epoch {epoch}", epoch=len(rows))
-    elif unit in ("accuracy", "top-1", "top-5", "loss") and figures.get("test"):
-        value = figures["test"][{"loss": "loss", "top-5": "top5"}.get(unit, "top1")]
-        where = words("test, {count} images", count=f"{figures['test']['count']:,}")
-    elif unit in ("accuracy", "top-1", "top-5", "loss"):
-        value = figures.get({"loss": "val_loss", "top-5": "val_top5"}.get(unit, "val_accuracy"))
-        where = words("test (validated on it)") if card["data"]["validation_is_test"] else words("validation")
-    else:
-        value, where = None, ""
-    if value is None:
+    figures, unit = card.figures, figure.unit
+    if unit not in ("accuracy", "top-1", "top-5", "loss"):
         return "–", ""
+    if "train" in figure.name.lower() and unit != "top-5" and rows:
+        value, precision = rows[-1]["train_loss" if unit == "loss" else "train_accuracy"], card.environment.precision
+        where = words("training, epoch {epoch}, {precision}", epoch=len(rows), precision=precision)
+    else:
+        found = figures.test or figures.final
+        value = {"loss": found.loss, "top-5": found.top5}.get(unit, found.top1)
+        split = words("test") if figures.test else words(card.data.validated_on)
+        images = words("{count} images, {precision}", count=f"{found.count:,}", precision=found.precision)
+        where = f"{split}, {images}"
     return (f"{value:.4f}" if unit == "loss" else percent(value)), where
 
 
-def _epochs(card: Card, rows: Rows, words: Words) -> list[Block]:
+def _epochs(card: RunCard | None, rows: Rows, words: Words) -> list[Block]:
     if not rows:
         return []
-    best = card.get("figures", {}).get("best_epoch")
+    best = card.figures.epoch if card else None
     head = ("epoch", "learning rate", "train loss", "train acc.", "val. loss", "val. acc.", "val. top-5", "images/s",
             "time")  # fmt: skip
     lines = [
@@ -170,7 +181,12 @@ def _epochs(card: Card, rows: Rows, words: Words) -> list[Block]:
     ]
     marked = frozenset(i for i, row in enumerate(rows) if row["epoch"] == best)
     table = Table([words(name) for name in head], lines, marked)
-    return [Fold(words("{count} epochs", count=len(rows)), [table], open=len(rows) <= LONG)]
+    summary = words("{count} epochs", count=len(rows))
+    if card:
+        summary = words(
+            "{count} epochs, measured in {precision}", count=len(rows), precision=card.environment.precision
+        )
+    return [Fold(summary, [table], open=len(rows) <= LONG)]
 
 
 def _worst(run: Path, words: Words) -> list[Block]:
@@ -179,14 +195,18 @@ def _worst(run: Path, words: Words) -> list[Block]:
     return [about, *image] if image else []
 
 
-def _data(run: Path, card: Card, words: Words) -> list[Block]:
-    data = card.get("data", {})
-    if not data:
-        return []
-    named = {name: data.get(name) for name in ("set", "path", "train", "validation", "test")}
-    if data.get("validation_is_test"):
-        named["validation"] = words("{count} (the test split)", count=f"{data['validation']:,}")
-    named["fingerprint"] = f"sha256 {data['fingerprint']}"
+def _data(run: Path, card: RunCard, words: Words) -> list[Block]:
+    data = card.data
+    named: dict[str, Any] = {
+        "dataset": data.name,
+        "path": data.path,
+        "train": data.train,
+        "validation": data.validation,
+        "test": data.test,
+        "fingerprint": f"sha256 {data.fingerprint}",
+    }
+    if data.validation_is_test:
+        named["validation"] = words("{count} (the test split)", count=f"{data.validation:,}")
     blocks: list[Block] = _facts({words(name): value for name, value in named.items()})
     if (run / "skipped.txt").is_file():
         skipped = (run / "skipped.txt").read_text(encoding="utf-8").splitlines()
@@ -198,15 +218,22 @@ def _data(run: Path, card: Card, words: Words) -> list[Block]:
     return blocks
 
 
-def _network(card: Card) -> list[Block]:
-    named = {name: card.get(name) for name in ("name", "source", "parameters", "flops", "init", "license")}
-    if "input" in card:
-        named["input"] = " × ".join(map(str, card["input"])) + " (channels × height × width)"
-    named |= {f"preprocessing {name}": value for name, value in card.get("preprocessing", {}).items()}
-    for lrn in card.get("lrn", ()):
-        constants = ", ".join(f"{name} {value}" for name, value in lrn.items() if name != "layer")
-        named[f"LRN {lrn['layer']}"] = constants
+def _network(card: RunCard, words: Words) -> list[Block]:
+    named = {name: getattr(card, name) for name in ("name", "source", "parameters", "flops", "init", "license")}
+    if origin := card.origin:
+        about = words("{source}; license: {license}", source=origin.source, license=origin.license)
+        named["pretrained weights"] = f"{origin.file}: {about}"
+    named["input"] = " × ".join(map(str, card.input)) + " (channels × height × width)"
+    named |= {f"preprocessing {name}": value for name, value in card.preprocessing.to_json().items()}
+    for lrn in card.lrn:
+        constants = ", ".join(f"{name} {value}" for name, value in lrn.to_json().items() if name != "layer")
+        named[f"LRN {lrn.layer}"] = constants
     return _facts(named)
+
+
+def _weights(card: RunCard, words: Words) -> list[Block]:
+    digests = {f"{name}.safetensors": f"sha256 {digest}" for name, digest in card.sha256.items()}
+    return _facts({words("best.safetensors holds"): chosen(card, words)} | digests)
 
 
 def _plot(run: Path, name: str, caption: str) -> list[Block]:

@@ -1,0 +1,81 @@
+"""Figures: what was measured on how many images at which precision, and how sure it is."""
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, PlainSerializer
+
+from alexnet.artifacts.values import Count, Fraction, Text, Value
+
+CONFIDENCE = 0.95
+
+Loss = Annotated[
+    float,
+    Field(strict=True, json_schema_extra={"anyOf": [{"type": "number"}, {"type": "null"}]}),
+    BeforeValidator(lambda value: math.nan if value is None else value),
+    PlainSerializer(lambda value: value if math.isfinite(value) else None),
+]
+"""Mean cross-entropy in nats; JSON has no number for one that is not finite: null."""
+
+
+class Figures(Value):
+    """One measurement: fractions of `count` images, each measured exactly once."""
+
+    top1: Fraction
+    top5: Fraction
+    loss: Loss
+    count: Count
+    views: Annotated[int, Field(strict=True, ge=1, le=10)] = 1
+    """Of each image, whose probabilities were averaged."""
+    precision: Text = "fp32"
+    """At which the network computed."""
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The bounds within which the top-1 accuracy on other images of the kind lies, with 95 %."""
+        return interval(self.top1, self.count)
+
+    def to_json(self) -> dict[str, Any]:
+        """`views` is left out where there was one."""
+        return {name: value for name, value in super().to_json().items() if (name, value) != ("views", 1)}
+
+
+def interval(accuracy: float, count: int) -> tuple[float, float]:
+    """Wilson's interval of a fraction of `count` independent images, with 95 % (Wilson 1927, equation 4).
+
+    Unlike mean ± 1.96 standard errors it stays within 0 and 1, and holds for few images and for accuracies near 1.
+    """
+    if count < 1:
+        return 0.0, 1.0
+    z = statistics.NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+    center = accuracy + z * z / (2 * count)
+    half = z * (accuracy * (1 - accuracy) / count + z * z / (4 * count * count)) ** 0.5
+    scale = 1 + z * z / count
+    return max((center - half) / scale, 0.0), min((center + half) / scale, 1.0)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Of n accuracies: mean, sample standard deviation, and the interval in which their true mean lies with 95 %.
+
+    Student's t, for independent measurements, cut at 0 and 1. Folds share most of their training images: their
+    interval is somewhat too narrow.
+    """
+
+    n: int
+    mean: float
+    std: float
+    low: float
+    high: float
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Of two accuracies or more."""
+    from scipy import stats  # takes longer to import than everything else that reads a card
+
+    mean, std = statistics.fmean(values), statistics.stdev(values)
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * std / len(values) ** 0.5
+    return Spread(len(values), mean, std, max(mean - half, 0.0), min(mean + half, 1.0))
