@@ -105,7 +105,7 @@ def test_the_card_says_what_was_trained_on_what(trained: Run) -> None:
     card = trained.card
     best = max(trained.metrics, key=lambda row: row["val_accuracy"])
     assert (card.name, card.recipe, card.init) == ("alexnet-digits", "digits", "keras-he")
-    assert card.classes == list("0123456789")
+    assert card.classes == tuple("0123456789")
     assert card.data.train + card.data.validation == 1797
     assert card.figures.epoch == best["epoch"]
     figures = card.figures
