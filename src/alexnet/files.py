@@ -79,13 +79,19 @@ def write_json(path: Path | str, content: Any) -> None:
     write_bytes(path, json_bytes(content))
 
 
-def content_of(path: Path | str, most: int) -> bytes:
-    """A regular file's content, of at most `most` bytes. InputError for a larger one, and for a folder, a pipe …"""
+def regular(path: Path | str) -> BinaryIO:
+    """A regular file, opened for reading. InputError for a folder, a pipe or a device, which nobody waits for."""
     # A pipe would be waited for without O_NONBLOCK; regular files do not know it.
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with os.fdopen(handle, "rb", closefd=True) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise InputError(f"{str(path)!r} is not a regular file")
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise InputError(f"{str(path)!r} is not a regular file")
+    return os.fdopen(handle, "rb")
+
+
+def content_of(path: Path | str, most: int) -> bytes:
+    """A regular file's content, of at most `most` bytes. InputError for a larger one, and for a folder, a pipe …"""
+    with regular(path) as file:
         content = file.read(most + 1)
     if len(content) > most:
         raise InputError(f"{str(path)!r} is larger than the {most:,} bytes that such a file may have")

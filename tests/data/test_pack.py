@@ -75,7 +75,7 @@ def test_what_was_packed_is_read_back_in_any_order(
     monkeypatch.setattr(sets, "MEMORY_LIMIT", 0)
     splits = open_splits("auto", tmp_path / "out", size=(12, 12), resize=16)
     by_name = open_splits("folder", tmp_path / "out", size=(12, 12), resize=16)
-    assert (by_name.set, by_name.train.fingerprint) == ("shards", splits.train.fingerprint)
+    assert (by_name.name, by_name.train.fingerprint) == ("shards", splits.train.fingerprint)
     train = splits.train
     assert isinstance(held["train"], ArrayDataset)
     assert isinstance(train, StoredDataset)

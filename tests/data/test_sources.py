@@ -15,7 +15,7 @@ Maker = Callable[..., Path]
 
 def test_digits() -> None:
     splits = open_splits("digits")
-    assert (len(splits.train), splits.test, splits.path, splits.set) == (1617, None, None, "digits")
+    assert (len(splits.train), splits.test, splits.path, splits.name) == (1617, None, None, "digits")
     assert splits.validation is not None
     assert len(splits.validation) == 180
     assert splits.train.classes == tuple("0123456789")
@@ -56,7 +56,7 @@ def test_idx_by_name_and_by_content(idx_set: Maker, name: str | None) -> None:
         splits = open_splits(name, place)
         assert splits.validation is not None
         assert splits.test is not None
-        assert (splits.set, splits.train.classes) == ("idx", ("1", "2"))
+        assert (splits.name, splits.train.classes) == ("idx", ("1", "2"))
         assert (len(splits.train), len(splits.validation), len(splits.test)) == (36, 4, 2)
 
 
@@ -70,7 +70,7 @@ def test_cifar_is_recognized(cifar_files: Callable[[str], dict[str, bytes]], tmp
     for name in ("cifar10", "cifar100"):
         archive = tar_gz(tmp_path / f"{name}.tar.gz", cifar_files(name))
         splits = open_splits(None, archive, validation="test")
-        assert splits.set == name
+        assert splits.name == name
         assert splits.validation is splits.test is not None
         assert splits.validation_is_test
     assert len(open_splits("cifar100-coarse", archive, validation=None).train.classes) == 20
@@ -80,7 +80,7 @@ def test_folder_with_its_own_validation(folder: Maker) -> None:
     root = folder("train/cat", "train/dog", "val/dog", count=4)
     for validation in (0.5, "given"):
         splits = open_splits("auto", root, size=(6, 6), resize=8, validation=validation)
-        assert (splits.set, splits.path, splits.train.size) == ("folder", root, (8, 8))
+        assert (splits.name, splits.path, splits.train.size) == ("folder", root, (8, 8))
         assert splits.validation is not None
         assert [name.split("/")[0] for name in splits.validation.names] == ["val"] * 4
 
@@ -119,7 +119,7 @@ def test_wrong_arguments_name_the_choices(tmp_path: Path, folder: Maker) -> None
         ({"name": "mnist", "data": tmp_path / "missing"}, "no file or folder .*missing"),
         ({"name": "mnist", "data": root}, "no IDX files in"),
         ({"name": "cifar10", "data": root}, "no cifar10 in"),
-        ({"name": "folder", "size": (8, 8)}, "need data"),
+        ({"name": "folder", "size": (8, 8)}, "needs data, the path to a folder with"),
         ({"name": "folder", "data": root}, "need a size"),
         ({"name": "digits", "data": root}, "name another set"),
         ({"name": "digits", "fit": "stretch"}, "crop, squash"),

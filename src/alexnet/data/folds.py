@@ -15,7 +15,7 @@ def folded(splits: Splits, fold: int, folds: int, seed: int) -> Splits:
     few images.
     """
     if splits.validation is not None:
-        raise InputError(f"data.folds validates on training images, but {splits.set} has its own validation images")
+        raise InputError(f"data.folds validates on training images, but {splits.name} has its own validation images")
     if folds > len(splits.train):
         raise InputError(f"data.folds is {folds}, but there are only {len(splits.train)} training images")
     part = parts(splits.train.labels, folds, seed)

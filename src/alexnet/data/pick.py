@@ -26,5 +26,5 @@ def pick(splits: Splits, split: str) -> Dataset:
     """The split called `split`; InputError names those that are there."""
     there = {name: getattr(splits, name) for name in SPLITS if getattr(splits, name) is not None}
     if split not in there:
-        raise InputError(f"{splits.set} has no split {split!r}; it has: {', '.join(there)}")
+        raise InputError(f"{splits.name} has no split {split!r}; it has: {', '.join(there)}")
     return there[split]

@@ -1,46 +1,33 @@
 """Every dataset by name: where it is looked for, how it is recognized, and its splits."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from alexnet.data.dataset import Dataset, parted, refitted
+from alexnet.data.dataset import parted, refitted
 from alexnet.data.loading.decode import stored_size
-from alexnet.data.loading.stored import Form, Listing, Progress, open_listing
+from alexnet.data.loading.stored import Listing, Progress
 from alexnet.data.public_sets import PUBLIC
-from alexnet.data.readers import caltech, cifar, folder, idx, imagenet, shards
-from alexnet.data.readers.digits import read_digits
-from alexnet.data.readers.synthetic import make_synthetic
+from alexnet.data.readers import cifar, idx
+from alexnet.data.readers.caltech import Caltech
+from alexnet.data.readers.digits import Digits
+from alexnet.data.readers.folder import Folder
+from alexnet.data.readers.imagenet import ImageNet
+from alexnet.data.readers.shards import Shards
+from alexnet.data.readers.source import ListedSource, Request, Source
+from alexnet.data.readers.synthetic import Synthetic
 from alexnet.data.splits import Splits, by_names, drawn, stratified
 from alexnet.errors import InputError, MissingData, unknown
 from alexnet.preprocessing import FITS
 
-Read = dict[str, Dataset]
-"""Splits as a set has them: 'train', perhaps 'validation' and 'test'."""
-
-FILES: dict[str, tuple[str, str, Callable[[Path], Read]]] = {
-    "mnist": ("mnist", idx.EXPECTED, lambda path: idx.read_idx(path, idx.MNIST)),
-    "fashion-mnist": ("fashion-mnist", idx.EXPECTED, lambda path: idx.read_idx(path, idx.FASHION_MNIST)),
-    "idx": ("idx", idx.EXPECTED, idx.read_idx),
-    "cifar10": ("cifar10", cifar.LAYOUTS["cifar10"].archive, lambda path: cifar.read_cifar(path, "cifar10")),
-    "cifar100": ("cifar100", cifar.LAYOUTS["cifar100"].archive, lambda path: cifar.read_cifar(path, "cifar100")),
-    "cifar100-coarse": (
-        "cifar100",
-        cifar.LAYOUTS["cifar100"].archive,
-        lambda path: cifar.read_cifar(path, "cifar100-coarse"),
-    ),
+SOURCES: dict[str, Source] = {
+    source.name: source
+    for source in (*idx.SOURCES, *cifar.SOURCES, Shards(), Caltech(), ImageNet(), Folder(), Digits(), Synthetic())
 }
-"""Sets that are read from known files: the folder they are looked for in, the files, the reader."""
+"""Every kind of dataset by its name, in the order in which they are recognized: any folder may be class folders."""
 
-LISTED: dict[str, tuple[str, Callable[[Path, int | None], Listing]]] = {
-    "folder": ("a folder with a folder of images per class", folder.list_folder),
-    "caltech256": (caltech.EXPECTED, caltech.list_caltech),
-    "imagenet": (imagenet.EXPECTED, imagenet.list_imagenet),
-}
-"""Sets of image files: what is expected, and what lists them."""
-
-SETS = ("digits", *FILES, *LISTED, "shards", "synthetic")
-ANY_SIZE = (*LISTED, "shards", "synthetic")
+SETS = tuple(SOURCES)
+ANY_SIZE = tuple(name for name, source in SOURCES.items() if source.any_size)
 """Sets whose images are made as large as they are asked for."""
 
 
@@ -81,55 +68,28 @@ def open_splits(
 
     Raises InputError for anything wrong in the data or in the arguments, naming what is expected.
     """
-    path = Path(data).expanduser() if data is not None else None
-    if path is not None and not path.exists():
-        raise InputError(f"no file or folder {path}")
-    if name in (None, "auto"):
-        name = recognize(path)
-    if name not in SETS:
-        raise unknown("dataset", name, SETS)
-    if name in LISTED and name != "folder":
-        path = path or _looked_up(name, LISTED[name][0])
-    if name in LISTED and path is not None and shards.recognize(path):
-        name = "shards"  # the set as `alexnet pack` copied it
-    if path is not None and name in ("digits", "synthetic"):
-        raise InputError(f"the {name} images are made here, not read; for those in {path} name another set")
+    source, path = _found(name, Path(data).expanduser() if data is not None else None)
     if fit not in FITS:
         raise InputError(f"fit is {fit!r}; choose one of: {', '.join(FITS)}")
     if channels not in (None, 1, 3):
         raise InputError(f"images have 1 channel or 3, not {channels}")
-    if first_classes is not None and name not in (*LISTED, "shards"):
-        raise InputError(f"data.first_classes is for {', '.join(LISTED)} and shards, not for {name}")
+    if first_classes is not None and not source.picks_classes:
+        able = ", ".join(each.name for each in SOURCES.values() if each.picks_classes)
+        raise InputError(f"data.first_classes is for {able}, not for {source.name}")
     stored = stored_size(size, resize) if size else None
-    skipped: list[tuple[str, str]] = []
+    request = Request(path, stored, channels, fit, first_classes, progress, classes, count, seed)
     try:
-        if name == "digits":
-            read: Read = {"train": read_digits()}
-        elif name == "synthetic":
-            read = make_synthetic(stored or (32, 32), channels or 3, classes, count, seed)
-        elif name in LISTED:
-            if path is None or stored is None:
-                raise InputError(f"class folders need {'data, the path to them' if path is None else 'a size'}")
-            form: Form = {"channels": channels or 3, "size": stored, "fit": fit}
-            # All of ImageNet takes as long to decode as an epoch: it is trusted until an image proves otherwise.
-            read, skipped = open_listing(
-                LISTED[name][1](path, first_classes), form, progress, examine=name != "imagenet"
-            )
-        elif name == "shards":
-            if path is None:
-                raise InputError("packed images need data, the folder that `alexnet pack` wrote")
-            read = shards.read_shards(path, channels=channels, size=stored, fit=fit, first_classes=first_classes)
-        else:
-            path = path or _looked_up(*FILES[name][:2])
-            read = FILES[name][2](path)
+        opened = source.open(request)
     except OSError as error:
-        raise InputError(f"{error.filename or path}: cannot be read ({error.strerror or error})") from error
-    read = {split: refitted(own, channels or own.channels, stored or own.size, fit) for split, own in read.items()}
+        raise _unreadable(error, path) from error
+    read = {
+        split: refitted(own, channels or own.channels, stored or own.size, fit) for split, own in opened.splits.items()
+    }
     protocol = {"first_classes": first_classes, "per_class": per_class, "train_images": train_images}
-    splits = Splits(read["train"], read.get("validation"), read.get("test"), name, path, skipped)
+    splits = Splits(read["train"], read.get("validation"), read.get("test"), source.name, path, opened.skipped)
     if any(value is not None for value in protocol.values()):
         splits.protocol = protocol | {"seed": seed}
-    del read  # the last hold on arrays that are now parted
+    del read, opened  # the last hold on arrays that are now parted
     _draw_test(splits, per_class, train_images, seed)
     _cut_validation(splits, validation, seed, validation_names)
     return splits
@@ -137,50 +97,71 @@ def open_splits(
 
 def list_images(name: str, path: Path) -> Listing:
     """The image files of the set `name` ('auto': recognized) at `path`, none of them decoded."""
+    listed = [source.name for source in SOURCES.values() if isinstance(source, ListedSource)]
+    if name != "auto" and name not in listed:
+        raise unknown("dataset of image files", name, listed)
     if not path.exists():
         raise InputError(f"no file or folder {path}")
-    name = recognize(path) if name == "auto" else name
-    if name not in LISTED:
-        raise unknown("dataset of image files", name, LISTED)
+    source = SOURCES[recognize(path) if name == "auto" else name]
+    if not isinstance(source, ListedSource):
+        raise unknown("dataset of image files", source.name, listed)
     try:
-        return LISTED[name][1](path, None)
+        return source.list(path)
     except OSError as error:
-        raise InputError(f"{error.filename or path}: cannot be read ({error.strerror or error})") from error
+        raise _unreadable(error, path) from error
 
 
 def recognize(path: Path | None) -> str:
     """Which of SETS lies at `path`: known by its files, not by its name."""
     if path is None:
         raise InputError(f"name a dataset ({', '.join(SETS)}) or a path to images")
-    if idx.found(path):
-        return "idx"
-    if found := cifar.recognize(path):
-        return found
-    for name, module in (("shards", shards), ("caltech256", caltech), ("imagenet", imagenet)):
-        if module.recognize(path):
-            return name
-    if path.is_dir():
-        return "folder"
-    raise InputError(
-        f"{path} is no dataset; expected IDX files ({idx.EXPECTED}), {cifar.LAYOUTS['cifar10'].archive}, "
-        f"{cifar.LAYOUTS['cifar100'].archive}, {caltech.EXPECTED}, {imagenet.TRAIN}, packed images, or a folder with "
-        "a folder of images per class"
-    )
+    for source in SOURCES.values():
+        try:
+            if source.recognize(path):
+                return source.name
+        except OSError as error:
+            raise _unreadable(error, path) from error
+    expected = dict.fromkeys(source.expected for source in SOURCES.values() if source.expected)
+    raise InputError(f"{path} is no dataset; expected {'; or '.join(expected)}")
 
 
-def _looked_up(name: str, files: str) -> Path:
-    """The folder `name` in the usual places; `files`: what should lie there."""
+def _found(name: str | None, path: Path | None) -> tuple[Source, Path | None]:
+    """The source called `name` (None or 'auto': recognized), and where it is read."""
+    if path is not None and not path.exists():
+        raise InputError(f"no file or folder {path}")
+    name = recognize(path) if name in (None, "auto") else name
+    if name not in SOURCES:
+        raise unknown("dataset", name, SETS)
+    source = SOURCES[name]
+    if path is not None and not source.expected:
+        raise InputError(f"the {name} images are made here, not read; for those in {path} name another set")
+    if path is None and source.expected:
+        path = _looked_up(source)
+    if path is not None and isinstance(source, ListedSource) and SOURCES["shards"].recognize(path):
+        source = SOURCES["shards"]  # the set as `alexnet pack` copied it
+    return source, path
+
+
+def _unreadable(error: OSError, path: Path | None) -> InputError:
+    return InputError(f"{error.filename or path}: cannot be read ({error.strerror or error})")
+
+
+def _looked_up(source: Source) -> Path:
+    """The folder of a set in the usual places."""
+    if source.home is None:
+        raise InputError(f"the set {source.name!r} needs data, the path to {source.expected}")
     root = os.environ.get("ALEXNET_DATA")
-    places = [Path(root).expanduser() / name] if root else []
-    places.append(Path.home() / ".cache" / "alexnet" / name)
+    places = [Path(root).expanduser() / source.home] if root else []
+    places.append(Path.home() / ".cache" / "alexnet" / source.home)
     for place in places:
         if place.is_dir():
             return place
     looked = " and ".join(map(str, places)) + ("" if root else " ($ALEXNET_DATA is not set)")
-    fetched = f"; `alexnet data {name}` fetches it" if name in PUBLIC else ""
+    fetched = f"; `alexnet data {source.home}` fetches it" if source.home in PUBLIC else ""
     raise MissingData(
-        f"data for {name}",
-        f"no data for {name}: put {files} into one folder and name it, or into {looked}, which is missing{fetched}",
+        f"data for {source.name}",
+        f"no data for {source.name}: put {source.expected} into one folder and name it, or into {looked}, which is "
+        f"missing{fetched}",
     )
 
 

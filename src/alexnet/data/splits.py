@@ -19,7 +19,7 @@ class Splits:
     train: Dataset
     validation: Dataset | None
     test: Dataset | None
-    set: str
+    name: str
     """One of `sources.SETS`."""
     path: Path | None
     """Where the images were read; None for embedded and synthetic ones."""

@@ -44,7 +44,7 @@ def write_card(
         augment={"shift": augment.shift, "fill": augment.fill},
         pca_color=setup.pca_color.to_json() if setup.pca_color else None,
         data={
-            "name": splits.set,
+            "name": splits.name,
             "path": str(splits.path.absolute()) if splits.path else None,
             "protocol": splits.protocol or None,
             "fingerprint": setup.fingerprint,

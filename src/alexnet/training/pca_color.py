@@ -56,7 +56,7 @@ def _read(path: Path, splits: Splits) -> Spectrum:
     if (card.data.name, card.classes) != (splits.set, splits.train.classes):
         raise InputError(
             f"{own} was computed from {card.data.name!r} with {_few(card.classes)}, not from these images "
-            f"({splits.set!r} with {_few(splits.train.classes)}); leave augment.pca_color_from out to compute it anew"
+            f"({splits.name!r} with {_few(splits.train.classes)}); leave augment.pca_color_from out to compute it anew"
         )
     return found
 

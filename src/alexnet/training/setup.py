@@ -136,7 +136,7 @@ class Setup:
             "network": self.spec.name,
             "parameters": self.summary.parameters,
             "flops": self.summary.flops,
-            "set": self.splits.set,
+            "set": self.splits.name,
             "classes": len(self.classes),
             "train": len(self.train.dataset),
             "validation": len(self.validation.dataset),

@@ -12,7 +12,8 @@ from alexnet.data.dataset import ArrayDataset, Dataset
 from alexnet.data.loading.decode import DecodeError
 from alexnet.data.loading.loader import Loader
 from alexnet.data.loading.stored import Files, StoredDataset
-from alexnet.data.readers.folder import read_folder
+from alexnet.data.readers.folder import Folder
+from alexnet.data.readers.source import Request
 
 CPU = torch.device("cpu")
 
@@ -26,7 +27,7 @@ def numbered(count: int) -> ArrayDataset:
 @pytest.fixture
 def streamed(folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Dataset:
     monkeypatch.setattr(sets, "MEMORY_LIMIT", 0)
-    dataset = read_folder(folder("cat", "dog", count=9), channels=3, size=(12, 16))[0]["train"]
+    dataset = Folder().open(Request(folder("cat", "dog", count=9), (12, 16))).splits["train"]
     assert isinstance(dataset, StoredDataset)
     return dataset
 

@@ -53,7 +53,7 @@ def test_both_forms_give_the_same_set_and_name_what_is_left_out(place: Callable[
     assert recognize(path) == "caltech256"
     splits = open_splits("auto", path, size=(8, 8), validation=None)
     train = splits.train
-    assert (splits.set, train.classes, len(train)) == ("caltech256", CLASSES, 60)
+    assert (splits.name, train.classes, len(train)) == ("caltech256", CLASSES, 60)
     assert train.names[0] == "001.ak47/001_0001.jpg"
     assert {name: why.split(":")[0] for name, why in splits.skipped} == {
         "002.american-flag/.DS_Store": "is not called NNN.name/NNN_XXXX.jpg",
@@ -140,5 +140,5 @@ def test_what_is_wrong_is_said(place: Callable[[str], Path], files: dict[str, by
         list_caltech(path)
     with pytest.raises(InputError, match=r"no Caltech-256 in .*; expected 256_ObjectCategories"):
         list_caltech(tar(tmp_path / "other.tar", {"x/y.jpg": b"z"}))
-    with pytest.raises(InputError, match=r"data\.first_classes is for folder, caltech256"):
+    with pytest.raises(InputError, match=r"data\.first_classes is for shards, caltech256"):
         open_splits("digits", first_classes=5)

@@ -9,7 +9,8 @@ import pytest
 from makers import tar_gz
 
 from alexnet.data.readers import cifar
-from alexnet.data.readers.cifar import read_cifar, recognize
+from alexnet.data.readers.cifar import read_cifar
+from alexnet.data.sources import recognize
 from alexnet.errors import InputError
 
 Maker = Callable[[str], dict[str, bytes]]
@@ -121,7 +122,7 @@ def test_an_archive_that_unpacks_to_too_much(cifar_files: Maker, tmp_path: Path)
 def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no cifar100 in .*; expected cifar-100-binary.tar.gz or the files train.bin"):
         read_cifar(tmp_path, "cifar100")
-    assert recognize(tmp_path) is None
+    assert recognize(tmp_path) == "folder"
 
 
 def test_real_cifar10(real: Callable[[str], Path]) -> None:

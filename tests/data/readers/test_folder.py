@@ -3,20 +3,27 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from makers import bomb, png
 
 from alexnet.data import dataset as sets
-from alexnet.data.dataset import ArrayDataset
+from alexnet.data.dataset import ArrayDataset, Dataset
 from alexnet.data.loading.decode import decode
 from alexnet.data.loading.stored import StoredDataset
-from alexnet.data.readers.folder import read_folder
+from alexnet.data.readers.folder import Folder
+from alexnet.data.readers.source import Request
 from alexnet.errors import InputError
 
 Maker = Callable[..., Path]
 FORM = {"channels": 3, "size": (8, 8)}
+
+
+def read_folder(root: Path, **form: Any) -> tuple[dict[str, Dataset], list[tuple[str, str]]]:
+    opened = Folder().open(Request(root, **form))
+    return opened.splits, opened.skipped
 
 
 def test_flat_folder(folder: Maker) -> None:

@@ -25,6 +25,7 @@ import numpy as np
 from alexnet.data.loading.stored import FEW, Files, Listing, Members, Split, printable
 from alexnet.data.readers.archives import members
 from alexnet.data.readers.folder import first
+from alexnet.data.readers.source import ListedSource
 from alexnet.errors import InputError
 
 FOLDER = "256_ObjectCategories"
@@ -34,9 +35,18 @@ _CLASS = re.compile(r"(\d{3})\.[^/]+")
 _IMAGE = re.compile(r"(\d{3})_\d{4}\.jpe?g", re.IGNORECASE)
 
 
-def recognize(path: Path) -> bool:
-    """Whether `path` is Caltech-256 by its name, or a folder that holds it."""
-    return path.name in (FOLDER, f"{FOLDER}.tar") or any((path / name).exists() for name in (FOLDER, f"{FOLDER}.tar"))
+class Caltech(ListedSource):
+    name = "caltech256"
+    expected = EXPECTED
+    home = "caltech256"
+
+    def recognize(self, path: Path) -> bool:
+        """Whether `path` is Caltech-256 by its name, or a folder that holds it."""
+        names = (FOLDER, f"{FOLDER}.tar")
+        return path.name in names or any((path / name).exists() for name in names)
+
+    def list(self, path: Path, first_classes: int | None = None) -> Listing:
+        return list_caltech(path, first_classes)
 
 
 def list_caltech(path: Path, first_classes: int | None = None) -> Listing:

@@ -6,20 +6,18 @@ https://www.cs.toronto.edu/~kriz/cifar.html). Nothing is unpacked to the disk, a
 that points outside, a link, a device, or a file of another size than the official one ends the reading.
 """
 
-import contextlib
-import gzip
-import tarfile
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
 
 import numpy as np
 
 from alexnet.data.dataset import ArrayDataset, Dataset
-from alexnet.data.readers.archives import checked
+from alexnet.data.readers.archives import Readable, unpacked
+from alexnet.data.readers.packed import told
+from alexnet.data.readers.source import Opened, Request, Source
 from alexnet.errors import InputError
+from alexnet.files import regular
 
 PIXELS = 3 * 32 * 32
 MAX_TEXT = 2**16
@@ -53,6 +51,11 @@ class Layout:
         """Bytes by file of records."""
         return {file: count * (self.label_bytes + PIXELS) for file, count in self.records.items()}
 
+    @property
+    def limit(self) -> int:
+        """Bytes that its archive unpacks to at most."""
+        return sum(self.sizes.values()) + MAX_OTHER
+
 
 CIFAR10 = Layout(
     archive="cifar-10-binary.tar.gz",
@@ -78,18 +81,23 @@ LAYOUTS = {
 }
 
 
-def recognize(path: Path) -> str | None:
-    """'cifar10', 'cifar100' or None: which set the archive or folder at `path` holds."""
-    for name in ("cifar10", "cifar100"):
-        layout = LAYOUTS[name]
-        if path.is_file() and path.name.endswith((".tar.gz", ".tgz")):
-            marks = {layout.names, *layout.records}
-            with _opened(path, sum(layout.sizes.values())) as tar:
-                if any(PurePosixPath(member.name).name in marks for member in checked(path, tar, MAX_MEMBERS)):
-                    return name
-        elif path.is_dir() and _inside(path, layout):
-            return name
-    return None
+class Cifar(Source):
+    def __init__(self, name: str) -> None:
+        self.name, self.expected, self.home = name, LAYOUTS[name].archive, name.removesuffix("-coarse")
+
+    def recognize(self, path: Path) -> bool:
+        """Whether the archive or folder holds the set; its coarse labels are another set in the same files."""
+        layout = LAYOUTS[self.name]
+        if path.is_dir():
+            return self.name != "cifar100-coarse" and _inside(path, layout) is not None
+        if self.name == "cifar100-coarse" or not path.name.endswith((".tar.gz", ".tgz")):
+            return False
+        marks = {layout.names, *layout.records}
+        with unpacked(path, MAX_MEMBERS, layout.limit) as files:
+            return any(PurePosixPath(member.name).name in marks for member, _ in files)
+
+    def open(self, request: Request) -> Opened:
+        return Opened(read_cifar(request.place, self.name))
 
 
 def read_cifar(path: Path, name: str) -> dict[str, Dataset]:
@@ -106,13 +114,14 @@ def read_cifar(path: Path, name: str) -> dict[str, Dataset]:
     lacking = [file for file in [*layout.records, layout.names] if file not in read.found]
     if lacking:
         raise InputError(f"{place} lacks {', '.join(lacking)}; expected the binary version, {layout.archive}")
-    classes = tuple(line.strip() for line in read.text.decode(errors="replace").splitlines() if line.strip())
+    lines = read.text.decode("utf-8-sig", errors="replace").splitlines()
+    classes = tuple(line.strip() for line in lines if line.strip())
     if len(classes) != layout.classes or len(set(classes)) != layout.classes:
         raise InputError(f"{place}: {layout.names} must name {layout.classes} classes, it names {len(set(classes))}")
     return {split: read.dataset(split, classes) for split in read.images}
 
 
-Take = Callable[[str, IO[bytes]], None]
+Take = Callable[[str, Readable], None]
 """Called with the name of each file of the set, in the order in which they come, and the open file."""
 
 
@@ -127,10 +136,10 @@ class _Reading:
         }
         self.labels = {split: np.empty(len(images), np.int64) for split, images in self.images.items()}
 
-    def take(self, file: str, content: IO[bytes]) -> None:
+    def take(self, file: str, content: Readable) -> None:
         self.found.add(file)
         if file == self.layout.names:
-            self.text = content.read()
+            self.text = content.read(MAX_TEXT)
             return
         split = "train" if file in self.layout.train else "test"
         counts, width = self.files[split], self.layout.label_bytes + PIXELS
@@ -167,16 +176,15 @@ def _from_folder(folder: Path, layout: Layout, take: Take) -> None:
     for file in [*layout.records, layout.names]:
         if (folder / file).is_file():
             _check_size(str(folder / file), file, (folder / file).stat().st_size, layout)
-            with open(folder / file, "rb") as content:
+            with regular(folder / file) as content, told(folder / file):
                 take(file, content)
 
 
 def _from_archive(archive: Path, layout: Layout, take: Take) -> None:
-    with _opened(archive, sum(layout.sizes.values())) as tar:
-        for member in checked(archive, tar, MAX_MEMBERS):
+    with unpacked(archive, MAX_MEMBERS, layout.limit) as files:
+        for member, content in files:
             file = PurePosixPath(member.name).name
-            content = tar.extractfile(member)
-            if content is not None and file in [*layout.records, layout.names]:
+            if file in [*layout.records, layout.names]:
                 _check_size(f"{archive}: {file}", file, member.size, layout)
                 take(file, content)
 
@@ -189,26 +197,4 @@ def _check_size(place: str, file: str, size: int, layout: Layout) -> None:
         raise InputError(f"{place} has {size:,} bytes; a list of class names has at most {MAX_TEXT:,}")
 
 
-@contextlib.contextmanager
-def _opened(archive: Path, records: int) -> Iterator[tarfile.TarFile]:
-    """A .tar.gz as a stream, with whatever goes wrong in it said in one line; `records`: its bytes of images."""
-    try:
-        with _Limited(archive, records + MAX_OTHER) as packed, tarfile.open(fileobj=packed, mode="r|") as tar:
-            yield tar
-    except (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError) as error:
-        raise InputError(f"{archive}: cut short or damaged ({error})") from error
-
-
-class _Limited(gzip.GzipFile):
-    """A packed file that refuses to unpack more than an honest archive holds, however small it is."""
-
-    def __init__(self, archive: Path, limit: int) -> None:
-        super().__init__(archive)
-        self.left = limit
-
-    def read(self, size: int | None = -1) -> bytes:
-        content = super().read(size)
-        self.left -= len(content)
-        if self.left < 0:
-            raise InputError(f"{self.name}: unpacks to more than the official archive does")
-        return content
+SOURCES = tuple(map(Cifar, LAYOUTS))

@@ -9,24 +9,21 @@ synsets without children (numbers 1 to 1000) are the classes (the kit's readme.t
 number − 1 for the index trains well and then measures as good as chance. Here both become synsets before labels.
 """
 
-import io
-import tarfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from alexnet.data.readers.archives import checked
+from alexnet.data.readers import mat5
+from alexnet.data.readers.archives import unpacked
 from alexnet.errors import InputError
+from alexnet.files import content_of
 
 ARCHIVE = "ILSVRC2012_devkit_t12.tar.gz"
 TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 META = "meta.mat"
 MAX_BYTES = 2**22
-"""The largest meta.mat and list of labels that are read, packed and unpacked; the official ones are far smaller."""
+"""The largest meta.mat and list of labels that are read; the official ones are far smaller."""
 MAX_UNPACKED = 2**26
-_COMPRESSED = 15  # miCOMPRESSED of the MAT-file format, version 5
+"""Bytes that the archive may unpack to."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +52,7 @@ def find(root: Path) -> Devkit | None:
             for file in (TRUTH, META):
                 if not (folder / file).is_file():
                     raise InputError(f"{folder} lacks {file}, without which its numbers have no meaning; see {ARCHIVE}")
-                if (folder / file).stat().st_size > MAX_BYTES:
-                    raise InputError(
-                        f"{folder / file} has more than {MAX_BYTES:,} bytes; this is not the official file"
-                    )
-            return _read(folder, (folder / META).read_bytes(), (folder / TRUTH).read_bytes())
+            return _read(folder, *(content_of(folder / file, MAX_BYTES) for file in (META, TRUTH)))
     if (root / ARCHIVE).is_file():
         return _read(root / ARCHIVE, *_unpacked(root / ARCHIVE))
     return None
@@ -67,17 +60,11 @@ def find(root: Path) -> Devkit | None:
 
 def _unpacked(archive: Path) -> tuple[bytes, bytes]:
     found: dict[str, bytes] = {}
-    try:
-        with tarfile.open(archive, "r|gz") as tar:
-            for member in checked(archive, tar, 1000):
-                name = member.name.rpartition("/")[2]
-                if member.size > MAX_UNPACKED:
-                    raise InputError(f"{archive}: {name} has {member.size:,} bytes; this is not the official archive")
-                content = tar.extractfile(member)
-                if name in (TRUTH, META) and content is not None:
-                    found[name] = content.read(MAX_BYTES)
-    except (EOFError, zlib.error, OSError, tarfile.TarError) as error:
-        raise InputError(f"{archive}: cut short or damaged ({error})") from error
+    with unpacked(archive, 1000, MAX_UNPACKED) as files:
+        for member, content in files:
+            name = member.name.rpartition("/")[2]
+            if name in (TRUTH, META):
+                found[name] = content.read(MAX_BYTES)
     for file in (META, TRUTH):
         if file not in found:
             raise InputError(f"{archive} lacks {file}; this is not the official archive")
@@ -98,33 +85,17 @@ def _read(place: Path, meta: bytes, truth: bytes) -> Devkit:
 
 
 def _read_meta(place: Path, content: bytes) -> tuple[dict[int, str], dict[str, str]]:
-    """Number → synset and synset → words of the classes. scipy's reader runs nothing that a file holds."""
-    from scipy.io import loadmat
-
+    """Number → synset and synset → words of the classes."""
     try:
-        _check_size(content)
-        table = loadmat(io.BytesIO(content), variable_names=["synsets"], squeeze_me=True)["synsets"]
-        table = np.atleast_1d(table)
-        rows = [table[name].tolist() for name in ("ILSVRC2012_ID", "WNID", "words", "num_children")]
-        leaves = [
-            (int(number), str(wnid), str(text)) for number, wnid, text, below in zip(*rows, strict=True) if not below
-        ]
-    except Exception as error:  # a broken file makes the reader raise nearly anything
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise InputError(f"{META} in {place} cannot be read as the official one ({reason})") from error
+        rows = mat5.read_struct(content, "synsets", ("ILSVRC2012_ID", "WNID", "words", "num_children"))
+    except mat5.DamagedMat as error:
+        raise InputError(f"{META} in {place} cannot be read as the official one ({error})") from error
+    leaves = [
+        (int(number), wnid, str(words or wnid))
+        for number, wnid, words, children in rows
+        if isinstance(number, float) and isinstance(wnid, str) and not children
+    ]
     synsets = {number: wnid for number, wnid, _ in leaves}
     if not leaves or len(set(synsets.values())) != len(leaves):
         raise InputError(f"{META} in {place} names a number or a synset twice, or none at all")
     return synsets, {wnid: text for _, wnid, text in leaves}
-
-
-def _check_size(content: bytes) -> None:
-    """A small file may unpack to anything: its packed elements are unpacked to no more than MAX_UNPACKED first."""
-    place, total = 128, 0  # after the header
-    while place + 8 <= len(content):
-        kind, size = np.frombuffer(content, "<u4", 2, place).tolist()
-        if kind == _COMPRESSED:
-            total += len(zlib.decompressobj().decompress(content[place + 8 : place + 8 + size], MAX_UNPACKED + 1))
-        if total > MAX_UNPACKED:
-            raise ValueError("it unpacks to too much")
-        place += 8 + size

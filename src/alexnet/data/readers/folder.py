@@ -10,28 +10,23 @@ from pathlib import Path
 
 import numpy as np
 
-from alexnet.data.dataset import Dataset
 from alexnet.data.loading.decode import EXTENSIONS
-from alexnet.data.loading.stored import Files, Listing, Progress, Split, open_listing
+from alexnet.data.loading.stored import Files, Listing, Split
+from alexnet.data.readers.source import ListedSource
 from alexnet.errors import InputError
 
 SPLITS = {"train": ("train",), "validation": ("val", "valid", "validation"), "test": ("test",)}
 
 
-def read_folder(
-    root: Path,
-    *,
-    channels: int,
-    size: tuple[int, int],
-    fit: str = "crop",
-    progress: Progress | None = None,
-) -> tuple[dict[str, Dataset], list[tuple[str, str]]]:
-    """The splits in `root` ('train', and 'validation' and 'test' where they are there), and what was left out.
+class Folder(ListedSource):
+    name = "folder"
+    expected = "a folder with a folder of images per class"
 
-    As `open_listing` examines them: few unreadable images are left out and returned as (name, reason), many raise
-    InputError, as do a missing class, a single class, and a class that the training images lack.
-    """
-    return open_listing(list_folder(root), {"channels": channels, "size": size, "fit": fit}, progress)
+    def recognize(self, path: Path) -> bool:
+        return path.is_dir()
+
+    def list(self, path: Path, first_classes: int | None = None) -> Listing:
+        return list_folder(path, first_classes)
 
 
 def list_folder(root: Path, first_classes: int | None = None) -> Listing:

@@ -10,20 +10,26 @@ at 1 or leave gaps: nothing is shifted and no class is left without images. (The
 1 as indices: the last class falls outside, and class 0 is never used.)
 """
 
-import gzip
+import math
 import re
-import zlib
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
 from alexnet.data.dataset import ArrayDataset, Dataset
+from alexnet.data.readers.archives import Readable
+from alexnet.data.readers.packed import MAGIC, Gunzip, told
+from alexnet.data.readers.source import Opened, Request, Source
 from alexnet.errors import InputError
+from alexnet.files import regular
 
 MAGICS = {"labels": 0x0801, "images": 0x0803}
 MAX_BYTES = 2 * 2**30
 """The largest content that is unpacked (the largest public set, EMNIST ByClass, has 640 MB)."""
+MOST = 2**20
+"""Images in a file: EMNIST ByClass, the largest public set, has 697,932. Each also takes a name and a label."""
+RATIO = 200
+"""How many times its own size a packed file may unpack to, beyond the first 2²⁴ bytes; MNIST's images do 5 times."""
 FILE = re.compile(r"(?P<variant>.*?)(?P<split>train|t10k|test)-images[-.]idx3-ubyte(\.gz)?")
 EXPECTED = "train-images-idx3-ubyte and train-labels-idx1-ubyte (and t10k-… for testing), .gz or not"
 
@@ -43,9 +49,18 @@ FASHION_MNIST = (
 """Class names by label, from the set's README (Xiao, Rasul, Vollgraf, 2017)."""
 
 
-def found(path: Path) -> bool:
-    """Whether `path` is an IDX file of images or a folder that holds some."""
-    return bool(_images(path))
+class Idx(Source):
+    expected = EXPECTED
+
+    def __init__(self, name: str, classes: tuple[str, ...] | None = None) -> None:
+        self.name, self.home, self.classes = name, name, classes
+
+    def recognize(self, path: Path) -> bool:
+        """Whether `path` is an IDX file of images or a folder that holds some: of which set, nothing tells."""
+        return self.classes is None and bool(_images(path))
+
+    def open(self, request: Request) -> Opened:
+        return Opened(read_idx(request.place, self.classes))
 
 
 def read_idx(path: Path, classes: tuple[str, ...] | None = None) -> dict[str, Dataset]:
@@ -86,19 +101,17 @@ def read_array(path: Path, kind: str) -> np.ndarray:
     """An IDX file of `kind` 'images' (uint8 n×H×W) or 'labels' (uint8 n)."""
     if not path.is_file():
         raise InputError(f"no file {path}; it holds the {kind}")
-    try:
-        with open(path, "rb") as raw:
-            packed = raw.read(2) == b"\x1f\x8b"
-            raw.seek(0)
-            if not packed:
-                return _read(raw, path, kind)
-            with gzip.open(raw) as file:
-                return _read(file, path, kind)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"{path}: cut short or damaged ({error})") from error
+    with regular(path) as raw, told(path):
+        packed = raw.read(2) == MAGIC
+        raw.seek(0)
+        if not packed:
+            return _read(raw, path, kind)
+        size = path.stat().st_size
+        excess = f"{path}: unpacks to more than {RATIO} times its size; no set of images does"
+        return _read(Gunzip(raw, max(2**24, RATIO * size), excess), path, kind)
 
 
-def _read(file: IO[bytes] | gzip.GzipFile, path: Path, kind: str) -> np.ndarray:
+def _read(file: Readable, path: Path, kind: str) -> np.ndarray:
     dimensions = {"labels": 1, "images": 3}[kind]
     header = np.frombuffer(file.read(4 * (1 + dimensions)), np.uint8)
     if len(header) < 4 * (1 + dimensions):
@@ -106,16 +119,20 @@ def _read(file: IO[bytes] | gzip.GzipFile, path: Path, kind: str) -> np.ndarray:
     magic, *shape = (int(number) for number in header.view(">u4"))
     if magic != MAGICS[kind]:
         raise InputError(f"{path}: magic number {magic:#06x}, but IDX {kind} start with {MAGICS[kind]:#06x}")
-    size = int(np.prod(np.array(shape, dtype=object)))
+    size = math.prod(shape)
     if not 0 < size <= MAX_BYTES:
         raise InputError(f"{path}: its header claims {'×'.join(map(str, shape))} bytes; 1 to {MAX_BYTES:,} are read")
-    content = bytearray()
-    while block := file.read(min(1 << 20, size + 1 - len(content))):  # one byte more than promised, to see an excess
-        content += block
-    if len(content) != size:
-        state = "cut short" if len(content) < size else "longer than its header says"
-        raise InputError(f"{path}: {state}: {shape[0]:,} {kind} need {size:,} bytes, it holds {len(content):,} or more")
-    return np.frombuffer(content, np.uint8).reshape(shape)
+    if shape[0] > MOST:
+        raise InputError(f"{path}: its header claims {shape[0]:,} {kind}; at most {MOST:,} are read")
+    content = np.empty(size, np.uint8)  # takes memory only where it is written to
+    place = 0
+    while place < size and (block := file.read(min(1 << 20, size - place))):
+        content[place : place + len(block)] = np.frombuffer(block, np.uint8)
+        place += len(block)
+    if place < size or file.read(1):
+        state, held = ("cut short", f"{place:,}") if place < size else ("longer than its header says", "more")
+        raise InputError(f"{path}: {state}: {shape[0]:,} {kind} need {size:,} bytes, it holds {held}")
+    return content.reshape(shape)
 
 
 def _images(path: Path) -> dict[Path, re.Match[str]]:
@@ -134,3 +151,6 @@ def _labels(images: Path) -> Path:
     name = images.name.removesuffix(".gz").replace("-images", "-labels").replace("idx3", "idx1")
     plain = images.with_name(name)
     return plain if plain.exists() else images.with_name(name + ".gz")
+
+
+SOURCES = (Idx("mnist", MNIST), Idx("fashion-mnist", FASHION_MNIST), Idx("idx"))

@@ -29,21 +29,34 @@ from alexnet.data.loading.stored import Files, Listing, Members, Split
 from alexnet.data.readers import devkit
 from alexnet.data.readers.archives import Member, members
 from alexnet.data.readers.folder import first, is_image, listed_images, subfolders
+from alexnet.data.readers.source import ListedSource
 from alexnet.errors import InputError
+from alexnet.files import content_of
 
 TRAIN, VAL = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
 EXPECTED = f"{TRAIN}, {VAL} and {devkit.ARCHIVE}, or folders train and val"
 WORDS = ("synset_words.txt", "LOC_synset_mapping.txt")
+MAX_WORDS = 2**22
+"""Bytes of the largest list of words that is read."""
 _SYNSET = re.compile(r"n\d{8}")
 _VAL = re.compile(r"ILSVRC2012_val_(\d{8})\.JPEG")
 
 
-def recognize(path: Path) -> bool:
-    """Whether `path` is one of the official archives or a folder with one, or with flat validation images."""
-    if path.is_file():
-        return path.name in (TRAIN, VAL)
-    marks = (TRAIN, VAL, devkit.ARCHIVE, "ILSVRC2012_devkit_t12")
-    return any((path / mark).exists() for mark in marks) or _is_flat(path) or _is_flat(path / "val")
+class ImageNet(ListedSource):
+    name = "imagenet"
+    expected = EXPECTED
+    home = "imagenet"
+    examine = False  # all of it takes as long to decode as an epoch: it is trusted until an image proves otherwise
+
+    def recognize(self, path: Path) -> bool:
+        """Whether `path` is one of the official archives or a folder with one, or with flat validation images."""
+        if path.is_file():
+            return path.name in (TRAIN, VAL)
+        marks = (TRAIN, VAL, devkit.ARCHIVE, "ILSVRC2012_devkit_t12")
+        return any((path / mark).exists() for mark in marks) or _is_flat(path) or _is_flat(path / "val")
+
+    def list(self, path: Path, first_classes: int | None = None) -> Listing:
+        return list_imagenet(path, first_classes)
 
 
 def list_imagenet(path: Path, first_classes: int | None = None) -> Listing:
@@ -151,6 +164,6 @@ def _names(synsets: list[str], root: Path, kit: devkit.Devkit | None) -> tuple[s
 def _words(root: Path) -> dict[str, str]:
     for file in (root / name for name in WORDS):
         if file.is_file():
-            lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+            lines = content_of(file, MAX_WORDS).decode("utf-8-sig", "replace").splitlines()
             return {synset: text.strip() for synset, _, text in (line.partition(" ") for line in lines) if text}
     return {}

@@ -19,22 +19,41 @@ from alexnet.data import dataset as sets
 from alexnet.data.dataset import Dataset
 from alexnet.data.loading.stored import Form, Members, Split, StoredDataset
 from alexnet.data.readers.folder import first
+from alexnet.data.readers.source import Opened, Request, Source
 from alexnet.errors import InputError
 from alexnet.files import read_json
 
 INDEX = "index.json"
 KIND = "alexnet-shards"
+MAX_INDEX = 2**24
+"""Bytes of the largest index, or list of a shard, that is read: one of 10,000 images has some two million."""
 VERSION = 1
 SPLITS = ("train", "validation", "test")
 EXPECTED = f"{INDEX} and the .tar files that `alexnet pack` wrote with it"
 
 
-def recognize(path: Path) -> bool:
-    """Whether `path` is a folder of packed images, or its index."""
-    try:
-        return _index(path).get("kind") == KIND
-    except (OSError, ValueError, AttributeError, InputError):
-        return False
+class Shards(Source):
+    name = "shards"
+    expected = EXPECTED
+    any_size = picks_classes = True
+
+    def recognize(self, path: Path) -> bool:
+        """Whether `path` is a folder of packed images, or its index."""
+        try:
+            return _index(path).get("kind") == KIND
+        except (OSError, ValueError, AttributeError, InputError):
+            return False
+
+    def open(self, request: Request) -> Opened:
+        return Opened(
+            read_shards(
+                request.place,
+                channels=request.channels,
+                size=request.size,
+                fit=request.fit,
+                first_classes=request.first_classes,
+            )
+        )
 
 
 def read_shards(
@@ -51,7 +70,7 @@ def read_shards(
     described otherwise.
     """
     folder = path if path.is_dir() else path.parent
-    if not recognize(path):
+    if not Shards().recognize(path):
         raise InputError(f"no packed images in {folder}; expected {EXPECTED}")
     splits: dict[str, Dataset] = {}
     try:
@@ -82,7 +101,7 @@ def _split(folder: Path, shards: list[dict[str, Any]], classes: int, wanted: int
         archive = folder / Path(shard["file"]).name
         if not archive.is_file() or archive.stat().st_size != shard["bytes"]:
             raise InputError(f"{archive} is missing or was changed since it was packed: pack it again")
-        told = read_json(archive.with_suffix(".json"))
+        told = read_json(archive.with_suffix(".json"), MAX_INDEX)
         offsets, lengths = np.array(told["offsets"], np.int64), np.array(told["lengths"], np.int64)
         own = np.frombuffer(base64.b64decode(told["digests"], validate=True), np.uint8).reshape(-1, 32)
         of = np.array(told["labels"], np.int64)
@@ -103,4 +122,4 @@ def _split(folder: Path, shards: list[dict[str, Any]], classes: int, wanted: int
 
 
 def _index(path: Path) -> dict[str, Any]:
-    return read_json(path / INDEX if path.is_dir() else path)
+    return read_json(path / INDEX if path.is_dir() else path, MAX_INDEX)

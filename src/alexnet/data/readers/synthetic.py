@@ -3,9 +3,19 @@
 import numpy as np
 
 from alexnet.data.dataset import ArrayDataset, Dataset
+from alexnet.data.readers.source import Opened, Request, Source
 
 NOISE = 60
 """Standard deviation of the noise on each pixel, of 0–255."""
+
+
+class Synthetic(Source):
+    name = "synthetic"
+    any_size = True
+
+    def open(self, request: Request) -> Opened:
+        size, channels = request.size or (32, 32), request.channels or 3
+        return Opened(make_synthetic(size, channels, request.classes, request.count, request.seed))
 
 
 def make_synthetic(size: tuple[int, int], channels: int, classes: int, count: int, seed: int = 0) -> dict[str, Dataset]:
@@ -15,13 +25,11 @@ def make_synthetic(size: tuple[int, int], channels: int, classes: int, count: in
     rows, columns = (np.arange(side) * 4 // side for side in size)
     names = tuple(f"class{label}" for label in range(classes))
     splits: dict[str, Dataset] = {}
-    for split, dataset in (("train", count), ("test", max(classes, count // 5))):
-        labels = np.arange(dataset) % classes
-        images = np.empty((dataset, *size, channels), np.uint8)
-        for image, label in zip(
-            images, labels, strict=True
-        ):  # one at a time: float noise for all takes too much memory
+    for split, number in (("train", count), ("test", max(classes, count // 5))):
+        labels = np.arange(number) % classes
+        images = np.empty((number, *size, channels), np.uint8)
+        for image, label in zip(images, labels, strict=True):  # one at a time: noise for all takes too much memory
             noise = NOISE * random.standard_normal(image.shape, np.float32)
             image[:] = np.clip(patterns[label][rows][:, columns] + noise, 0, 255)
-        splits[split] = ArrayDataset(images, labels, names, [f"{split}#{index}" for index in range(dataset)])
+        splits[split] = ArrayDataset(images, labels, names, [f"{split}#{index}" for index in range(number)])
     return splits

@@ -1,0 +1,86 @@
+"""What every format offers: a name, how it is recognized, and how its images are opened or listed."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from alexnet.data.dataset import Dataset
+from alexnet.data.loading.stored import Form, Listing, Progress, open_listing
+from alexnet.errors import InputError
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a source; each takes of it what concerns it."""
+
+    path: Path | None = None
+    size: tuple[int, int] | None = None
+    """(height, width) at which images of any size are kept; None: their own."""
+    channels: int | None = None
+    """1 or 3; None: the source's own, for image files 3."""
+    fit: str = "crop"
+    first_classes: int | None = None
+    progress: Progress | None = None
+    classes: int = 10
+    """Of synthetic images, as `count` and `seed`."""
+    count: int = 1000
+    seed: int = 0
+
+    @property
+    def place(self) -> Path:
+        assert self.path is not None, "open_splits gives a path to every source that reads"
+        return self.path
+
+
+@dataclass
+class Opened:
+    """What a source gives."""
+
+    splits: dict[str, Dataset]
+    """'train', perhaps 'validation' and 'test'."""
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    """Files that were left out: (name, reason)."""
+    notes: list[str] = field(default_factory=list)
+    """How the source was read, a line each."""
+
+
+class Source(ABC):
+    """A kind of dataset by its name."""
+
+    name: str
+    expected: str = ""
+    """What lies where it is read; empty: it is made, not read."""
+    home: str | None = None
+    """Its folder below $ALEXNET_DATA and the cache; None: it is read only where the user says."""
+    any_size = False
+    """Whether its images are made as large as they are asked for."""
+    picks_classes = False
+    """Whether it can give its first classes only."""
+
+    def recognize(self, path: Path) -> bool:
+        """Whether it lies at `path`: known by its files, not by their place."""
+        return False
+
+    @abstractmethod
+    def open(self, request: Request) -> Opened:
+        """The images. Raises InputError for anything wrong, naming what is expected."""
+
+
+class ListedSource(Source):
+    """Image files, or members of archives, that are listed first and decoded afterwards."""
+
+    any_size = picks_classes = True
+    examine = True
+    """Whether every image is decoded once before anything begins: see `open_listing`."""
+
+    @abstractmethod
+    def list(self, path: Path, first_classes: int | None = None) -> Listing:
+        """The images at `path`, none of them decoded."""
+
+    def open(self, request: Request) -> Opened:
+        if request.size is None:
+            raise InputError(f"the images of {self.name} have sizes of their own: they need a size")
+        form: Form = {"channels": request.channels or 3, "size": request.size, "fit": request.fit}
+        listing = self.list(request.place, request.first_classes)
+        splits, skipped = open_listing(listing, form, request.progress, examine=self.examine)
+        return Opened(splits, skipped)
