@@ -46,6 +46,10 @@ class Preprocessing:
     """Short side in pixels before the crop; None: the size itself."""
     fit: str = "crop"
     """'crop' keeps the aspect ratio (short side to `resize`, then the center); 'squash' does not."""
+    antialias: bool = True
+    """Whether resizing averages over what it shrinks; False: bilinear from the four nearest pixels, as OpenCV does."""
+    samples: tuple[float, float] | None = None
+    """The range of samples of more than 8 bits that becomes 0–255; None: all of 16 bits, of floats 0–1."""
     colors: str = "RGB"
     """Channel order of the input: RGB, BGR (Caffe) or L (gray)."""
     scale: float = 1 / 255
@@ -65,6 +69,8 @@ class Preprocessing:
                 raise InputError(
                     f"preprocessing: {name} has {len(getattr(self, name))} numbers for {self.channels} channels"
                 )
+        if self.samples is not None and not self.samples[0] < self.samples[1]:
+            raise InputError(f"preprocessing: samples must be [lowest, highest], not {list(self.samples)}")
         if min(self.std) <= 0:
             raise InputError(f"preprocessing: std must be above 0, not {min(self.std)}")
         if self.mean_image:

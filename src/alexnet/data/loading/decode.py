@@ -1,10 +1,10 @@
 """The one decoder: an image file, of any kind that is accepted, to uint8 height × width × channels.
 
 Training, evaluation, prediction and serving all decode here, so that an image looks the same to each of them:
-EXIF rotation is applied, 16-bit samples become 8-bit by dropping the low byte, transparency is laid on white, CMYK
+EXIF rotation is applied, samples of more than 8 bits become 8 bits (see `samples`), transparency is laid on white, CMYK
 (Adobe's inverted form too) becomes RGB as Pillow converts it, of an animation the first frame counts, gray is luma
 (ITU-R 601), and resizing is antialiased bilinear. A large JPEG is first reduced inside its own decoder to no less than
-twice the size asked for, everywhere alike.
+twice the size asked for, everywhere alike. What an image takes in memory is counted before it is decoded.
 """
 
 import io
@@ -15,27 +15,29 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 from torch.nn import functional
 
+from alexnet.data.loading.containers import FORMATS, NAMES, READ, cleaned, jpeg, kind_of
+from alexnet.data.loading.memory import DECODING
+from alexnet.data.loading.samples import DEEP, Range, eight_bits
 from alexnet.errors import InputError
 from alexnet.preprocessing import FITS, Preprocessing
 
-try:
-    import simplejpeg as jpeg
-except ImportError:  # it has no wheel for this machine: Pillow alone gives the same pixels
-    jpeg = None
-
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".gif")
 MAX_PIXELS = 89_478_485
-"""The largest image that is decoded: 256 MiB as RGB, which is also where Pillow starts to suspect a bomb."""
+"""The largest image that is decoded: 256 MiB as RGB, which is also where Pillow starts to suspect a bomb. A JPEG that
+its decoder reduces may have twice as many."""
 MAX_BYTES = 256 * 2**20
 """The largest image file that is read."""
+_STRIP = 2**21  # pixels that are converted at a time
 
 _COLORS = {"YCbCr": "RGB", "RGB": "RGB", "Gray": "GRAY"}  # stored → decoded; others, such as CMYK, are Pillow's
 _MARKS = (b"Exif\0", b"Orientation", b"MPF\0")  # of segments that may turn a JPEG, or make several of it
 _SCAN = 0xDA  # the segment after which pixels follow
+_STORED = {"1": 1, "L": 1, "P": 1, "LA": 4, "I;16": 2, "I;16B": 2}  # bytes a pixel in Pillow's memory; others 4
+_EXTRA = {"WEBP": 16, "AVIF": 16, "JPEG2000": 24, "TIFF": 8, "GIF": 4}  # what the format's own decoder takes
+_REDUCED_IMAGE, _DNG_VERSION = 254, 50706  # TIFF tags: of a camera's raw file, Pillow would read the preview
 _quiet = threading.Lock()  # the warning filters are shared by all threads, so only one may change them at a time
 
 
@@ -51,24 +53,33 @@ class DecodeError(InputError):
 
 
 def decode(
-    source: Path | bytes, channels: int = 3, size: tuple[int, int] | None = None, fit: str = "crop"
+    source: Path | bytes,
+    channels: int = 3,
+    size: tuple[int, int] | None = None,
+    fit: str = "crop",
+    antialias: bool = True,
+    samples: Range | None = None,
 ) -> np.ndarray:
     """An image file, or its content, as uint8 height × width × channels (1: gray, 3: RGB).
 
     `size` is (height, width) of the result; None keeps the image's own. `fit` 'crop' scales the image until it
-    covers the size and takes its center; 'squash' does not keep the aspect ratio. Raises DecodeError.
+    covers the size and takes its center; 'squash' does not keep the aspect ratio. Without `antialias` each pixel is
+    interpolated from the four nearest, however much the image shrinks. `samples`: the range of deep samples that
+    becomes 0–255. Raises DecodeError.
     """
     name = "image" if isinstance(source, bytes) else str(source)
     try:
         content = source if isinstance(source, bytes) else read(source)
-        return _fitted(_array(_flat(_load(content, size)), channels), size, fit)
+        return _decoded(content, channels, size, fit, antialias, samples)
     except InputError:
         raise
     except UnidentifiedImageError as error:
-        raise DecodeError(name, "not an image (PNG, JPEG, WebP, BMP or GIF)") from error
+        raise DecodeError(name, _unidentified(content)) from error
     except Image.DecompressionBombError as error:
         raise DecodeError(name, f"more than {MAX_PIXELS:,} pixels") from error
     except Exception as error:  # broken content makes Pillow raise nearly anything: OSError, SyntaxError, struct.error
+        if isinstance(error, MemoryError) and str(error):
+            raise DecodeError(name, str(error)) from error
         raise DecodeError(
             name, f"cut short or damaged ({(str(error) or type(error).__name__).splitlines()[0]})"
         ) from error
@@ -77,7 +88,8 @@ def decode(
 def prepare(source: Path | bytes, preprocessing: Preprocessing) -> np.ndarray:
     """An image file, or its content, as `Augmenter.evaluate` takes it for a network with this preprocessing."""
     channels = 1 if preprocessing.colors == "L" else 3
-    return decode(source, channels, stored_size(preprocessing.size, preprocessing.resize), preprocessing.fit)
+    size = stored_size(preprocessing.size, preprocessing.resize)
+    return decode(source, channels, size, preprocessing.fit, preprocessing.antialias, preprocessing.samples)
 
 
 def stored_size(size: tuple[int, int], resize: int | None) -> tuple[int, int]:
@@ -92,9 +104,9 @@ def stored_size(size: tuple[int, int], resize: int | None) -> tuple[int, int]:
     return round(size[0] * resize / min(size)), round(size[1] * resize / min(size))
 
 
-def refit(image: np.ndarray, channels: int, size: tuple[int, int], fit: str) -> np.ndarray:
+def refit(image: np.ndarray, channels: int, size: tuple[int, int], fit: str, antialias: bool = True) -> np.ndarray:
     """A decoded image (uint8 H×W×C) with other channels and size, by the decoder's own rules."""
-    return _fitted(_array(image, channels), size, fit)
+    return _fitted(_array(image, channels), size, fit, antialias)
 
 
 def read(path: Path) -> bytes:
@@ -116,19 +128,58 @@ def read(path: Path) -> bytes:
     return content
 
 
-def _load(content: bytes, size: tuple[int, int] | None) -> Image.Image | np.ndarray:
-    """The upright first frame. Decoding runs outside the lock: it is the slow part and frees Python's own."""
-    if (array := _plain_jpeg(content, size)) is not None:
-        return array
+def opened(content: bytes) -> Image.Image:
+    """The image of a file's content, its pixels not yet decoded. Raises what Pillow raises."""
     with _quiet, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        image = Image.open(io.BytesIO(content), formats=FORMATS)
-    if image.width * image.height > MAX_PIXELS:
+        return Image.open(io.BytesIO(content), formats=FORMATS)
+
+
+def _decoded(
+    content: bytes, channels: int, size: tuple[int, int] | None, fit: str, antialias: bool, samples: Range | None
+) -> np.ndarray:
+    content = cleaned(content)
+    least = _least(size) if size and antialias else None  # reduced by the JPEG decoder is antialiased
+    plain = _plain_jpeg_size(content, least)
+    if plain:
+        with DECODING.held(9 * plain[0] * plain[1]):
+            if (array := _plain_jpeg(content)) is not None:
+                return _fitted(_array(array, channels), size, fit, antialias)
+    image = opened(content)
+    original = image.width * image.height
+    if least:
+        image.draft(None, least)
+    if image.width * image.height > MAX_PIXELS or original > 2 * MAX_PIXELS:
         raise Image.DecompressionBombError
-    if size:
-        image.draft(None, _least(size))
-    image.load()
-    return ImageOps.exif_transpose(image) if _turned(image) else image
+    with DECODING.held(_cost(image, original)):
+        array = _pixels(image, channels, samples)
+        turns = _orientation(image)
+        del image  # its memory is counted no more than once
+        return _fitted(_upright(array, turns), size, fit, antialias)
+
+
+def _cost(image: Image.Image, original: int) -> int:
+    """Bytes that it takes to decode an image, the result included."""
+    kind = image.format or ""
+    pixels = image.width * image.height
+    cost = pixels * (_STORED.get(image.mode, 4) + _EXTRA.get(kind, 0) + 3)
+    if image.info.get("progressive"):
+        cost += 6 * original  # all coefficients are held, reduced or not
+    if tags := getattr(image, "tag_v2", None):
+        if tags.get(_REDUCED_IMAGE, 0) & 1 or _DNG_VERSION in tags:
+            raise UnidentifiedImageError
+        width, height = (int(tags.get(tag, 0)) for tag in (322, 323))  # of a tile, which is unpacked whole
+        cost += width * height * 16
+    return cost
+
+
+def _unidentified(content: bytes) -> str:
+    kind = kind_of(content[:200])
+    if kind in FORMATS and kind != "TIFF":
+        return f"cut short or damaged ({NAMES.get(kind, kind)})"
+    if kind == "TIFF":
+        return "a TIFF or a camera's raw file that is not read; convert it to PNG or JPEG"
+    return f"a {kind} image, which is not read; convert it to PNG or JPEG" if kind else f"not an image ({READ})"
 
 
 def _least(size: tuple[int, int]) -> tuple[int, int]:
@@ -136,12 +187,8 @@ def _least(size: tuple[int, int]) -> tuple[int, int]:
     return 2 * max(size), 2 * max(size)
 
 
-def _plain_jpeg(content: bytes, size: tuple[int, int] | None) -> np.ndarray | None:
-    """A JPEG that needs neither turning nor reducing, uint8 H×W×C; None: Pillow must see to it.
-
-    The same pixels as Pillow's (both use libjpeg-turbo) in 60 % of the time: Pillow keeps four bytes a pixel, and
-    copies them.
-    """
+def _plain_jpeg_size(content: bytes, least: tuple[int, int] | None) -> tuple[int, int] | None:
+    """(height, width) of a JPEG that needs neither turning nor reducing; None: Pillow must see to it."""
     if jpeg is None or not content.startswith(b"\xff\xd8"):
         return None
     try:
@@ -152,29 +199,60 @@ def _plain_jpeg(content: bytes, size: tuple[int, int] | None) -> np.ndarray | No
                 return None
             place += 2 + length
         header = jpeg.decode_jpeg_header(content)
-        height, width, colors = int(header[0]), int(header[1]), header[2]
-        reduced = size and min(width // _least(size)[0], height // _least(size)[1]) >= 2
-        if colors not in _COLORS or reduced or height * width > MAX_PIXELS:
-            return None
-        return jpeg.decode_jpeg(content, _COLORS[colors])
     except (ValueError, IndexError):  # whatever is odd about it, Pillow says whether it can be read
+        return None
+    height, width, colors = int(header[0]), int(header[1]), header[2]
+    reduced = least and min(width // least[0], height // least[1]) >= 2
+    return None if colors not in _COLORS or reduced or height * width > MAX_PIXELS else (height, width)
+
+
+def _plain_jpeg(content: bytes) -> np.ndarray | None:
+    """Such a JPEG, uint8 H×W×C; None: Pillow must see to it.
+
+    The same pixels as Pillow's (both use libjpeg-turbo) in 60 % of the time: Pillow keeps four bytes a pixel, and
+    copies them.
+    """
+    try:
+        return jpeg.decode_jpeg(content, _COLORS[jpeg.decode_jpeg_header(content)[2]])  # pyright: ignore
+    except (ValueError, IndexError):
         return None
 
 
-def _turned(image: Image.Image) -> bool:
+def _orientation(image: Image.Image) -> int:
     with _quiet, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a corrupt EXIF block does not make the pixels unreadable
-        return image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+        return image.getexif().get(ExifTags.Base.Orientation, 1)
 
 
-def _flat(image: Image.Image | np.ndarray) -> Image.Image | np.ndarray:
-    """Mode L or RGB, from any mode that the accepted formats have."""
-    if isinstance(image, np.ndarray):
-        return image
+def _upright(array: np.ndarray, orientation: int) -> np.ndarray:
+    """H×W×C as it is to be shown, by EXIF's number from 1 to 8."""
+    if orientation in (5, 6, 7, 8):
+        array = array.transpose(1, 0, 2)
+    if orientation in (3, 4, 7, 8):
+        array = array[::-1]
+    if orientation in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    return array
+
+
+def _pixels(image: Image.Image, channels: int, samples: Range | None) -> np.ndarray:
+    """uint8 H×W×`channels` of any mode that the accepted formats have, converted a strip at a time."""
+    image.load()
+    out = np.empty((image.height, image.width, channels), np.uint8)
+    rows = max(1, _STRIP // image.width)
+    for top in range(0, image.height, rows):
+        strip = image if rows >= image.height else image.crop((0, top, image.width, min(image.height, top + rows)))
+        flat = _flat(strip, samples).convert("L" if channels == 1 else "RGB")
+        out[top : top + rows] = np.asarray(flat).reshape(flat.height, flat.width, channels)
+    return out
+
+
+def _flat(image: Image.Image, samples: Range | None) -> Image.Image:
+    """Mode L or RGB."""
     if image.mode == "RGB" and "transparency" not in image.info:  # nearly every image, and convert() would copy it
         return image
-    if image.mode.startswith("I"):
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode.startswith(DEEP):
+        image = Image.fromarray(eight_bits(np.asarray(image), samples))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
@@ -183,23 +261,19 @@ def _flat(image: Image.Image | np.ndarray) -> Image.Image | np.ndarray:
     return image.convert("RGB")
 
 
-def _array(image: Image.Image | np.ndarray, channels: int) -> np.ndarray:
+def _array(image: np.ndarray, channels: int) -> np.ndarray:
     """uint8 H×W×`channels`."""
-    if isinstance(image, np.ndarray) and image.shape[2] == channels:
+    if image.shape[2] == channels:
         return image
-    if isinstance(image, np.ndarray):
-        image = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
-    mode = {1: "L", 3: "RGB"}[channels]
-    if image.mode != mode:
-        image = image.convert(mode)
-    return np.array(image).reshape(image.height, image.width, channels)
+    other = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
+    return np.array(other.convert("L" if channels == 1 else "RGB")).reshape(*image.shape[:2], channels)
 
 
-def _fitted(image: np.ndarray, size: tuple[int, int] | None, fit: str) -> np.ndarray:
+def _fitted(image: np.ndarray, size: tuple[int, int] | None, fit: str, antialias: bool) -> np.ndarray:
     """An image, uint8 H×W×C, cut and resized; torch's resizing is Pillow's, four times as fast."""
     height, width = image.shape[:2]
     if size is None or size == (height, width):
-        return image
+        return np.ascontiguousarray(image)
     if fit not in FITS:
         raise InputError(f"fit is {fit!r}; choose one of: {', '.join(FITS)}")
     if fit == "crop":
@@ -211,5 +285,5 @@ def _fitted(image: np.ndarray, size: tuple[int, int] | None, fit: str) -> np.nda
     # copied first by all of torch's threads, which here stand in each other's way. (And every call of torch hands over
     # Python's lock: the arranging is left to NumPy.)
     batch = np.ascontiguousarray(image).reshape(1, *image.shape).transpose(0, 3, 1, 2)
-    resized = functional.interpolate(torch.from_numpy(batch), size, mode="bilinear", antialias=True)
+    resized = functional.interpolate(torch.from_numpy(batch), size, mode="bilinear", antialias=antialias)
     return np.ascontiguousarray(resized.numpy()[0].transpose(1, 2, 0))
