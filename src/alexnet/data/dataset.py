@@ -148,19 +148,22 @@ class ArrayDataset(Dataset):
 class RefittedDataset(Dataset):
     """Another set with other channels or size, by the decoder's rules, computed when asked for."""
 
-    def __init__(self, base: Dataset, channels: int, size: tuple[int, int], fit: str) -> None:
+    def __init__(self, base: Dataset, channels: int, size: tuple[int, int], fit: str, antialias: bool = True) -> None:
         super().__init__(base.labels, base.classes, base.names, channels=channels, size=size, digests=base.digests)
         self.base = base
-        self.fit = fit
+        self.fit, self.antialias = fit, antialias
         self.rows = np.arange(len(base))
 
     def batch(self, indices: np.ndarray) -> np.ndarray:
         out = np.empty((len(indices), *self.size, self.channels), np.uint8)
         for start in range(0, len(indices), BLOCK):
             own = self.base.batch(self.rows[indices[start : start + BLOCK]])
-            for place, one in enumerate(pool().map(lambda p: refit(p, self.channels, self.size, self.fit), own), start):
+            for place, one in enumerate(pool().map(self._refit, own), start):
                 out[place] = one
         return out
+
+    def _refit(self, image: np.ndarray) -> np.ndarray:
+        return refit(image, self.channels, self.size, self.fit, self.antialias)
 
     def subset(self, indices: np.ndarray) -> Self:
         part = super().subset(indices)
@@ -176,11 +179,11 @@ def parted(dataset: Dataset, kept: np.ndarray, taken: np.ndarray) -> tuple[Datas
     return dataset.closed_up(kept), part
 
 
-def refitted(dataset: Dataset, channels: int, size: tuple[int, int], fit: str) -> Dataset:
+def refitted(dataset: Dataset, channels: int, size: tuple[int, int], fit: str, antialias: bool = True) -> Dataset:
     """The set with these channels and this size: itself when it has them already, in memory when that is small."""
     if (channels, size) == (dataset.channels, tuple(dataset.size)):
         return dataset
-    result = RefittedDataset(dataset, channels, size, fit)
+    result = RefittedDataset(dataset, channels, size, fit, antialias)
     return result if result.bytes >= MEMORY_LIMIT else held(result)
 
 

@@ -3,9 +3,13 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from alexnet.data.dataset import parted, refitted
 from alexnet.data.loading.decode import stored_size
+from alexnet.data.loading.samples import checked_range
 from alexnet.data.loading.stored import Listing, Progress
 from alexnet.data.public_sets import PUBLIC
 from alexnet.data.readers import cifar, idx
@@ -44,8 +48,13 @@ def open_splits(
     validation_names: Sequence[str] | None = None,
     progress: Progress | None = None,
     first_classes: int | None = None,
+    first_images: int | None = None,
     per_class: int | None = None,
     train_images: int | None = None,
+    layout: str = "auto",
+    transpose: bool | None = None,
+    samples: tuple[float, float] | None = None,
+    antialias: bool = True,
     classes: int = 10,
     count: int = 1000,
 ) -> Splits:
@@ -53,14 +62,18 @@ def open_splits(
 
     - `data`: a folder or file, of datasets of image files also the shards that they were packed into; None:
       `$ALEXNET_DATA/<set>/`, else `~/.cache/alexnet/<set>/`.
-    - `size` (height, width), `fit`, `resize`: as in Preprocessing. The images are as large as `decode.stored_size`
-      says; None keeps the set's own size, which class folders do not have.
+    - `size` (height, width), `fit`, `resize`, `antialias`: as in Preprocessing. The images are as large as
+      `decode.stored_size` says; None keeps the set's own size, of image files each one's.
     - `channels`: 1 or 3; None: the set's own, for folders 3.
     - `validation`: the fraction that is cut from training, stratified and by `seed`, when the set has no validation
       images of its own; 'given': its own; 'test': the test images validate, as some publications did; None: none
       is cut.
     - `validation_names`: the names of a recorded validation split, which is cut again exactly where one is cut.
-    - `first_classes`: only so many, in their order; of sets of files and of shards.
+    - `first_classes`: only so many, in their order; of sets of files and of shards. `first_images`: only so many of the
+      images that would train, in the order of classes and names.
+    - `layout`: of class folders, whether the folders are read as 'splits', as 'classes', or 'auto': by their names.
+    - `transpose`: of IDX files, whether rows and columns are exchanged; None: where the files are EMNIST's.
+    - `samples`: the range of samples of more than 8 bits that becomes 0–255; None: it is found for the whole set.
     - `per_class`, `train_images`: so many of each class, or so many in all, train, drawn by `seed`; the others test,
       or stay out where the set has test or validation images of its own.
     - `progress(done, total)` is called while image files are read.
@@ -77,18 +90,53 @@ def open_splits(
         able = ", ".join(each.name for each in SOURCES.values() if each.picks_classes)
         raise InputError(f"data.first_classes is for {able}, not for {source.name}")
     stored = stored_size(size, resize) if size else None
-    request = Request(path, stored, channels, fit, first_classes, progress, classes, count, seed)
+    request = Request(
+        path,
+        stored,
+        channels,
+        fit,
+        antialias,
+        checked_range(samples) if samples is not None else None,
+        layout,
+        transpose,
+        first_classes,
+        progress,
+        classes,
+        count,
+        seed,
+    )
     try:
         opened = source.open(request)
     except OSError as error:
         raise _unreadable(error, path) from error
     read = {
-        split: refitted(own, channels or own.channels, stored or own.size, fit) for split, own in opened.splits.items()
+        split: refitted(own, channels or own.channels, stored or own.size, fit, antialias)
+        for split, own in opened.splits.items()
     }
-    protocol = {"first_classes": first_classes, "per_class": per_class, "train_images": train_images}
-    splits = Splits(read["train"], read.get("validation"), read.get("test"), source.name, path, opened.skipped)
+    if first_images is not None:
+        if not 1 < first_images <= len(read["train"]):
+            raise InputError(f"the first {first_images:,} images are wanted, and there are {len(read['train']):,}")
+        read["train"] = read["train"].subset(np.arange(first_images))
+    protocol: dict[str, Any] = {
+        "first_classes": first_classes,
+        "first_images": first_images,
+        "per_class": per_class,
+        "train_images": train_images,
+    }
+    splits = Splits(
+        read["train"],
+        read.get("validation"),
+        read.get("test"),
+        source.name,
+        path,
+        opened.skipped,
+        notes=opened.notes,
+        samples=opened.samples,
+    )
     if any(value is not None for value in protocol.values()):
         splits.protocol = protocol | {"seed": seed}
+    if layout != "auto" or transpose is not None:
+        splits.protocol |= {"layout": layout, "transpose": transpose}
     del read, opened  # the last hold on arrays that are now parted
     _draw_test(splits, per_class, train_images, seed)
     _cut_validation(splits, validation, seed, validation_names)

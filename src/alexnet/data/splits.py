@@ -1,6 +1,7 @@
 """Training, validation and test images of one set, and how validation is cut from training."""
 
 import hashlib
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from alexnet.data.dataset import Dataset
+from alexnet.data.loading.samples import Range
+from alexnet.data.readers.tree import same_name
 from alexnet.errors import InputError
 
 
@@ -28,12 +31,45 @@ class Splits:
     validation_is_test: bool = False
     protocol: dict[str, Any] = field(default_factory=dict)
     """The options of `open_splits` that drew classes and test images, where some did."""
+    notes: list[str] = field(default_factory=list)
+    """How the set was read, a line each: what as splits, what as classes, what was left out."""
+    samples: Range | None = None
+    """The range of samples of more than 8 bits that became 0–255, where there were some that do not use all bits."""
+
+    @property
+    def content_notes(self) -> list[str]:
+        """What the images' digests tell: images that several splits share, and equal ones under two classes."""
+        notes = []
+        parts = {name: getattr(self, name) for name in ("train", "validation", "test")}
+        if self.validation_is_test:
+            del parts["validation"]
+        there = {name: (part, _keys(part)) for name, part in parts.items() if part is not None}
+        for first, second in itertools.combinations(there, 2):
+            shared = np.flatnonzero(np.isin(there[second][1], there[first][1]))
+            if len(shared):
+                example = there[second][0].names[shared[0]]
+                notes.append(f"{len(shared):,} {second} images are also {first} images, such as {example}")
+        keys = np.concatenate([own for _, own in there.values()])
+        labels = np.concatenate([part.labels for part, _ in there.values()])
+        names = [name for part, _ in there.values() for name in part.names]
+        order = np.lexsort((labels, keys))
+        keys, labels = keys[order], labels[order]
+        twice = np.flatnonzero((keys[1:] == keys[:-1]) & (labels[1:] != labels[:-1]))
+        if len(twice):
+            pair = " and ".join(names[order[place]] for place in (twice[0], twice[0] + 1))
+            notes.append(f"{len(twice):,} images are the same under two classes, such as {pair}")
+        return notes
 
     @property
     def fingerprint(self) -> str:
         """Of all images and of how they are split."""
         parts = (self.train, self.validation, self.test)
         return hashlib.sha256("\n".join(part.fingerprint if part else "-" for part in parts).encode()).hexdigest()
+
+
+def _keys(part: Dataset) -> np.ndarray:
+    """A number for each image's content, uint64 [n]."""
+    return np.ascontiguousarray(part.digests[:, :8]).view(np.uint64).ravel()
 
 
 def stratified(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -85,7 +121,8 @@ def drawn(
 
 def by_names(names: Sequence[str], validation: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Indices (training, validation) that restore a recorded split; InputError when a recorded image is gone."""
-    wanted = set(validation)
+    wanted = set(map(same_name, validation))
+    names = list(map(same_name, names))
     lacking = wanted.difference(names)
     if lacking:
         raise InputError(f"{len(lacking)} images of the recorded validation split are gone, such as {min(lacking)}")

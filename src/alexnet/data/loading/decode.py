@@ -68,8 +68,8 @@ def decode(
     becomes 0–255. Raises DecodeError.
     """
     name = "image" if isinstance(source, bytes) else str(source)
+    content = source if isinstance(source, bytes) else read(source)
     try:
-        content = source if isinstance(source, bytes) else read(source)
         return _decoded(content, channels, size, fit, antialias, samples)
     except InputError:
         raise
@@ -133,6 +133,26 @@ def opened(content: bytes) -> Image.Image:
     with _quiet, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return Image.open(io.BytesIO(content), formats=FORMATS)
+
+
+def extremes_of(content: bytes) -> tuple[float, float, bool] | None:
+    """The lowest and highest sample of an image with more than 8 bits each, and whether they are floats; else None.
+
+    Raises DecodeError.
+    """
+    try:
+        image = opened(cleaned(content))
+        pixels = image.width * image.height
+        if not image.mode.startswith(DEEP):
+            return None
+        if pixels > MAX_PIXELS:
+            raise Image.DecompressionBombError
+        with DECODING.held(_cost(image, pixels)):
+            array = np.asarray(image)
+            found = array[np.isfinite(array)] if array.dtype.kind == "f" else array
+            return (float(found.min()), float(found.max()), array.dtype.kind == "f") if found.size else None
+    except Exception as error:  # as in `decode`, which says what is wrong
+        raise DecodeError("image", "cut short or damaged") from error
 
 
 def _decoded(

@@ -8,7 +8,6 @@ preprocessing, and used for every image of it, also at prediction.
 from collections.abc import Iterable
 
 import numpy as np
-from PIL import Image
 
 from alexnet.errors import InputError
 
@@ -42,15 +41,6 @@ def is_deep(head: bytes) -> bool:
     if head.startswith(b"\x89PNG"):
         return head[24:26] == b"\x10\0"
     return head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-
-
-def extremes(image: Image.Image) -> Range | None:
-    """The lowest and the highest sample of a deep image; None: it has 8 bits."""
-    if not image.mode.startswith(DEEP):
-        return None
-    array = np.asarray(image)
-    array = array[np.isfinite(array)] if array.dtype.kind == "f" else array
-    return (float(array.min()), float(array.max())) if array.size else None
 
 
 def common_range(found: Iterable[Range], floats: bool) -> Range | None:

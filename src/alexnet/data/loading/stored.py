@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, Self, TypedDict
+from typing import NotRequired, Protocol, Self, TypedDict
 
 import numpy as np
 
@@ -12,7 +12,9 @@ from alexnet.data import dataset as sets
 from alexnet.data.dataset import ArrayDataset, Dataset
 from alexnet.data.dataset import stack_digests as stack
 from alexnet.data.loading.decode import MAX_BYTES, DecodeError, decode, read
+from alexnet.data.loading.samples import Range
 from alexnet.errors import InputError
+from alexnet.files import regular
 
 FEW = 0.05
 """The share of unreadable images (or one image, if that is more) that a set is read without."""
@@ -29,6 +31,8 @@ class Form(TypedDict):
     channels: int
     size: tuple[int, int]
     fit: str
+    antialias: NotRequired[bool]
+    samples: NotRequired[Range | None]
 
 
 class Store(Protocol):
@@ -36,6 +40,10 @@ class Store(Protocol):
 
     def read(self, row: int) -> bytes:
         """The content of image `row`; raises DecodeError."""
+        ...
+
+    def head(self, row: int, size: int) -> bytes:
+        """The first `size` bytes of it; empty where it cannot be read."""
         ...
 
     def part(self, rows: np.ndarray) -> Self:
@@ -55,6 +63,13 @@ class Files:
 
     def read(self, row: int) -> bytes:
         return read(self.root / self.names[row])
+
+    def head(self, row: int, size: int) -> bytes:
+        try:
+            with regular(self.root / self.names[row]) as file:
+                return file.read(size)
+        except (OSError, InputError):
+            return b""
 
     def part(self, rows: np.ndarray) -> Self:
         return type(self)(self.root, [self.names[int(row)] for row in rows])
@@ -89,6 +104,14 @@ class Members:
             raise DecodeError(str(archive), "cut short")
         return content
 
+    def head(self, row: int, size: int) -> bytes:
+        try:
+            with open(self.archives[self.which[row]], "rb", buffering=0) as file:
+                file.seek(int(self.offsets[row]))
+                return file.read(min(size, int(self.lengths[row])))
+        except OSError:
+            return b""
+
     def part(self, rows: np.ndarray) -> Self:
         used, which = np.unique(self.which[rows], return_inverse=True)
         places = np.stack([which, self.offsets[rows], self.lengths[rows]], 1)
@@ -117,6 +140,8 @@ class Listing:
     splits: dict[str, Split]
     left_out: list[tuple[str, str]] = field(default_factory=list)
     """Files that are no images of the set: (name, why)."""
+    notes: list[str] = field(default_factory=list)
+    """How the set was read, a line each."""
 
     @property
     def count(self) -> int:
@@ -141,6 +166,29 @@ class Part:
             except DecodeError as error:
                 raise DecodeError(name, error.reason) from error
         return out
+
+
+class OwnSizes(Dataset):
+    """Images decoded when asked for, each at its own size; `size` is (0, 0)."""
+
+    def __init__(self, split: Split, classes: Sequence[str], channels: int, samples: Range | None, digests: np.ndarray):
+        super().__init__(split.labels, classes, split.names, channels=channels, size=(0, 0), digests=digests)
+        self.store, self.samples = split.store, samples
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
+        row = range(len(self))[index]
+        return decode(self.store.read(row), self.channels, samples=self.samples), int(self.labels[row])
+
+    def batch(self, indices: np.ndarray) -> np.ndarray:
+        images = [self[int(index)][0] for index in indices]
+        if len({image.shape for image in images}) > 1:
+            raise InputError("the images have sizes of their own: pass size=(height, width) to have batches of them")
+        return np.stack(images)
+
+    def subset(self, indices: np.ndarray) -> Self:
+        part = super().subset(indices)
+        part.store = self.store.part(indices)
+        return part
 
 
 class StoredDataset(Dataset):
@@ -175,27 +223,28 @@ class StoredDataset(Dataset):
 
 
 def open_listing(
-    listing: Listing, form: Form, progress: Progress | None = None, examine: bool = True
+    listing: Listing, form: Form, progress: Progress | None = None, examine: bool = True, own_sizes: bool = False
 ) -> tuple[dict[str, Dataset], list[tuple[str, str]]]:
     """The splits of a listing, and what was left out as (name, reason).
 
     examine: every image is decoded once, so that what is unreadable is known before a run starts: few are left out,
-    many raise InputError, as does a class whose training images all are. Sets that fit are kept in memory. Without
-    it nothing is decoded, an unreadable image ends the run that meets it, and digests are of names and lengths.
+    many raise InputError, as does a class or a split of which none can be read. Sets that fit are kept in memory.
+    Without it nothing is decoded, an unreadable image ends the run that meets it, and digests are of names and lengths.
+    own_sizes: the images keep their sizes, whatever the form says.
     """
     if not examine:
         return {
             name: StoredDataset(split, listing.classes, form, _digests(split)) for name, split in listing.splits.items()
         }, list(listing.left_out)
     total, done = listing.count, 0
-    keep = total * form["channels"] * form["size"][0] * form["size"][1] < sets.MEMORY_LIMIT
+    keep = not own_sizes and total * form["channels"] * form["size"][0] * form["size"][1] < sets.MEMORY_LIMIT
     splits: dict[str, Dataset] = {}
     skipped: list[tuple[str, str]] = []
     for name, split in listing.splits.items():
         images = np.empty((len(split.names) if keep else 0, *form["size"], form["channels"]), np.uint8)
         good: list[int] = []
         digests: list[bytes] = []
-        for row, result in enumerate(_examined(split, form)):
+        for row, result in enumerate(_examined(split, form, own_sizes)):
             if isinstance(result, DecodeError):
                 skipped.append((printable(split.names[row]), result.reason))
             else:
@@ -207,25 +256,32 @@ def open_listing(
             done += 1
             if progress:
                 progress(done, total)
-        if not good:
-            continue
+        if not good and split.names:
+            raise InputError(
+                f"none of the {len(split.names):,} {name} images in {listing.place} can be read; "
+                f"the first: {': '.join(skipped[-len(split.names)])}"
+            )
         rows = np.array(good)
         own = Split([split.names[row] for row in good], split.labels[rows], split.store.part(rows))
         if keep:
             splits[name] = ArrayDataset(images[: len(good)], own.labels, listing.classes, own.names, stack(digests))
+        elif own_sizes:
+            splits[name] = OwnSizes(own, listing.classes, form["channels"], form.get("samples"), stack(digests))
         else:
             splits[name] = StoredDataset(own, listing.classes, form, stack(digests))
     check_skipped(listing, skipped, splits["train"].labels if "train" in splits else np.array([], np.int64))
     return splits, listing.left_out + skipped
 
 
-def _examined(split: Split, form: Form) -> Iterator[tuple[bytes, np.ndarray] | DecodeError]:
+def _examined(split: Split, form: Form, own_sizes: bool) -> Iterator[tuple[bytes, np.ndarray] | DecodeError]:
     """For each image the content's SHA-256 and the decoded image, or why there is none; in order."""
+
+    size = None if own_sizes else form["size"]
 
     def examine(row: int) -> tuple[bytes, np.ndarray] | DecodeError:
         try:
             content = split.store.read(row)
-            return hashlib.sha256(content).digest(), decode(content, **form)
+            return hashlib.sha256(content).digest(), decode(content, **{**form, "size": size})
         except DecodeError as error:
             return error
 

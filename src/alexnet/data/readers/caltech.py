@@ -45,7 +45,7 @@ class Caltech(ListedSource):
         names = (FOLDER, f"{FOLDER}.tar")
         return path.name in names or any((path / name).exists() for name in names)
 
-    def list(self, path: Path, first_classes: int | None = None) -> Listing:
+    def list(self, path: Path, first_classes: int | None = None, layout: str = "auto") -> Listing:
         return list_caltech(path, first_classes)
 
 

@@ -7,14 +7,16 @@ from alexnet.data.readers.source import Opened, Request, Source
 
 
 class Digits(Source):
-    """Alpaydin and Kaynak, UCI 1998, its test part, with 0–16 scaled to 0–255; classes '0' to '9'."""
-
     name = "digits"
 
     def open(self, request: Request) -> Opened:
-        from sklearn.datasets import load_digits  # here, because scikit-learn takes a second to import
+        return Opened({"train": read_digits()})
 
-        pixels, labels = load_digits(return_X_y=True)
-        images = np.rint(np.asarray(pixels) * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
-        names = [f"digits#{i}" for i in range(len(images))]
-        return Opened({"train": ArrayDataset(images, np.asarray(labels), tuple("0123456789"), names)})
+
+def read_digits() -> ArrayDataset:
+    """Alpaydin and Kaynak, UCI 1998, its test part, with 0–16 scaled to 0–255; classes '0' to '9'."""
+    from sklearn.datasets import load_digits  # here, because scikit-learn takes a second to import
+
+    pixels, labels = load_digits(return_X_y=True)
+    images = np.rint(np.asarray(pixels) * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
+    return ArrayDataset(images, np.asarray(labels), tuple("0123456789"), [f"digits#{i}" for i in range(len(images))])

@@ -5,6 +5,10 @@ for images, a 32-bit count per dimension, then one unsigned byte per element. A 
 labels in `train-labels-idx1-ubyte`; the test files start with `t10k` (or `test`), and sets with variants put the
 variant's name first (`emnist-letters-train-images-idx3-ubyte`).
 
+EMNIST's files (Cohen et al. 2017) hold every image with rows and columns exchanged; its letters are numbered from 1.
+They are told by their names, or by how many images the two files hold, turned upright, and their classes are called
+by the characters that they show; `data.transpose` says it of other files.
+
 A class is a label's **name**, the number as text, and classes are the labels that training holds. So labels may start
 at 1 or leave gaps: nothing is shifted and no class is left without images. (The trap is to take labels that start at
 1 as indices: the last class falls outside, and class 0 is never used.)
@@ -16,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alexnet.data.dataset import ArrayDataset, Dataset
+from alexnet.data.dataset import ArrayDataset
 from alexnet.data.readers.archives import Readable
 from alexnet.data.readers.packed import MAGIC, Gunzip, told
 from alexnet.data.readers.source import Opened, Request, Source
@@ -49,6 +53,68 @@ FASHION_MNIST = (
 """Class names by label, from the set's README (Xiao, Rasul, Vollgraf, 2017)."""
 
 
+_UPPER, _LOWER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz"
+EMNIST = {
+    "byclass": "0123456789" + _UPPER + _LOWER,
+    "bymerge": "0123456789" + _UPPER + "abdefghnqrt",  # the other small letters look like their capitals
+    "balanced": "0123456789" + _UPPER + "abdefghnqrt",
+    "letters": " " + _UPPER,  # numbered from 1; small and capital letters are one class
+    "digits": "0123456789",
+    "mnist": "0123456789",
+}
+"""By EMNIST's variant, the character of each label."""
+COUNTS = {
+    (697_932, 116_323): "byclass",
+    (112_800, 18_800): "balanced",
+    (124_800, 20_800): "letters",
+    (88_800, 14_800): "letters",
+    (240_000, 40_000): "digits",
+}
+"""EMNIST's variants by their training and test images; 'bymerge' has as many as 'byclass', 'mnist' as MNIST."""
+
+
+class Emnist(Source):
+    name = home = "emnist"
+    expected = "emnist-letters-train-images-idx3-ubyte and its three companions (or another variant's), .gz or not"
+
+    def recognize(self, path: Path) -> bool:
+        files = _images(path)
+        return any(name["variant"].startswith("emnist-") for name in files.values()) or _counted(files) is not None
+
+    def open(self, request: Request) -> Opened:
+        files = _images(request.place)
+        named = next((name["variant"].split("-")[1] for name in files.values() if "emnist-" in name["variant"]), None)
+        variant = named or _counted(files)
+        characters = EMNIST.get(variant or "")
+        turned = request.transpose if request.transpose is not None else True
+        splits = read_idx(request.place, transpose=turned)
+        train = splits["train"]
+        if characters and all(int(label) < len(characters) for label in train.classes):
+            classes = tuple(characters[int(label)] for label in train.classes)
+            for split in splits.values():
+                split.classes = classes
+        how = "rows and columns exchanged, so that characters stand upright" if turned else "as they lie in the files"
+        said = f"EMNIST{f', {variant}' if variant else ''}: {how} (data.transpose); {len(train.classes)} classes"
+        return Opened(dict(splits), notes=[said])
+
+
+def _counted(files: dict[Path, re.Match[str]]) -> str | None:
+    """The variant of EMNIST that has as many images as the headers of the two files say."""
+    if len(files) != 2:
+        return None
+    counts: dict[str, int] = {}
+    for path, name in files.items():
+        try:
+            with regular(path) as raw, told(path):
+                packed = raw.read(2) == MAGIC
+                raw.seek(0)
+                head = Gunzip(raw, 2**16, "").read(8) if packed else raw.read(8)
+        except (InputError, OSError):
+            return None
+        counts["train" if name["split"] == "train" else "test"] = int.from_bytes(head[4:8], "big")
+    return COUNTS.get((counts.get("train", 0), counts.get("test", 0)))
+
+
 class Idx(Source):
     expected = EXPECTED
 
@@ -60,14 +126,15 @@ class Idx(Source):
         return self.classes is None and bool(_images(path))
 
     def open(self, request: Request) -> Opened:
-        return Opened(read_idx(request.place, self.classes))
+        return Opened(dict(read_idx(request.place, self.classes, request.transpose or False)))
 
 
-def read_idx(path: Path, classes: tuple[str, ...] | None = None) -> dict[str, Dataset]:
+def read_idx(path: Path, classes: tuple[str, ...] | None = None, transpose: bool = False) -> dict[str, ArrayDataset]:
     """The splits ('train', and 'test' where it is there) of the set at `path`: a folder, or a file of images in one.
 
-    `classes`: class names by label; None: the numbers that the training labels hold, as text. Raises InputError for
-    anything missing, inconsistent, cut short or out of range, before believing any count in a header.
+    `classes`: class names by label; None: the numbers that the training labels hold, as text. `transpose`: rows and
+    columns are exchanged. Raises InputError for anything missing, inconsistent, cut short or out of range, before
+    believing any count in a header.
     """
     files = _images(path)
     variants = sorted({name["variant"] for name in files.values()})
@@ -81,9 +148,11 @@ def read_idx(path: Path, classes: tuple[str, ...] | None = None) -> dict[str, Da
     train_labels = read_array(_labels(by_split["train"]), "labels")
     values = np.arange(len(classes)) if classes else np.unique(train_labels)
     names = classes or tuple(map(str, values))
-    splits: dict[str, Dataset] = {}
+    splits: dict[str, ArrayDataset] = {}
     for split, file in by_split.items():
         images = read_array(file, "images")
+        if transpose:
+            images = np.ascontiguousarray(images.transpose(0, 2, 1))
         labels = train_labels if split == "train" else read_array(_labels(file), "labels")
         if len(images) != len(labels):
             raise InputError(f"{file} holds {len(images):,} images and {_labels(file).name} {len(labels):,} labels")
@@ -153,4 +222,4 @@ def _labels(images: Path) -> Path:
     return plain if plain.exists() else images.with_name(name + ".gz")
 
 
-SOURCES = (Idx("mnist", MNIST), Idx("fashion-mnist", FASHION_MNIST), Idx("idx"))
+SOURCES = (Emnist(), Idx("mnist", MNIST), Idx("fashion-mnist", FASHION_MNIST), Idx("idx"))

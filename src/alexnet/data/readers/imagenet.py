@@ -25,10 +25,11 @@ from pathlib import Path
 
 import numpy as np
 
+from alexnet.data.loading.decode import EXTENSIONS
 from alexnet.data.loading.stored import Files, Listing, Members, Split
 from alexnet.data.readers import devkit
 from alexnet.data.readers.archives import Member, members
-from alexnet.data.readers.folder import first, is_image, listed_images, subfolders
+from alexnet.data.readers.folder import first
 from alexnet.data.readers.source import ListedSource
 from alexnet.errors import InputError
 from alexnet.files import content_of
@@ -55,7 +56,7 @@ class ImageNet(ListedSource):
         marks = (TRAIN, VAL, devkit.ARCHIVE, "ILSVRC2012_devkit_t12")
         return any((path / mark).exists() for mark in marks) or _is_flat(path) or _is_flat(path / "val")
 
-    def list(self, path: Path, first_classes: int | None = None) -> Listing:
+    def list(self, path: Path, first_classes: int | None = None, layout: str = "auto") -> Listing:
         return list_imagenet(path, first_classes)
 
 
@@ -89,11 +90,12 @@ Found = dict[str, list[Image]]
 
 def _by_synset(root: Path, folder: Path, archive: Path) -> Found:
     found: Found = {}
-    if folder.is_dir() and subfolders(folder):
-        for synset, names in listed_images(root, folder).items():
+    if folder.is_dir() and (synsets := _subfolders(folder)):
+        for synset in synsets:
+            names = sorted(path.relative_to(root).as_posix() for path in synset.rglob("*") if _is_image(path))
             if not names:
-                raise InputError(f"no image in class folder {folder / synset}")
-            found[synset] = [(name, root, 0, 0) for name in names]
+                raise InputError(f"no image in class folder {synset}")
+            found[synset.name] = [(name, root, 0, 0) for name in names]
     elif folder.is_dir():
         for tar in sorted(folder.glob("*.tar")):
             found[tar.stem] = _in(tar, tar.stem, None)
@@ -112,7 +114,7 @@ def _by_synset(root: Path, folder: Path, archive: Path) -> Found:
 
 def _in(archive: Path, synset: str, inside: Member | None) -> list[Image]:
     named = ((f"train/{synset}/{Path(one.name).name}", archive, *one[1:]) for one in members(archive, inside))
-    return sorted(one for one in named if is_image(Path(one[0])))
+    return sorted(one for one in named if _is_image(Path(one[0])))
 
 
 def _validation(place: Path, kit: devkit.Devkit | None) -> Found:
@@ -135,6 +137,14 @@ def _validation(place: Path, kit: devkit.Devkit | None) -> Found:
     for image, synset in zip(sorted(flat), kit.validation_synsets(len(flat)), strict=True):
         by_synset.setdefault(synset, []).append(image)
     return by_synset
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(("__MACOSX", ".")))
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
 
 
 def _is_flat(folder: Path) -> bool:

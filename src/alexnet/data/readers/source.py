@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from alexnet.data.dataset import Dataset
+from alexnet.data.loading.depth import range_of
+from alexnet.data.loading.samples import Range, told
 from alexnet.data.loading.stored import Form, Listing, Progress, open_listing
-from alexnet.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,13 @@ class Request:
     channels: int | None = None
     """1 or 3; None: the source's own, for image files 3."""
     fit: str = "crop"
+    antialias: bool = True
+    samples: Range | None = None
+    """Of image files with more than 8 bits a sample: the range that becomes 0–255; None: it is found."""
+    layout: str = "auto"
+    """Of class folders, one of folder.LAYOUTS."""
+    transpose: bool | None = None
+    """Of IDX files: whether rows and columns are exchanged; None: where the files are EMNIST's."""
     first_classes: int | None = None
     progress: Progress | None = None
     classes: int = 10
@@ -42,6 +50,8 @@ class Opened:
     """Files that were left out: (name, reason)."""
     notes: list[str] = field(default_factory=list)
     """How the source was read, a line each."""
+    samples: Range | None = None
+    """The range of deep samples that was used."""
 
 
 class Source(ABC):
@@ -74,13 +84,23 @@ class ListedSource(Source):
     """Whether every image is decoded once before anything begins: see `open_listing`."""
 
     @abstractmethod
-    def list(self, path: Path, first_classes: int | None = None) -> Listing:
-        """The images at `path`, none of them decoded."""
+    def list(self, path: Path, first_classes: int | None = None, layout: str = "auto") -> Listing:
+        """The images at `path`, none of them decoded; `layout`: one of folder.LAYOUTS."""
 
     def open(self, request: Request) -> Opened:
-        if request.size is None:
-            raise InputError(f"the images of {self.name} have sizes of their own: they need a size")
-        form: Form = {"channels": request.channels or 3, "size": request.size, "fit": request.fit}
-        listing = self.list(request.place, request.first_classes)
-        splits, skipped = open_listing(listing, form, request.progress, examine=self.examine)
-        return Opened(splits, skipped)
+        listing = self.list(request.place, request.first_classes, request.layout)
+        samples, count = request.samples, 0
+        if samples is None and self.examine:
+            samples, count = range_of(listing)
+        form: Form = {
+            "channels": request.channels or 3,
+            "size": request.size or (0, 0),
+            "fit": request.fit,
+            "antialias": request.antialias,
+            "samples": samples,
+        }
+        splits, skipped = open_listing(
+            listing, form, request.progress, examine=self.examine, own_sizes=request.size is None
+        )
+        notes = [*listing.notes, *([told(samples, count)] if samples and count else [])]
+        return Opened(splits, skipped, notes, samples)
