@@ -20,6 +20,7 @@ from alexnet.models import catalog
 # One thread: the networks here are tiny, and waiting for each other costs more than it gives.
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["ALEXNET_OFFLINE"] = "1"  # no test uses the network
 
 _DATA = Path(os.environ.get("ALEXNET_DATA") or Path(__file__).parents[2] / "shared" / "data")
 

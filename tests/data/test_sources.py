@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from makers import tar_gz
 
+from alexnet.data.pick import dataset
+from alexnet.data.public_sets import PUBLIC
 from alexnet.data.sources import SETS, open_splits, recognize
-from alexnet.errors import InputError
+from alexnet.errors import InputError, MissingData
 
 Maker = Callable[..., Path]
 
@@ -99,7 +102,10 @@ def test_data_is_looked_for_in_the_environment_then_the_cache(
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv("ALEXNET_DATA", raising=False)
     cached = tmp_path / "home" / ".cache" / "alexnet" / "mnist"
-    with pytest.raises(InputError, match=rf"train-images-idx3-ubyte.*{cached} \(\$ALEXNET_DATA is not set\)"):
+    told = (
+        rf"run `alexnet data mnist`, give --data PATH, or put train-images-idx3-ubyte.*{cached} \(\$ALEXNET_DATA is not"
+    )
+    with pytest.raises(MissingData, match=told):
         open_splits("mnist")
     cached.parent.mkdir(parents=True)
     made.rename(cached)
@@ -120,7 +126,6 @@ def test_wrong_arguments_name_the_choices(tmp_path: Path, folder: Maker) -> None
         ({"name": "mnist", "data": root}, "no IDX files in"),
         ({"name": "cifar10", "data": root}, "no cifar10 in"),
         ({"name": "folder", "size": (8, 8)}, "needs data, the path to a folder with"),
-        ({"name": "folder", "data": root}, "need a size"),
         ({"name": "digits", "data": root}, "name another set"),
         ({"name": "digits", "fit": "stretch"}, "crop, squash"),
         ({"name": "digits", "channels": 4}, "1 channel or 3"),
@@ -148,3 +153,72 @@ def test_of_a_set_with_test_images_of_its_own_fewer_train() -> None:
     assert fewer.test is not None
     assert fewer.test.names == whole.test.names
     assert set(fewer.train.names) < set(whole.train.names)
+
+
+def test_a_public_set_is_fetched_where_it_is_not_there(
+    idx_set: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = idx_set([0, 1] * 5, [1, 0], packed=True)
+    calls: list[tuple[Path, int]] = []
+
+    def fetch(url: str, path: Path, *, attempts: int, **_: object) -> Path:
+        calls.append((path, attempts))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes((made / path.name).read_bytes())
+        return path
+
+    monkeypatch.setattr("alexnet.data.public_sets.fetch", fetch)
+    monkeypatch.setenv("ALEXNET_DATA", str(tmp_path / "data"))
+    ask: dict[str, Any] = {"name": "mnist", "fetching": lambda done, total: None}
+    for offline, fetching in (("1", ask["fetching"]), ("0", None)):
+        monkeypatch.setenv("ALEXNET_OFFLINE", offline)
+        with pytest.raises(MissingData, match="run `alexnet data mnist`"):
+            open_splits("mnist", fetching=fetching)
+    (tmp_path / "data" / "mnist").mkdir(parents=True)  # an empty folder is no set
+    splits = open_splits(**ask)
+    place = tmp_path / "data" / "mnist"
+    assert [path for path, _ in calls] == [place / file for file in PUBLIC["mnist"].files]
+    assert splits.path == place
+    assert any("fetched mnist from https://" in note and "license: none stated" in note for note in splits.notes)
+    calls.clear()
+    assert open_splits(**ask).notes == []
+    assert not calls
+    (place / "t10k-images-idx3-ubyte.gz").unlink()  # cut between two files
+    assert open_splits(**ask).test is not None
+    (place / "t10k-images-idx3-ubyte.gz").rename(place / "t10k-images-idx3-ubyte.gz.part")
+    assert open_splits(**ask).test is not None
+    assert calls
+    assert dataset("mnist").classes == tuple("0123456789")
+
+
+def test_without_a_network_one_line_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetch(url: str, path: Path, **_: object) -> Path:
+        raise InputError(f"{url} could not be fetched (no route to host)")
+
+    monkeypatch.setattr("alexnet.data.public_sets.fetch", fetch)
+    monkeypatch.setenv("ALEXNET_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("ALEXNET_OFFLINE", "0")
+    with pytest.raises(MissingData, match=r"no route to host\); no data for mnist: run `alexnet data mnist`") as caught:
+        open_splits("mnist", fetching=lambda done, total: None)
+    assert "\n" not in str(caught.value)
+    assert str(tmp_path / "data" / "mnist") in str(caught.value)
+
+
+def test_the_first_images_are_a_published_protocol(folder: Maker) -> None:
+    root = folder("a", "b", "c", count=10)
+    splits = open_splits("folder", root, size=(4, 4), first_images=22, train_images=15, validation="test")
+    assert splits.test is not None
+    assert (len(splits.train), len(splits.test)) == (15, 7)
+    whole = np.bincount(np.concatenate([splits.train.labels, splits.test.labels]))
+    assert whole.tolist() == [10, 10, 2]
+    assert splits.protocol["first_images"] == 22
+    for wrong in (31, 1):
+        with pytest.raises(InputError, match=f"the first {wrong} images are wanted, and there are 30"):
+            open_splits("folder", root, size=(4, 4), first_images=wrong)
+
+
+def test_sets_in_memory_are_resized_without_antialiasing_too() -> None:
+    plain, other = (
+        open_splits("digits", size=(4, 4), antialias=each).train.batch(np.arange(9)) for each in (True, False)
+    )
+    assert not np.array_equal(plain, other)

@@ -36,7 +36,7 @@ def test_a_shipped_recipe_is_written_back_equal(name: str, tmp_path: Path) -> No
 def test_a_shipped_recipe_takes_steps(name: str) -> None:
     """On made-up images and in memory: the largest network has 87 million parameters, and takes one step."""
     changes = {"data.name": "synthetic", "data.synthetic_images": 20, "train.batch_size": 2, "train.epochs": 1}
-    elsewhere = {"data.first_classes": None, "data.train_images": None, "model.weights": None}
+    elsewhere = dict.fromkeys(("data.first_classes", "data.first_images", "data.train_images", "model.weights"))
     setup = prepare(load(name, changes | elsewhere | {"model.skip": [], "model.freeze": []}), None, "cpu")
     learner = Learner(setup)
     images, labels = next(setup.train.batches(torch.arange(2), 2))

@@ -62,9 +62,11 @@ def recipe_for(data: Path | str | None, changes: dict[str, Any]) -> str:
     if not Path(data).exists():
         raise InputError(f"no file or folder {str(data)!r}")
     found = recognize(Path(data))
-    if found in ANY_SIZE:
+    if found in (*ANY_SIZE, "emnist", "idx"):
         changes.setdefault("data.name", found)
-    return {"idx": "mnist", "cifar10": "cifar10", "cifar100": "cifar100-as-published"}.get(found, "folder")
+    return {"idx": "mnist", "emnist": "mnist", "cifar10": "cifar10", "cifar100": "cifar100-as-published"}.get(
+        found, "folder"
+    )
 
 
 def check_free(out: Path | str | None) -> None:

@@ -34,6 +34,10 @@ class PlainReporter(Reporter):
         if done == total or self._due():
             self.say(f"reading images: {done:,} of {total:,}")
 
+    def fetching(self, done: int, total: int) -> None:
+        if done == total or self._due():
+            self.say(f"fetching: {done / 1e6:,.1f} of {total / 1e6:,.1f} MB")
+
     def begin(self, run: Run, facts: dict[str, Any]) -> None:
         self.epochs = facts["epochs"]
         several = f" in {facts['processes']} processes" if facts["processes"] > 1 else ""
@@ -52,6 +56,8 @@ class PlainReporter(Reporter):
             self.say(
                 f"{facts['skipped']} files could not be read or used and are left out; see {run.path / 'skipped.txt'}"
             )
+        for note in facts["notes"]:
+            self.say(f"data: {note}")
 
     def step(self, epoch: int, step: int, steps: int, figures: dict[str, float]) -> None:
         if step < steps and self._due():
@@ -102,6 +108,9 @@ class LiveReporter(PlainReporter):
 
     def scanning(self, done: int, total: int) -> None:
         self._show("reading images", done, total, f"{done:,}/{total:,}")
+
+    def fetching(self, done: int, total: int) -> None:
+        self._show("fetching", done, total, f"{done / 1e6:,.1f}/{total / 1e6:,.1f} MB")
 
     def step(self, epoch: int, step: int, steps: int, figures: dict[str, float]) -> None:
         self._show(f"epoch {epoch}/{self.epochs}", step, steps, _figures(figures))

@@ -1,5 +1,6 @@
 """`alexnet train`: one run, several of them, or the search for a learning rate."""
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -41,6 +42,9 @@ def train(
     lr_range: Annotated[
         bool, typer.Option("--lr-range", help="Run a learning-rate range test instead of training.")
     ] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Fetch nothing: a public dataset must already be on this machine.")
+    ] = False,
     stop_after: Annotated[
         int | None, typer.Option(min=1, help="Stop after this number of epochs, as Ctrl-C would.")
     ] = None,
@@ -54,6 +58,8 @@ def train(
     if count > 1 and not launched():
         raise typer.Exit(launch(count))
     leashed()
+    if offline:
+        os.environ["ALEXNET_OFFLINE"] = "1"
     from alexnet.artifacts.run import recipe_for
     from alexnet.cli.progress import terminal
     from alexnet.experiments.train import train as run_training

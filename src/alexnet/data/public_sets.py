@@ -69,14 +69,28 @@ def folder(name: str) -> Path:
     return (Path(root).expanduser() if root else Path.home() / ".cache" / "alexnet") / name
 
 
-def fetch_set(name: str, to: Path | None = None, progress: Progress | None = None) -> Path:
+def offline() -> bool:
+    """Whether the user wants nothing to be fetched: $ALEXNET_OFFLINE is set, and not to 0."""
+    return os.environ.get("ALEXNET_OFFLINE", "0") not in ("", "0")
+
+
+def is_partial(name: str, place: Path) -> bool:
+    """Whether a fetch into the folder was cut: some of the set's files are there, and not all."""
+    files = PUBLIC[name].files
+    there = [any((place / each).exists() for each in (file, file.removesuffix(".gz"))) for file in files]
+    return any(place.glob("*.part")) or any(there) > all(there)
+
+
+def fetch_set(name: str, to: Path | None = None, progress: Progress | None = None, attempts: int = 5) -> Path:
     """Fetches the files of a set into the folder `to` (None: `folder(name)`), or finds them there, and checks them.
 
-    What was cut is gone on with. Returns the folder. Raises InputError for an unknown name and whatever goes wrong.
+    What was cut is resumed; `attempts`: as in `fetch`. Returns the folder. Raises InputError for an unknown name and
+    whatever goes wrong.
     """
     if name not in PUBLIC:
         raise unknown("public dataset", name, PUBLIC)
     place = to or folder(name)
     for file, digest in PUBLIC[name].files.items():
-        fetch(PUBLIC[name].base + file, place / file, digest=Digest("md5", digest), progress=progress)
+        target = place / file
+        fetch(PUBLIC[name].base + file, target, digest=Digest("md5", digest), progress=progress, attempts=attempts)
     return place

@@ -11,7 +11,7 @@ from alexnet.data.dataset import parted, refitted
 from alexnet.data.loading.decode import stored_size
 from alexnet.data.loading.samples import checked_range
 from alexnet.data.loading.stored import Listing, Progress
-from alexnet.data.public_sets import PUBLIC
+from alexnet.data.public_sets import PUBLIC, fetch_set, is_partial, offline
 from alexnet.data.readers import cifar, idx
 from alexnet.data.readers.caltech import Caltech
 from alexnet.data.readers.digits import Digits
@@ -47,6 +47,7 @@ def open_splits(
     seed: int = 0,
     validation_names: Sequence[str] | None = None,
     progress: Progress | None = None,
+    fetching: Progress | None = None,
     first_classes: int | None = None,
     first_images: int | None = None,
     per_class: int | None = None,
@@ -77,11 +78,13 @@ def open_splits(
     - `per_class`, `train_images`: so many of each class, or so many in all, train, drawn by `seed`; the others test,
       or stay out where the set has test or validation images of its own.
     - `progress(done, total)` is called while image files are read.
+    - `fetching(done, total)` is called with bytes while a public set that is not on this machine is fetched and
+      verified; None, or $ALEXNET_OFFLINE: it is not fetched.
     - `classes` and `count`: of the synthetic set.
 
     Raises InputError for anything wrong in the data or in the arguments, naming what is expected.
     """
-    source, path = _found(name, Path(data).expanduser() if data is not None else None)
+    source, path, fetched = _found(name, Path(data).expanduser() if data is not None else None, fetching)
     if fit not in FITS:
         raise InputError(f"fit is {fit!r}; choose one of: {', '.join(FITS)}")
     if channels not in (None, 1, 3):
@@ -130,7 +133,7 @@ def open_splits(
         source.name,
         path,
         opened.skipped,
-        notes=opened.notes,
+        notes=fetched + opened.notes,
         samples=opened.samples,
     )
     if any(value is not None for value in protocol.values()):
@@ -173,43 +176,53 @@ def recognize(path: Path | None) -> str:
     raise InputError(f"{path} is no dataset; expected {'; or '.join(expected)}")
 
 
-def _found(name: str | None, path: Path | None) -> tuple[Source, Path | None]:
-    """The source called `name` (None or 'auto': recognized), and where it is read."""
+def _found(name: str | None, path: Path | None, fetching: Progress | None) -> tuple[Source, Path | None, list[str]]:
+    """The source called `name` (None or 'auto': recognized), where it is read, and what was fetched."""
     if path is not None and not path.exists():
         raise InputError(f"no file or folder {path}")
     name = recognize(path) if name in (None, "auto") else name
     if name not in SOURCES:
         raise unknown("dataset", name, SETS)
     source = SOURCES[name]
+    fetched: list[str] = []
     if path is not None and not source.expected:
         raise InputError(f"the {name} images are made here, not read; for those in {path} name another set")
     if path is None and source.expected:
-        path = _looked_up(source)
+        path, fetched = _looked_up(source, fetching)
     if path is not None and isinstance(source, ListedSource) and SOURCES["shards"].recognize(path):
         source = SOURCES["shards"]  # the set as `alexnet pack` copied it
-    return source, path
+    return source, path, fetched
 
 
 def _unreadable(error: OSError, path: Path | None) -> InputError:
     return InputError(f"{error.filename or path}: cannot be read ({error.strerror or error})")
 
 
-def _looked_up(source: Source) -> Path:
-    """The folder of a set in the usual places."""
-    if source.home is None:
+def _looked_up(source: Source, fetching: Progress | None) -> tuple[Path, list[str]]:
+    """The folder of a set in the usual places, where a public set is fetched to if it is not there."""
+    home = source.home
+    if home is None:
         raise InputError(f"the set {source.name!r} needs data, the path to {source.expected}")
     root = os.environ.get("ALEXNET_DATA")
-    places = [Path(root).expanduser() / source.home] if root else []
-    places.append(Path.home() / ".cache" / "alexnet" / source.home)
-    for place in places:
-        if place.is_dir():
-            return place
-    looked = " and ".join(map(str, places)) + ("" if root else " ($ALEXNET_DATA is not set)")
-    fetched = f"; `alexnet data {source.home}` fetches it" if source.home in PUBLIC else ""
+    places = [Path(root).expanduser() / home] if root else []
+    places.append(Path.home() / ".cache" / "alexnet" / home)
+    public = PUBLIC.get(home)
+    fetches = public is not None and fetching is not None and not offline()
+    there = next((place for place in places if place.is_dir() and any(place.iterdir())), None)
+    if there and not (fetches and is_partial(home, there)):
+        return there, []
+    why = ""
+    if public and fetches:
+        try:
+            place = fetch_set(home, there, fetching, attempts=2)
+            return place, [f"fetched {home} from {public.base} to {place}; license: {public.license or 'none stated'}"]
+        except InputError as error:
+            why = f"{error}; "
+    looked = " or ".join(map(str, places)) + ("" if root else " ($ALEXNET_DATA is not set)")
+    fetched = f"run `alexnet data {home}`, " if public else ""
     raise MissingData(
         f"data for {source.name}",
-        f"no data for {source.name}: put {source.expected} into one folder and name it, or into {looked}, which is "
-        f"missing{fetched}",
+        f"{why}no data for {source.name}: {fetched}give --data PATH, or put {source.expected} into {looked}",
     )
 
 

@@ -50,7 +50,7 @@ def train(
         def anew() -> Setup:
             wanted = anchored(recipes.load(recipe or recipe_for(data, changes), changes))
             check_free(out)
-            return prepare(wanted, data, device, reporter.scanning)
+            return prepare(wanted, data, device, reporter.scanning, fetching=reporter.fetching)
 
         def again() -> Trainer:
             run, wanted = resume(recipe, out, changes)

@@ -47,6 +47,12 @@ def _share_or_test(value: object) -> float | str:
     return float(value)
 
 
+def _shuffle(value: str) -> str:
+    if not re.fullmatch(r"epoch|once|none|buffer-[1-9]\d{0,8}", value):
+        raise ValueError(f"is {value!r}; choose 'epoch', 'once', 'none', or a buffer such as 'buffer-1000'")
+    return value
+
+
 Text = Annotated[str, Field(strict=True, max_length=4096)]
 Flag = Annotated[bool, Field(strict=True)]
 Whole = Annotated[int, Field(strict=True)]
@@ -102,6 +108,22 @@ class Data:
         "dataset has splits",
     )
     train_images: Positive | None = key(None, "number of images to train on; the others as with `per_class`")
+    first_images: Whole | None = key(
+        None, "use only the first training images by class and name, this many. Default: all", ge=2, le=MOST
+    )
+    layout: Annotated[Text, one_of("auto", "splits", "classes")] = key(
+        "auto", "class folders: whether the folders of --data are splits or classes; auto: by their names"
+    )
+    transpose: Flag | None = key(None, "IDX files: exchange rows and columns. Default: if the files are EMNIST's")
+    samples: tuple[Number, ...] = key(
+        (), "images with more than 8 bits per sample: the range that becomes 0–255, such as [0, 4095]. Default: found"
+    )
+    antialias: Flag = key(True, "whether resizing antialiases; false: plain bilinear, as OpenCV's")
+    shuffle: Annotated[Text, AfterValidator(_shuffle)] = key(
+        "epoch",
+        "order of the training images: shuffled in every epoch, 'once' for all epochs, with a buffer such as "
+        "'buffer-1000' (tf.data's shuffle), or 'none'",
+    )
     workers: Whole | None = key(
         None,
         "number of processes that decode images not kept in memory; 0: threads. Default: threads on few cores, else "

@@ -9,6 +9,7 @@ import torch
 
 from alexnet.artifacts import store
 from alexnet.artifacts.run import Run, write_recipe
+from alexnet.data.loading.order import order as image_order
 from alexnet.device import derive_seed
 from alexnet.errors import InputError
 from alexnet.files import sweep
@@ -89,8 +90,7 @@ class Trainer:
 
     def train_epoch(self, asked: Callable[[], bool]) -> None:
         """The rest of this epoch's steps. Every image once, in an order that the seed and the epoch decide."""
-        draws = torch.Generator().manual_seed(derive_seed(self.recipe.train.seed, "order", self.epoch))
-        order = torch.randperm(len(self.setup.train.dataset), generator=draws)
+        order = image_order(len(self.setup.train.dataset), self.recipe.data.shuffle, self.epoch, self._draws)
         size = self.recipe.train.batch_size
         order = order[: self.steps * size]
         for images, labels in self.setup.train.batches(order, size, self.position, self.world.part):
@@ -102,6 +102,9 @@ class Trainer:
                 self._stop()
             if time.monotonic() - self._saved > self.recipe.train.checkpoint_seconds:
                 self.save()
+
+    def _draws(self, epoch: int) -> torch.Generator:
+        return torch.Generator().manual_seed(derive_seed(self.recipe.train.seed, "order", epoch))
 
     def end_epoch(self) -> None:
         """Validates, keeps the best weights, and writes the epoch's row and the state."""

@@ -13,6 +13,9 @@ class Reporter:
     def scanning(self, done: int, total: int) -> None:
         """An image of a folder was read for the first time."""
 
+    def fetching(self, done: int, total: int) -> None:
+        """Bytes of a public dataset have arrived; `total` is 0 where it is not known."""
+
     def begin(self, run: Run, facts: dict[str, Any]) -> None:
         """Everything is set up; `facts` name the network, its parameters, the data and the device."""
 

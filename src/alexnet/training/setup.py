@@ -1,7 +1,8 @@
 """From a recipe to everything that a run needs, checked before the first step."""
 
+import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from alexnet.artifacts.run import Run
 from alexnet.data.dataset import Dataset
 from alexnet.data.folds import folded
 from alexnet.data.loading.loader import Loader
+from alexnet.data.loading.samples import checked_range
 from alexnet.data.sources import ANY_SIZE, open_splits
 from alexnet.data.splits import Splits
 from alexnet.data.statistics import mean_image, statistics
@@ -130,6 +132,11 @@ class Setup:
         images, labels = next(self.train.batches(torch.arange(min(size, len(self.train.dataset))), size))
         return compiled(self.model, Augmenter(self.preprocessing).evaluate(images), labels, self.precision)
 
+    @functools.cached_property
+    def notes(self) -> list[str]:
+        """How the images were read, what was left out, and what their splits share, a line each."""
+        return self.splits.notes + self.splits.content_notes
+
     def facts(self) -> dict[str, Any]:
         """What to tell when the run begins."""
         return {
@@ -143,6 +150,7 @@ class Setup:
             "test": len(self.test) if self.test is not None else 0,
             "validation_is_test": self.validation_is_test,
             "skipped": len(self.splits.skipped),
+            "notes": self.notes,
             "device": str(self.device),
             "precision": self.precision,
             "epochs": math.ceil(self.length),
@@ -152,7 +160,7 @@ class Setup:
 
     def write_records(self, run: Run) -> None:
         """Before training: the validation images' names, the mean image if there is one, and what was left out."""
-        write_json(run.path / "split.json", {"validation": list(self.validation.dataset.names)})
+        write_json(run.path / "split.json", {"validation": list(self.validation.dataset.names), "notes": self.notes})
         store.save_mean(run.path / store.CARD, self.preprocessing)
         if self.splits.skipped:
             rows = "".join(f"{name}\t{reason}\n" for name, reason in self.splits.skipped)
@@ -166,10 +174,12 @@ def prepare(
     scanning: Callable[[int, int], None] | None = None,
     splits: Splits | None = None,
     start: Mapping[str, Any] | None = None,
+    fetching: Callable[[int, int], None] | None = None,
 ) -> Setup:
     """Opens the images (unless `splits` are given) and builds the network; writes nothing.
 
-    `start`: the `Setup.start` of the run that is resumed, whose weights are in its state.
+    `start`: the `Setup.start` of the run that is resumed, whose weights are in its state. `scanning` and `fetching`
+    are called with images, and bytes of a public set that is not on this machine yet, done and in all.
     Raises InputError for whatever does not fit.
     """
     device = choose_device(device_name)
@@ -179,7 +189,10 @@ def prepare(
     # Folders hold images of any size; sets of one size are resized only when the recipe asks for it.
     resizes = recipe.data.name in ANY_SIZE or recipe.data.resize is not None
     resize = recipe.data.resize or spec.preprocessing.resize
-    splits = splits or _opened(recipe, data, channels, (height, width) if resizes else None, resize, scanning)
+    samples = recipe.data.samples or (start["preprocessing"].get("samples") if start else None)
+    if splits is None:
+        size = (height, width) if resizes else None
+        splits = _opened(recipe, data, channels, size, resize, scanning, fetching, samples)
     dataset = splits.train
     if not resizes and dataset.size != (height, width):
         raise InputError(
@@ -200,7 +213,14 @@ def prepare(
     else:
         loaded = load_into(model, recipe.model.weights, recipe.model.skip) if recipe.model.weights else None
         base = loaded.preprocessing if loaded and loaded.preprocessing else spec.preprocessing
-        base = replace(base, size=spec.preprocessing.size, fit=recipe.data.fit, resize=resize)
+        base = replace(
+            base,
+            size=spec.preprocessing.size,
+            fit=recipe.data.fit,
+            resize=resize,
+            antialias=recipe.data.antialias,
+            samples=splits.samples,
+        )
         preprocessing = _preprocessing(recipe, base, dataset)
     summary = summarize(model)
     model.to(device)
@@ -258,6 +278,8 @@ def _opened(
     size: tuple[int, int] | None,
     resize: int | None,
     scanning: Callable[[int, int], None] | None,
+    fetching: Callable[[int, int], None] | None,
+    samples: Sequence[float] | None,
 ) -> Splits:
     wanted, seed = recipe.data, recipe.train.seed
     splits = open_splits(
@@ -270,9 +292,15 @@ def _opened(
         validation=None if wanted.folds else wanted.validation,
         seed=seed,
         progress=scanning,
+        fetching=fetching,
         first_classes=wanted.first_classes,
+        first_images=wanted.first_images,
         per_class=wanted.per_class,
         train_images=wanted.train_images,
+        layout=wanted.layout,
+        transpose=wanted.transpose,
+        samples=checked_range(samples) if samples else None,
+        antialias=wanted.antialias,
         count=wanted.synthetic_images,
     )
     return folded(splits, wanted.fold, wanted.folds, seed) if wanted.folds else splits

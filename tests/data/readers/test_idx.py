@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alexnet.data.readers.idx import FASHION_MNIST, MNIST, Idx, read_idx
+from alexnet.data.readers.idx import COUNTS, EMNIST, FASHION_MNIST, MNIST, Idx, read_idx
+from alexnet.data.sources import open_splits, recognize
 from alexnet.errors import InputError
 
 Maker = Callable[..., Path]
@@ -138,3 +139,49 @@ def test_real_mnist(real: Callable[[str], Path]) -> None:
     splits = read_idx(real("mnist"), MNIST)
     assert (len(splits["train"]), len(splits["test"]), splits["train"].size) == (60_000, 10_000, (28, 28))
     assert np.bincount(splits["test"].labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+
+
+@pytest.mark.parametrize(
+    ("variant", "labels", "classes"),
+    [
+        ("letters", [1, 26, 2], ("A", "B", "Z")),
+        ("byclass", [0, 10, 61], ("0", "A", "z")),
+        ("balanced", [9, 36, 46], ("9", "a", "t")),
+        ("digits", [0, 9, 4], ("0", "4", "9")),
+        ("unheard-of", [7, 70, 1], ("1", "7", "70")),
+        ("letters", [1, 40, 2], ("1", "2", "40")),
+    ],
+)
+def test_emnist_is_turned_upright_and_named(
+    idx_set: Maker, variant: str, labels: list[int], classes: tuple[str, ...]
+) -> None:
+    root = idx_set(labels, labels, prefix=f"emnist-{variant}-")
+    stored = read_idx(root)["train"].images
+    assert recognize(root) == "emnist"
+    splits = open_splits(None, root, validation=None)
+    assert (splits.name, splits.train.classes) == ("emnist", classes)
+    assert np.array_equal(splits.train.batch(np.arange(3)), stored.transpose(0, 2, 1, 3))
+    assert any("rows and columns exchanged" in note for note in splits.notes)
+    as_stored = open_splits(None, root, validation=None, transpose=False)
+    assert np.array_equal(as_stored.train.batch(np.arange(3)), stored)
+    assert any("as they lie in the files" in note for note in as_stored.notes)
+    assert as_stored.protocol["transpose"] is False
+    turned = open_splits("idx", root, validation=None, transpose=True)
+    assert np.array_equal(turned.train.batch(np.arange(3)), stored.transpose(0, 2, 1, 3))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_emnist_without_its_name_is_told_by_its_counts(
+    idx_set: Maker, monkeypatch: pytest.MonkeyPatch, packed: bool
+) -> None:
+    monkeypatch.setattr("alexnet.data.readers.idx.COUNTS", {(4, 2): "letters"})
+    root = idx_set([1, 2, 26, 1], [2, 2], packed)
+    assert open_splits(None, root, validation=None).train.classes == ("A", "B", "Z")
+    assert recognize(idx_set([1, 2, 26], [2, 2], packed)) == "idx"
+
+
+def test_emnist_s_counts_and_characters() -> None:
+    assert {variant: len(characters) for variant, characters in EMNIST.items()} == {
+        "byclass": 62, "bymerge": 47, "balanced": 47, "letters": 27, "digits": 10, "mnist": 10,
+    }  # fmt: skip
+    assert set(COUNTS.values()) < set(EMNIST)
