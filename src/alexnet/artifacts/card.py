@@ -37,6 +37,8 @@ class Wants(Value):
     size: tuple[Side, Side]
     resize: Side | None = None
     fit: Literal["crop", "squash"]
+    antialias: Flag = True
+    samples: tuple[Number, Number] | None = None
     colors: Literal["RGB", "BGR", "L"]
     scale: Number
     mean: PerChannel
@@ -105,11 +107,14 @@ class Colors(Value):
 
 
 class Protocol(Value):
-    """The options of `alexnet.data.sources.open_splits` that drew classes and test images."""
+    """The options of `alexnet.data.sources.open_splits` that drew classes and test images, or said how to read them."""
 
     first_classes: Annotated[int, Field(strict=True, ge=2, le=MAX_CLASSES)] | None = None
+    first_images: Annotated[int, Field(strict=True, ge=2, le=2**31)] | None = None
     per_class: Annotated[int, Field(strict=True, ge=1, le=2**31)] | None = None
     train_images: Annotated[int, Field(strict=True, ge=1, le=2**31)] | None = None
+    layout: Literal["auto", "splits", "classes"] = "auto"
+    transpose: Flag | None = None
     seed: Count = 0
 
 
@@ -129,6 +134,8 @@ class Data(Value):
     validation_is_test: Flag
     """The test split served as validation, as some publications did; it chose nothing."""
     skipped: Count = 0
+    notes: Annotated[tuple[LongText, ...], Field(max_length=1000)] = ()
+    """How the images were read, what was left out, and what the splits share."""
 
     @property
     def validated_on(self) -> Literal["validation", "test"]:

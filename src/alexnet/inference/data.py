@@ -28,7 +28,14 @@ def dataset_for(model: Model, data: Path | None = None, split: str | None = None
         raise InputError("this model's card does not say what it was trained on; give --data")
     name = trained.name if trained and (data is None or trained.name in _NAMED_ALIKE) else "auto"
     path = data if data is not None or trained is None else trained.path
-    options: dict[str, Any] = {"fit": wants.fit, "resize": wants.resize, "channels": wants.channels, "size": wants.size}
+    options: dict[str, Any] = {
+        "fit": wants.fit,
+        "resize": wants.resize,
+        "channels": wants.channels,
+        "size": wants.size,
+        "antialias": wants.antialias,
+        "samples": wants.samples,
+    }
     if trained and isinstance(model.card, RunCard) and name == "synthetic":
         held = 0 if trained.validation_is_test else trained.validation
         options |= {"count": trained.train + held, "seed": model.card.seed}
@@ -63,7 +70,7 @@ def fitted(model: Model, dataset: Dataset) -> Dataset:
     """The images with the model's classes, channels and stored size. InputError for a class that it never saw."""
     wants = model.preprocessing
     size = stored_size(wants.size, wants.resize)
-    return refitted(dataset.relabeled(model.classes, "model"), wants.channels, size, wants.fit)
+    return refitted(dataset.relabeled(model.classes, "model"), wants.channels, size, wants.fit, wants.antialias)
 
 
 def spread(total: int, count: int) -> np.ndarray:

@@ -125,4 +125,4 @@ def _fitted(image: Image, preprocessing: Preprocessing) -> np.ndarray:
         raise InputError(f"an image is uint8 height × width (× 1 or 3), not {image.dtype} {image.shape}")
     array = image if image.ndim == 3 else image[:, :, None]
     size = decode.stored_size(preprocessing.size, preprocessing.resize)
-    return decode.refit(array, preprocessing.channels, size, preprocessing.fit)
+    return decode.refit(array, preprocessing.channels, size, preprocessing.fit, preprocessing.antialias)

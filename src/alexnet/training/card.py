@@ -53,6 +53,7 @@ def write_card(
             "test": len(setup.test) if setup.test is not None else 0,
             "validation_is_test": setup.validation_is_test,
             "skipped": len(splits.skipped),
+            "notes": [note[:4000] for note in setup.notes],
         },
         figures={
             "epochs": len(log.rows),

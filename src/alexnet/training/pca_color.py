@@ -53,7 +53,7 @@ def _read(path: Path, splits: Splits) -> Spectrum:
         raise InputError(f"{own} cannot be used: {error}") from None
     if found.channels != splits.train.channels:
         raise InputError(f"{own} is for {found.channels} channels, these images have {splits.train.channels}")
-    if (card.data.name, card.classes) != (splits.set, splits.train.classes):
+    if (card.data.name, card.classes) != (splits.name, splits.train.classes):
         raise InputError(
             f"{own} was computed from {card.data.name!r} with {_few(card.classes)}, not from these images "
             f"({splits.name!r} with {_few(splits.train.classes)}); leave augment.pca_color_from out to compute it anew"

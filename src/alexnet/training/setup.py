@@ -160,7 +160,7 @@ class Setup:
 
     def write_records(self, run: Run) -> None:
         """Before training: the validation images' names, the mean image if there is one, and what was left out."""
-        write_json(run.path / "split.json", {"validation": list(self.validation.dataset.names), "notes": self.notes})
+        write_json(run.path / "split.json", {"validation": list(self.validation.dataset.names)})
         store.save_mean(run.path / store.CARD, self.preprocessing)
         if self.splits.skipped:
             rows = "".join(f"{name}\t{reason}\n" for name, reason in self.splits.skipped)

@@ -208,6 +208,7 @@ def _data(run: Path, card: RunCard, words: Words) -> list[Block]:
     if data.validation_is_test:
         named["validation"] = words("{count} (the test split)", count=f"{data.validation:,}")
     blocks: list[Block] = _facts({words(name): value for name, value in named.items()})
+    blocks += [Text(note) for note in data.notes]
     if (run / "skipped.txt").is_file():
         skipped = (run / "skipped.txt").read_text(encoding="utf-8").splitlines()
         shown = skipped[:SKIPPED_SHOWN]
