@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from alexnet.models import catalog
-from alexnet.models.layers import Conv2d
 from parity import origins_keras, origins_tf
 from parity.compare import BOUNDS, Origin, Table, draw, outputs, randomize, relative, weights
 
@@ -50,17 +49,18 @@ def exchanging(first: str, second: str) -> Mutation:
     return mutate
 
 
-def padded(before: int, after: int) -> Callable[[Conv2d], nn.Module]:
+def padded(before: int, after: int) -> Callable[[nn.Conv2d], nn.Module]:
     """A convolution with other margins that give the same output size."""
 
-    def change(conv: Conv2d) -> nn.Module:
-        conv.pad = 0
-        return nn.Sequential(nn.ZeroPad2d((before, after, before, after)), conv)
+    def change(conv: nn.Conv2d) -> nn.Module:
+        bare = nn.Conv2d(conv.in_channels, conv.out_channels, 1, conv.stride[0], groups=conv.groups)
+        bare.weight, bare.bias = conv.weight, conv.bias
+        return nn.Sequential(nn.ZeroPad2d((before, after, before, after)), bare)
 
     return change
 
 
-def ungrouped(conv: Conv2d) -> nn.Module:
+def ungrouped(conv: nn.Conv2d) -> nn.Module:
     """A convolution whose filters see both groups, with the same weights for either."""
     conv.weight = nn.Parameter(conv.weight.repeat(1, conv.groups, 1, 1))
     conv.groups = 1
@@ -83,7 +83,7 @@ IMAGENET: dict[str, Mutation] = {
 CIFAR10: dict[str, Mutation] = {
     "nothing": lambda model: model,
     "SAME's odd pixel before the image (conv1)": replacing("conv1", padded(4, 3)),
-    "one pixel on each side for SAME (pool1)": setting("pool1", padding=1),
+    "one pixel on each side for SAME (pool1)": setting("pool1", padding=1, ceil_mode=False),
 }
 
 

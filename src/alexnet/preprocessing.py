@@ -2,11 +2,12 @@
 
 import hashlib
 from dataclasses import dataclass, field, fields
-from typing import Any, Self
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Self
 
 from alexnet.errors import InputError
+
+if TYPE_CHECKING:  # the catalog is listed without numpy
+    import numpy as np
 
 FITS = ("crop", "squash")
 COLORS = ("RGB", "BGR", "L")
@@ -16,7 +17,7 @@ COLORS = ("RGB", "BGR", "L")
 class MeanImage:
     """The mean of the training images, pixel by pixel; equal when all pixels are."""
 
-    pixels: np.ndarray = field(compare=False, repr=False)
+    pixels: "np.ndarray" = field(compare=False, repr=False)
     """float32 height × width × channels, after scaling, in the order of `colors`.
 
     At the network's size it is subtracted from every crop as it is (2012). A larger one is the mean of the images as
@@ -27,6 +28,8 @@ class MeanImage:
     """Of the shape and the pixels: what a card says of it."""
 
     def __post_init__(self) -> None:
+        import numpy as np
+
         if self.pixels.dtype != np.float32 or self.pixels.ndim != 3 or not np.isfinite(self.pixels).all():
             raise InputError("preprocessing: a mean image is height × width × channels of finite float32 numbers")
         content = f"{self.pixels.shape}".encode() + self.pixels.astype("<f4").tobytes()

@@ -14,7 +14,8 @@ from alexnet.errors import InputError
 from alexnet.export.agree import agree, samples
 from alexnet.graphs import onnx_graph
 from alexnet.models import catalog
-from alexnet.models.network import (
+from alexnet.models.spec import Spec
+from alexnet.models.structure import (
     LRN,
     AveragePool,
     BatchNorm,
@@ -25,13 +26,12 @@ from alexnet.models.network import (
     SpatialNorm,
     Tanh,
 )
-from alexnet.models.spec import Spec
 from alexnet.preprocessing import Preprocessing
 
 PARTS = (
     *(Conv(8, 5, stride=2, padding="ceil"), LRN(5, 0.02, 0.75, 2, divide=True, groups=2), Pool(3, 2, "same"), Tanh()),
     *(Conv(12, 3, groups=2), LRN(3, 0.02, 0.75, 1, divide=False), SpatialNorm(5, 0.01, 0.75), BatchNorm()),
-    *(Conv(8, 3, bias=False), LRN(9, 0.02, 0.6, 1.5, divide=False, groups=2), Pool(2, 1, "same"), AveragePool(3)),
+    *(Conv(8, 3, bias=False), LRN(9, 0.02, 0.6, 1.5, divide=False, groups=2), Pool(2, 2, "same"), AveragePool(3)),
     *(Linear(None), LogSoftmax()),
 )
 
@@ -43,7 +43,7 @@ def test_every_part(make, colors: str, channels: int):
     wants = Preprocessing((21, 23), resize=26, colors=colors, mean=(0.4,) * channels, std=(0.2,))
     spec: Spec = replace(base, architecture=PARTS, preprocessing=wants)
     torch.manual_seed(0)
-    module = spec.build((channels, 21, 23), 4).eval()
+    module = catalog.build(spec, (channels, 21, 23), 4).eval()
     for part in module.modules():
         if isinstance(part, nn.BatchNorm2d) and part.running_mean is not None:
             part.running_mean.uniform_(-1, 1)

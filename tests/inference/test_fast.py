@@ -30,13 +30,17 @@ def test_scores_are_those_of_fp32_to_bf16s_three_digits(name: str) -> None:
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 
 
-def test_fp32_is_the_model_itself_and_auto_follows_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fp32_shares_the_weights_and_auto_follows_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     model = catalog.create("alexnet-digits").eval()
-    assert quick(model, "fp32") is model
+
+    def dtype(precision: str) -> torch.dtype:
+        return next(quick(model, precision).parameters()).dtype
+
+    assert next(quick(model, "fp32").parameters()) is next(model.parameters())
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
-    assert quick(model, "auto") is model
+    assert dtype("auto") is torch.float32
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})
-    assert quick(model, "auto") is not model
+    assert dtype("auto") is torch.bfloat16
     with pytest.raises(InputError, match="choose one of: auto, fp32, bf16"):
         quick(model, "int4")
 

@@ -56,7 +56,7 @@ def test_the_forms_are_those_of_the_catalog():
     constants = set()
     for name in published:
         with torch.device("meta"):
-            network = catalog.get(name).build(catalog.get(name).input, 10)
+            network = catalog.create(name)
         norm = next(part for part in network.modules() if isinstance(part, LocalResponseNorm))
         constants.add((norm.alpha, norm.k, norm.divide))
     assert set(LRN_FORMS.values()) == constants

@@ -82,11 +82,3 @@ def test_what_a_network_cannot_take(options, said):
 def test_unknown_network_names_the_nearest():
     with pytest.raises(InputError, match="alexnet-cifar10"):
         catalog.get("alexnet-cifar-ten")
-
-
-def test_check_input_says_what_the_network_takes():
-    with torch.device("meta"):
-        model = catalog.create("alexnet-two-class")
-    catalog.check_input(model, 3, 224, 224)
-    with pytest.raises(InputError, match=r"takes images of 3×224×224 .* not 3×32×32"):
-        catalog.check_input(model, 3, 32, 32)

@@ -14,6 +14,6 @@ def test_the_family_page_tells_every_network_as_the_catalog_does(name):
     spec = catalog.get(name)
     (row,) = (line for line in PAGE.splitlines() if line.startswith(f"| `{name}` |"))
     shape = "×".join(map(str, spec.input))
-    assert row.startswith(f"| `{name}` | {spec.year} | {spec.parameters:,} | {shape} |")
+    assert row.startswith(f"| `{name}` | {spec.dated} | {spec.parameters:,} | {shape} |")
     assert row.endswith(f"| {spec.source} |")
     assert all(f"- `{name}`: {trap}." in PAGE for trap in spec.traps)

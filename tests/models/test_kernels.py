@@ -1,11 +1,17 @@
-"""The CPU's own forms of layers equal torch's."""
+"""The CPU's own forms of layers equal the plain ones, and `quicken` puts them where they belong."""
+
+import copy
 
 import pytest
 import torch
 import torch.nn.functional as F
+import torch.nn.utils.prune
 
-from alexnet.models import catalog, kernels
+from alexnet.models import catalog, kernels, layers
 from alexnet.models.kernels import convolve, dropout
+from alexnet.models.quick import quicken
+
+SMALL = ("alexnet-digits", "alexnet-thinner-4", "alexnet-bearpaw", "figure1-relu", "figure1-tanh", "resnet-20")
 
 
 @pytest.fixture
@@ -83,22 +89,90 @@ def test_dropout_is_drawn_from_torchs_generator_and_off_in_evaluation() -> None:
     assert dropout(x, 0.5, training=False) is x
 
 
-def test_relu_after_the_pooling_changes_no_bit(seeded: torch.Generator) -> None:
+LRN = {"size": 5, "s": 0.02, "beta": 0.75, "k": 2.0}
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_lrn_is_the_plain_one_to_the_bit_and_its_derivative_is_right(seeded: torch.Generator, groups: int) -> None:
+    x = torch.randn(2, 8, 4, 3, generator=seeded, requires_grad=True)
+    plain, ours = (each.local_response_norm(x, groups=groups, **LRN) for each in (layers, kernels))
+    assert torch.equal(plain, ours)
+    upstream = torch.randn(plain.shape, generator=seeded)
+    torch.testing.assert_close(*(torch.autograd.grad(y, x, upstream)[0] for y in (ours, plain)))
+    wide = x.detach().double().requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: kernels.local_response_norm(x, groups=groups, **LRN), wide)
+
+
+def test_a_window_wider_than_the_channels(seeded: torch.Generator) -> None:
+    x = torch.randn(1, 2, 3, 3, generator=seeded)
+    wide = LRN | {"size": 9}
+    assert torch.equal(*(each.local_response_norm(x, groups=1, **wide) for each in (layers, kernels)))
+
+
+def gradients(y: torch.Tensor, network: torch.nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    return torch.autograd.grad(y.square().sum(), [x, *network.parameters()])
+
+
+def test_relu_after_the_pooling_changes_no_bit(seeded: torch.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
+    monkeypatch.setattr(kernels, "_FEW", {})  # no convolution by another kernel
     model = catalog.create("alexnet-thinner-4").eval()
     x = torch.randn(2, 3, 32, 32, generator=seeded, requires_grad=True)
-    plain = x
-    for module in model.children():
-        plain = module(plain)
-    scores = model(x)
-    assert torch.equal(scores, plain)
-    ours, theirs = (torch.autograd.grad(y.square().sum(), [x, *model.parameters()]) for y in (scores, plain))
+    ours, theirs = (gradients(each(x), model, x) for each in (quicken(model), model))
     assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
-def test_who_hooks_a_relu_sees_it_in_its_published_place(seeded: torch.Generator) -> None:
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("training", [False, True])
+def test_the_quick_form_is_the_plain_function(name: str, training: bool, seeded: torch.Generator) -> None:
+    """In training, dropout's draws differ: it is left out."""
+    torch.manual_seed(0)
+    model = catalog.create(name)
+    for part in model:
+        if isinstance(part, torch.nn.Dropout):
+            part.p = 0.0
+    model.double().train(training)
+    x = torch.randn(2, *model.input, generator=seeded, dtype=torch.float64, requires_grad=True)
+    outputs = [each(x) for each in (model, quicken(model))]
+    torch.testing.assert_close(*outputs)
+    torch.testing.assert_close(*(gradients(y, model, x) for y in outputs))
+
+
+def test_the_quick_form_uses_each_kernel(monkeypatch: pytest.MonkeyPatch, seeded: torch.Generator) -> None:
+    used = set()
+    for name in ("convolve", "local_response_norm", "dropout"):
+        right = getattr(kernels, name)
+        monkeypatch.setattr(kernels, name, lambda *args, name=name, right=right: used.add(name) or right(*args))
+    model = catalog.create("alexnet-digits")
+    assert quicken(model)(torch.randn(2, 1, 8, 8, generator=seeded)).shape == (2, 10)
+    assert used == {"convolve", "local_response_norm", "dropout"}
+
+
+def test_the_quick_form_shares_parameters_statistics_and_mode() -> None:
+    model = catalog.create("resnet-20")
+    quick = quicken(model)
+    assert {id(p) for p in quick.parameters()} == {id(p) for p in model.parameters()}
+    quick(torch.randn(2, 3, 32, 32))
+    assert model.get_buffer("bn1.num_batches_tracked") == 1
+    quick.eval()
+    assert not any(part.training for part in model.modules())
+    copied = copy.deepcopy(quick)
+    with torch.no_grad():
+        model.get_parameter("fc.bias").add_(1)
+    x = torch.randn(1, 3, 32, 32)
+    torch.testing.assert_close(copied(x) + 1, quick(x))
+    plain = torch.nn.Linear(2, 2)
+    assert quicken(plain) is plain
+
+
+def test_layers_with_hooks_run_as_they_are_in_their_place(seeded: torch.Generator) -> None:
     model = catalog.create("alexnet-thinner-4").eval()
-    shapes = []
+    quick, shapes = quicken(model), []
     model.get_submodule("relu2").register_forward_hook(lambda module, args, result: shapes.append(result.shape[-1]))
-    model(torch.randn(1, 3, 32, 32, generator=seeded))
+    quick(torch.randn(1, 3, 32, 32, generator=seeded))
     assert shapes == [32]
+    torch.nn.utils.prune.random_unstructured(model.get_submodule("conv5"), "weight", 1.0)
+    torch.nn.utils.prune.random_unstructured(model.get_submodule("conv5"), "bias", 1.0)
+    x = torch.randn(1, 3, 32, 32, generator=seeded)
+    torch.testing.assert_close(quick(x), model(x))
+    torch.testing.assert_close(quick(x), quick(2 * x))  # conv5 is pruned away in both

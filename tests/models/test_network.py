@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from alexnet.errors import InputError
-from alexnet.models.network import LRN, Conv, Dropout, Linear, Pool, ReLU, Tanh, build, smallest
+from alexnet.models.network import build
+from alexnet.models.structure import LRN, Conv, Dropout, Linear, Pool, ReLU, Tanh, smallest
 
 LAYERS = (
     *(Conv(4, 3, stride=2), LRN(3, 1e-4, 0.75, 1, True), Pool(3, 2), ReLU()),

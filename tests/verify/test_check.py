@@ -6,9 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from alexnet.models import catalog, layers, towers
+from alexnet.models import catalog, network, towers
 from alexnet.models.init import INITIALIZATIONS, Normal
-from alexnet.models.network import LRN, BatchNorm, Conv, Dropout, Linear, Pool, ReLU
+from alexnet.models.structure import LRN, BatchNorm, Conv, Dropout, Linear, Pool, ReLU
 from alexnet.verify import check as proof
 from alexnet.verify.literals import LAYOUTS, NORMS
 
@@ -112,15 +112,17 @@ def test_a_changed_residual_network_is_noticed(monkeypatch):
 
 
 def test_same_padding_on_the_wrong_side_is_noticed(monkeypatch):
-    right = layers.pad_amounts
-    monkeypatch.setattr(layers, "pad_amounts", lambda *args: right(*args)[::-1])
+    right = network.pad_amounts
+    monkeypatch.setattr(network, "pad_amounts", lambda *args: right(*args)[::-1])
     assert not all(check.passed for check in proof.check_padding())
 
 
 def test_pools_that_pad_with_zeros_are_noticed(monkeypatch):
     pool = F.max_pool2d
     monkeypatch.setattr(
-        F, "max_pool2d", lambda x, k, s, pads, ceil_mode: pool(F.pad(x, (1, 1, 1, 1)), k, s, 0, ceil_mode=ceil_mode)
+        F,
+        "max_pool2d",
+        lambda x, k, s, pads, *_, ceil_mode, **__: pool(F.pad(x, (1, 1, 1, 1)), k, s, 0, ceil_mode=ceil_mode),
     )
     assert not all(check.passed for check in proof.check_padding())
 

@@ -6,7 +6,8 @@ import torch
 
 from alexnet.errors import InputError
 from alexnet.models import catalog
-from alexnet.models.network import Conv, Linear, Network, build
+from alexnet.models.network import Network, build
+from alexnet.models.structure import Conv, Linear
 from alexnet.weights.foreign import Foreign, Source
 from alexnet.weights.mapping import choose, fit, select
 
@@ -16,7 +17,7 @@ SOURCE = Source(Path("file"), b"")
 def shapes(name: str, classes: int = 1000) -> dict[str, dict[str, np.ndarray]]:
     """A network's tensors as zeros that take no memory, under our names."""
     with torch.device("meta"):
-        network = catalog.get(name).build(catalog.get(name).input, classes)
+        network = catalog.create(name, classes=classes)
     layers: dict[str, dict[str, np.ndarray]] = {}
     for full, value in network.state_dict().items():
         layer, _, role = full.rpartition(".")

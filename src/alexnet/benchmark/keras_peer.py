@@ -13,8 +13,8 @@ import tensorflow as tf
 from keras import layers as k
 
 from alexnet.errors import InputError
-from alexnet.models import catalog, network
-from alexnet.models.layers import pad_amounts
+from alexnet.models import catalog, structure
+from alexnet.models.structure import pad_amounts
 from alexnet.recipes.schema import Optimizer, Recipe
 
 _BATCHES = 2
@@ -23,7 +23,7 @@ _BATCHES = 2
 class _LRN(k.Layer):
     """TensorFlow's local response normalization, within each group of channels."""
 
-    def __init__(self, of: network.LRN):
+    def __init__(self, of: structure.LRN):
         super().__init__()
         self.of = of
 
@@ -43,14 +43,14 @@ def build(name: str, optimizer: Optimizer) -> keras.Sequential:
     if not spec.layers:
         raise InputError(f"{name} is no sequential network; the Keras peer knows only such networks")
     channels, height, width = spec.input
-    rows = network.numbered(spec.layers, spec.input, spec.classes)
+    rows = structure.numbered(spec.layers, spec.input, spec.classes)
     made = [each for name, layer, shape in rows for each in _layers(name, layer, shape, optimizer)]
     return keras.Sequential([k.Input((height, width, channels)), *made, k.Softmax()])
 
 
-def _layers(name: str, layer: network.Layer, shape: network.Shape, optimizer: Optimizer) -> Iterator[Any]:
+def _layers(name: str, layer: structure.Layer, shape: structure.Shape, optimizer: Optimizer) -> Iterator[Any]:
     match layer:
-        case network.Conv():
+        case structure.Conv():
             pads, padding = _padding(layer, shape)
             yield from (k.ZeroPadding2D(each) for each in pads)
             decays = optimizer.l2 and name.startswith(optimizer.l2_layers or ("",))
@@ -59,33 +59,33 @@ def _layers(name: str, layer: network.Layer, shape: network.Shape, optimizer: Op
                 layer.out, layer.kernel, layer.stride, padding, groups=layer.groups, use_bias=layer.bias,
                 kernel_regularizer=l2, name=name,
             )  # fmt: skip
-        case network.Linear():
+        case structure.Linear():
             yield k.Dense(layer.output(shape)[0], name=name)
-        case network.Pool():
+        case structure.Pool():
             pads, padding = _padding(layer, shape)
             yield from (k.ZeroPadding2D(each) for each in pads)  # zeros never win after a ReLU
             yield k.MaxPooling2D(layer.size, layer.stride, padding, name=name)
-        case network.ReLU() | network.Tanh():
+        case structure.ReLU() | structure.Tanh():
             yield k.Activation(layer.kind, name=name)
-        case network.Flatten():
+        case structure.Flatten():
             yield k.Flatten(name=name)
-        case network.BatchNorm():
+        case structure.BatchNorm():
             yield k.BatchNormalization(epsilon=layer.eps, momentum=1 - layer.momentum, name=name)
-        case network.LRN():
+        case structure.LRN():
             yield _LRN(layer)
-        case network.Dropout():
+        case structure.Dropout():
             yield k.Dropout(layer.p, name=name)
             if layer.scaled:
                 yield k.Rescaling(1 - layer.p)
-        case network.AveragePool() if shape[1:] == (layer.size, layer.size):
+        case structure.AveragePool() if shape[1:] == (layer.size, layer.size):
             return  # a map of that size passes
         case _:
             raise InputError(f"the Keras peer does not know the layer {name}")
 
 
-def _padding(layer: network.Conv | network.Pool, shape: network.Shape) -> tuple[list[Any], str]:
+def _padding(layer: structure.Conv | structure.Pool, shape: structure.Shape) -> tuple[list[Any], str]:
     """(zeros to put around the image first, Keras's own padding)."""
-    kernel = layer.kernel if isinstance(layer, network.Conv) else layer.size
+    kernel = layer.kernel if isinstance(layer, structure.Conv) else layer.size
     pads = tuple(pad_amounts(side, kernel, layer.stride, layer.padding) for side in shape[1:])
     if pads == tuple(pad_amounts(side, kernel, layer.stride, "same") for side in shape[1:]):
         return [], "same"

@@ -29,7 +29,7 @@ def _models(outlines: "Sequence[Summary]") -> None:
     lines = []
     for outline in outlines:
         spec, costs = CATALOG[outline.name], (f"{outline.parameters:,}", f"{outline.flops / 1e6:,.1f}")
-        lines.append((spec.name, *costs, shape(spec.input), spec.year, spec.title))
+        lines.append((spec.name, *costs, shape(spec.input), spec.dated, spec.title))
     table(("network", "parameters>", "MFLOPs>", "input>", "year>", "what it is"), lines)
 
 

@@ -33,7 +33,7 @@ def _summary(described: "Summary") -> None:
     from alexnet.models.catalog import CATALOG
 
     spec = CATALOG[described.name]
-    say(f"{described.name}: {spec.title} ({spec.year})\ninput {shape(spec.input)}; source: {spec.source}")
+    say(f"{described.name}: {spec.title} ({spec.dated})\ninput {shape(spec.input)}; source: {spec.source}")
     table(
         ("layer", "output>", "parameters>", "FLOPs>", "activations>"),
         (

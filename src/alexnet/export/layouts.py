@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from alexnet.artifacts.store import Model
 from alexnet.errors import InputError
-from alexnet.models.network import Network, Shape, numbered
+from alexnet.models.network import Network
+from alexnet.models.structure import Shape, numbered
 
 # https://github.com/pytorch/vision, torchvision/models/alexnet.py: the places of the layers with weights in its rows.
 TORCHVISION = {

@@ -144,7 +144,7 @@ def _about(card: Card) -> str:
     channels, height, width = card.input
     shape = f"{height} × {width} pixels, {channels} channel{'s' if channels > 1 else ''}"
     return (
-        f"{spec.title} ({spec.year}): {card.parameters:,} parameters, images of {shape}, "
+        f"{spec.title} ({spec.dated}): {card.parameters:,} parameters, images of {shape}, "
         f"{len(card.classes)} classes: {_listed(card.classes)}. Architecture: {spec.source}."
     )
 

@@ -16,6 +16,7 @@ from alexnet.device import autocast
 from alexnet.errors import InputError
 from alexnet.inference.data import fitted
 from alexnet.inference.views import log_probabilities, views_of
+from alexnet.models.quick import quicken
 from alexnet.process.group import ALONE, World
 
 
@@ -79,6 +80,7 @@ def run(
         raise InputError("there is no image to evaluate")
     was_training = module.training
     module.eval()
+    forward = quicken(module)
     mine = world.stretch(count, batch_size)
     done = mine.start
     # Of all images, in their order; on the device, so that nothing is waited for in the loop.
@@ -86,7 +88,7 @@ def run(
     best, losses = (torch.zeros(count, device=loader.device) for _ in range(2))
     for images, labels in loader.batches(torch.arange(mine.start, mine.stop), batch_size):
         with autocast(loader.device, precision):
-            said = log_probabilities(module, augmenter, images, views)
+            said = log_probabilities(forward, augmenter, images, views)
         these = slice(done, done + len(labels))
         likeliest, predicted[these] = said.max(1)
         best[these] = likeliest.exp()

@@ -1,4 +1,4 @@
-"""A trained network made quick for inference: bfloat16 weights, channels last, converted once."""
+"""A trained network made quick for inference; in bfloat16, its weights are converted once, channels last."""
 
 import copy
 import dataclasses
@@ -10,6 +10,7 @@ from torch.nn import functional
 from alexnet.artifacts.store import Model
 from alexnet.device import choose_precision
 from alexnet.errors import unknown
+from alexnet.models.quick import quicken
 
 PRECISIONS = ("auto", "fp32", "bf16")
 
@@ -20,7 +21,7 @@ def at_precision(model: Model, precision: str = "auto") -> Model:
 
 
 def quick(module: nn.Module, precision: str = "auto") -> nn.Module:
-    """`module` itself for 'fp32'; for 'bf16' a copy whose layers compute in bfloat16, all but the last.
+    """`module` quickened for 'fp32'; for 'bf16' a copy whose layers compute in bfloat16, all but the last.
 
     'auto' is bf16 where the device multiplies bf16 matrices natively (device.choose_precision), else fp32: it follows
     from the machine and never from a timing, so that an image gets the same answer every time, in any batch size.
@@ -29,10 +30,10 @@ def quick(module: nn.Module, precision: str = "auto") -> nn.Module:
     if precision not in PRECISIONS:
         raise unknown("precision", precision, PRECISIONS)
     device = next(module.parameters()).device
-    return module if choose_precision(precision, device) == "fp32" else _Quick(module)
+    return quicken(module) if choose_precision(precision, device) == "fp32" else _BF16(module)
 
 
-class _Quick(nn.Module):
+class _BF16(nn.Module):
     """float32 images in, float32 logits out; bfloat16, channels last, in between."""
 
     def __init__(self, module: nn.Module):
@@ -48,7 +49,7 @@ class _Quick(nn.Module):
         self.network = copy.deepcopy(module, taken).eval()
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.network(x.to(torch.bfloat16, memory_format=torch.channels_last))
+        return quicken(self.network)(x.to(torch.bfloat16, memory_format=torch.channels_last))
 
 
 class _Logits(nn.Module):

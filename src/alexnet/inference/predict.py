@@ -13,6 +13,7 @@ from alexnet.artifacts.store import Model
 from alexnet.data.loading import decode
 from alexnet.data.transforms.augment import Augmenter
 from alexnet.errors import InputError
+from alexnet.models.quick import quicken
 from alexnet.preprocessing import Preprocessing
 
 BATCH = 64
@@ -112,7 +113,7 @@ def _asked(model: Model, arrays: list[np.ndarray], top: int) -> list[list[Predic
         return []
     device = next(model.module.parameters()).device
     batch = torch.from_numpy(np.stack(arrays)).to(device)
-    probabilities = model.module(Augmenter(model.preprocessing).evaluate(batch)).float().softmax(1)
+    probabilities = quicken(model.module)(Augmenter(model.preprocessing).evaluate(batch)).float().softmax(1)
     best = probabilities.topk(min(top, len(model.classes)), 1)
     rows = zip(best.values.tolist(), best.indices.tolist(), strict=True)
     return [[Prediction(model.classes[i], p) for p, i in zip(*row, strict=True)] for row in rows]

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon as Patch
 
 from alexnet.models import catalog
-from alexnet.models.network import numbered
+from alexnet.models.structure import numbered
 from alexnet.models.summary import Summary, outline
 from alexnet.pages.drawing import Drawing, Label, Line, Point, Polygon
 
@@ -57,7 +57,7 @@ def draw(name: str, classes: int | None = None, input: tuple[int, int, int] | No
     mega = summary.flops / 1e6
     cost = f"{mega / 1e3:,.2f} GFLOPs" if mega >= 1e3 else f"{mega:,.1f} MFLOPs"
     size = f"{summary.parameters:,} parameters, {cost} per image" if shape == spec.input else ""
-    return _laid_out(name, f"{spec.title} ({spec.year})" + (f" · {size}" if size else ""), columns)
+    return _laid_out(name, f"{spec.title} ({spec.dated})" + (f" · {size}" if size else ""), columns)
 
 
 def _sequential(rows: Sequence[tuple[str, Any, tuple[int, ...]]], input: tuple[int, int, int]) -> list[_Column]:

@@ -10,7 +10,7 @@ Layers get their names from their place: conv1, relu1, norm1, pool1, … conv5, 
 
 from dataclasses import replace
 
-from alexnet.models.network import (
+from alexnet.models.structure import (
     LRN,
     AveragePool,
     BatchNorm,
@@ -113,6 +113,7 @@ CAFFENET = caffe(Pool(3, 2), CAFFE_LRN)
 TENSORFLOW_AS_PRINTED = caffe(replace(CAFFE_LRN, divide=False), Pool(3, 2))
 TENSORFLOW = caffe(replace(CAFFE_LRN, alpha=2e-5, divide=False), Pool(3, 2))
 KERAS = caffe(Pool(3, 2), PAPER_LRN)
+UNGROUPED: Layers = tuple(replace(layer, groups=1) if isinstance(layer, Conv) else layer for layer in caffe(Pool(3, 2)))
 
 # One weird trick (Krizhevsky 2014, arXiv 1404.5997), as torchvision has it: one GPU, no normalization -----------------
 

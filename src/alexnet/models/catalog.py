@@ -1,17 +1,19 @@
-"""Every network by name: what it is, and how to make it."""
+"""Every network by name: what it is, and how to make it. Its table is plain data: only `create` imports torch."""
 
 import dataclasses
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING
 
 from alexnet.errors import InputError, unknown
 from alexnet.models.entries import imagenet, resnets, small
-from alexnet.models.init import initialize
-from alexnet.models.network import Dropout, Network, smallest
-from alexnet.models.spec import Figure, Spec
+from alexnet.models.spec import Spec
+from alexnet.models.structure import Dropout, smallest
 
-__all__ = ["CATALOG", "Figure", "Spec", "check_input", "create", "get"]
+if TYPE_CHECKING:
+    import torch
+
+    from alexnet.models.network import Network
+
+__all__ = ["CATALOG", "Spec", "create", "get"]
 
 CATALOG: dict[str, Spec] = {spec.name: spec for entries in (imagenet, small, resnets) for spec in entries.ENTRIES}
 
@@ -31,13 +33,17 @@ def create(
     size: int | tuple[int, int] | None = None,
     init: str | None = None,
     dropout: float | None = None,
-) -> Network:
+) -> "Network":
     """A freshly initialized network; what is None is as published.
 
     `size` is the images' height and width in pixels (one number for both), `dropout` the share that every dropout
     layer drops. Random numbers come from torch's global generator and serve the initialization only, so one seed gives
     one network. InputError when the network cannot be made so.
     """
+    import torch
+
+    from alexnet.models.init import initialize
+
     spec = get(name)
     classes = spec.classes if classes is None else classes
     channels = spec.input[0] if channels is None else channels
@@ -49,10 +55,9 @@ def create(
     if spec.layers and min(height, width) < smallest(spec.layers):
         side = smallest(spec.layers)
         raise InputError(f"{name} can take images of {side}×{side} pixels or more, not {height}×{width}")
-    built = spec if dropout is None else _with_dropout(spec, dropout)
     device = torch.get_default_device()
     with torch.device("meta"):  # no memory and no random numbers for weights that are drawn anew below
-        model = built.build((channels, height, width), classes)
+        model = build(spec if dropout is None else _with_dropout(spec, dropout), (channels, height, width), classes)
     if device.type != "meta":
         _materialize(model, device)
     model.spec = spec
@@ -60,11 +65,22 @@ def create(
     return model
 
 
-def _materialize(model: Network, device: torch.device) -> None:
+def build(spec: Spec, input: tuple[int, int, int], classes: int) -> "Network":
+    """The network of an entry for images of this shape, with torch's default initialization."""
+    from alexnet.models import network
+
+    model = network.build(spec.architecture, input, classes)
+    model.spec = spec
+    return model
+
+
+def _materialize(model: "Network", device: "torch.device") -> None:
     """Gives a model on the meta device memory, uninitialized; `to_empty` imports sympy first, which takes a second."""
+    import torch
+
     for part in model.modules():
         for name, parameter in part.named_parameters(recurse=False):
-            setattr(part, name, nn.Parameter(torch.empty(parameter.shape, device=device)))
+            setattr(part, name, torch.nn.Parameter(torch.empty(parameter.shape, device=device)))
         for name, buffer in part.named_buffers(recurse=False):
             setattr(part, name, torch.empty(buffer.shape, dtype=buffer.dtype, device=device))
 
@@ -76,13 +92,3 @@ def _with_dropout(spec: Spec, p: float) -> Spec:
         raise InputError(f"{spec.name} has no dropout to change")
     layers = (dataclasses.replace(layer, p=p) if isinstance(layer, Dropout) else layer for layer in spec.layers)
     return dataclasses.replace(spec, architecture=tuple(layers))
-
-
-def check_input(model: Network, channels: int, height: int, width: int) -> None:
-    """InputError unless `model` takes images of this shape; says what it takes and how to get there."""
-    if (channels, height, width) != model.input:
-        shapes = ["×".join(map(str, shape)) for shape in (model.input, (channels, height, width))]
-        raise InputError(
-            f"{model.spec.name} takes images of {shapes[0]} (channels × height × width), not {shapes[1]}: "
-            "resize the images, or make the network for their channels and size"
-        )

@@ -1,232 +1,18 @@
-"""Networks as data: small frozen descriptions of layers, and the module that a tuple of them becomes."""
+"""The module that a description becomes: ordinary torch modules, named, in their published order."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, overload
 
-import torch
 from torch import Tensor, nn
 
 from alexnet.errors import InputError, unknown
-from alexnet.models import layers as modules
-from alexnet.models.layers import Padding, output_size
+from alexnet.models import blocks, resnet, structure
+from alexnet.models.layers import LocalResponseNorm, PaddedConv2d, ScaledDropout, SpatialResponseNorm
+from alexnet.models.structure import Architecture, Layer, Padding, Shape, pad_amounts
 
 if TYPE_CHECKING:
     from alexnet.models.spec import Spec
-
-Shape = tuple[int, ...]
-"""One image's activations: (channels, height, width), or (features,) after the first fully-connected layer."""
-
-
-@dataclass(frozen=True)
-class Layer:
-    """What a layer is, whatever its input. `kind` is the first half of its name: kind 'relu' after conv3 is 'relu3'."""
-
-    kind: ClassVar[str]
-
-    def output(self, shape: Shape) -> Shape:
-        """Shape of the output; a side of 0 or less means that the image is too small."""
-        return shape
-
-    def build(self, shape: Shape) -> nn.Module:
-        """The module for an input of this shape."""
-        raise NotImplementedError
-
-
-@dataclass(frozen=True)
-class Conv(Layer):
-    """`out` filters of `kernel` × `kernel` pixels, each over 1/`groups` of the channels."""
-
-    out: int
-    kernel: int
-    stride: int = 1
-    padding: Padding = "same"
-    groups: int = 1
-    bias: bool = True
-    kind = "conv"
-
-    def output(self, shape: Shape) -> Shape:
-        return (self.out, *(output_size(side, self.kernel, self.stride, self.padding) for side in shape[1:]))
-
-    def build(self, shape: Shape) -> nn.Module:
-        return modules.Conv2d(shape[0], self.out, self.kernel, self.stride, self.padding, self.groups, self.bias)
-
-
-@dataclass(frozen=True)
-class Linear(Layer):
-    """A fully-connected layer; `out` None means one output per class."""
-
-    out: int | None
-    kind = "fc"
-
-    def output(self, shape: Shape) -> Shape:
-        assert self.out is not None, "numbered() fills in the classes"
-        return (self.out,)
-
-    def build(self, shape: Shape) -> nn.Module:
-        return nn.Linear(shape[0], self.output(shape)[0])
-
-
-@dataclass(frozen=True)
-class Flatten(Layer):
-    kind = "flatten"
-
-    def output(self, shape: Shape) -> Shape:
-        channels, height, width = shape
-        return (channels * height * width,)
-
-    def build(self, shape: Shape) -> nn.Module:
-        return nn.Flatten()
-
-
-@dataclass(frozen=True)
-class ReLU(Layer):
-    kind = "relu"
-
-    def build(self, shape: Shape) -> nn.Module:
-        return nn.ReLU()
-
-
-@dataclass(frozen=True)
-class Tanh(Layer):
-    kind = "tanh"
-
-    def build(self, shape: Shape) -> nn.Module:
-        return nn.Tanh()
-
-
-@dataclass(frozen=True)
-class LRN(Layer):
-    """Local response normalization; see layers.LocalResponseNorm for its three forms."""
-
-    size: int
-    alpha: float
-    beta: float
-    k: float
-    divide: bool
-    groups: int = 1
-    kind = "norm"
-
-    def build(self, shape: Shape) -> nn.Module:
-        return modules.LocalResponseNorm(self.size, self.alpha, self.beta, self.k, self.divide, self.groups)
-
-
-@dataclass(frozen=True)
-class SpatialNorm(Layer):
-    """The 2012 runs' extra normalization within each map; see layers.SpatialResponseNorm."""
-
-    size: int
-    alpha: float
-    beta: float
-    kind = "cnorm"
-
-    def build(self, shape: Shape) -> nn.Module:
-        return modules.SpatialResponseNorm(self.size, self.alpha, self.beta)
-
-
-@dataclass(frozen=True)
-class BatchNorm(Layer):
-    """Batch normalization; `momentum` is torch's, which is 1 − Keras's."""
-
-    eps: float = 1e-5
-    momentum: float = 0.1
-    kind = "bn"
-
-    def build(self, shape: Shape) -> nn.Module:
-        return nn.BatchNorm2d(shape[0], self.eps, self.momentum)
-
-
-@dataclass(frozen=True)
-class Pool(Layer):
-    """Maximum over `size` × `size` pixels, every `stride`."""
-
-    size: int
-    stride: int
-    padding: Padding = 0
-    kind = "pool"
-
-    def output(self, shape: Shape) -> Shape:
-        return (shape[0], *(output_size(side, self.size, self.stride, self.padding) for side in shape[1:]))
-
-    def build(self, shape: Shape) -> nn.Module:
-        return modules.MaxPool(self.size, self.stride, self.padding)
-
-
-@dataclass(frozen=True)
-class MeanPool(Layer):
-    """Mean over `size` × `size` pixels, every `stride`; cuda-convnet's, which rounds the output up and divides a window
-    that leaves the image by the pixels that it holds."""
-
-    size: int
-    stride: int
-    kind = "pool"
-
-    def output(self, shape: Shape) -> Shape:
-        return (shape[0], *(output_size(side, self.size, self.stride, "ceil") for side in shape[1:]))
-
-    def build(self, shape: Shape) -> nn.Module:
-        return nn.AvgPool2d(self.size, self.stride, ceil_mode=True, count_include_pad=False)
-
-
-@dataclass(frozen=True)
-class AveragePool(Layer):
-    """Mean over a grid of `size` × `size` parts, whatever the input's size."""
-
-    size: int
-    kind = "avgpool"
-
-    def output(self, shape: Shape) -> Shape:
-        return shape if min(shape) < 1 else (shape[0], self.size, self.size)
-
-    def build(self, shape: Shape) -> nn.Module:
-        return modules.AveragePool(self.size)
-
-
-@dataclass(frozen=True)
-class Dropout(Layer):
-    """Dropout of a share `p`; `scaled` is the paper's form, which scales at test time instead of in training."""
-
-    p: float = 0.5
-    scaled: bool = False
-    kind = "drop"
-
-    def build(self, shape: Shape) -> nn.Module:
-        return modules.ScaledDropout(self.p) if self.scaled else modules.Dropout(self.p)
-
-
-@dataclass(frozen=True)
-class LogSoftmax(Layer):
-    kind = "logsoftmax"
-
-    def build(self, shape: Shape) -> nn.Module:
-        return nn.LogSoftmax(dim=1)
-
-
-def numbered(layers: Sequence[Layer], input: Shape, classes: int) -> Iterator[tuple[str, Layer, Shape]]:
-    """Each layer with its name and the shape of its input. The i-th layer with weights is convI or fcI, and what
-    follows it bears its number (relu1, norm1, pool1, …, fc8); 'flatten' precedes the first fully-connected layer."""
-    number, shape = 0, input
-    for layer in layers:
-        if isinstance(layer, Linear):
-            if len(shape) == 3:
-                yield "flatten", Flatten(), shape
-                shape = Flatten().output(shape)
-            if layer.out is None:
-                layer = Linear(classes)
-        number += isinstance(layer, Conv | Linear)
-        yield f"{layer.kind}{number}", layer, shape
-        shape = layer.output(shape)
-
-
-def fits(layers: Sequence[Layer], input: Shape) -> bool:
-    """Whether images of this shape are large enough: no layer's output vanishes."""
-    return all(min(layer.output(shape)) > 0 for _, layer, shape in numbered(layers, input, classes=1))
-
-
-def smallest(layers: Sequence[Layer]) -> int:
-    """The least side, in pixels, of square images that fit."""
-    return next(side for side in range(1, 1025) if fits(layers, (1, side, side)))
 
 
 class Network(nn.Sequential):
@@ -251,24 +37,18 @@ class Network(nn.Sequential):
         self.layers = layers
         """What it was built from; empty for a network that is no sequential network."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        for module in self._order():
-            input = module(input)
-        return input
-
-    def _order(self) -> list[nn.Module]:
-        """The children as they run: a ReLU in front of a max pooling is taken after it, where it has a quarter of the
-        work. The results and the gradients are the same to the bit, as the larger of two numbers stays the larger.
-        Whoever hooks one of the two, compiles or exports, gets them as published."""
-        order = list(self.children())
-        for place in range(len(order) - 1):
-            first, second = order[place : place + 2]
-            hooked = (
-                first._forward_hooks or first._forward_pre_hooks or second._forward_hooks or second._forward_pre_hooks
-            )
-            if isinstance(first, nn.ReLU) and isinstance(second, modules.MaxPool) and not hooked:
-                order[place : place + 2] = second, first
-        return list(self.children()) if torch.compiler.is_compiling() else order
+    @overload
+    def __getitem__(self, idx: slice) -> nn.Sequential: ...
+    @overload
+    def __getitem__(self, idx: int) -> nn.Module: ...
+    def __getitem__(self, idx: slice | int) -> nn.Module:
+        """A layer by its place; of a slice, a plain `nn.Sequential` of these layers, with their names."""
+        if isinstance(idx, int):
+            return super().__getitem__(idx)
+        part = nn.Sequential()
+        for name, module in list(self.named_children())[idx]:
+            part.add_module(name, module)
+        return part
 
     @property
     def layer_names(self) -> tuple[str, ...]:
@@ -299,12 +79,100 @@ class Network(nn.Sequential):
         return layer
 
 
-def build(layers: tuple[Layer, ...], input: tuple[int, int, int], classes: int) -> Network:
-    """The network of these layers, with torch's default initialization. InputError if the images are too small."""
-    if not fits(layers, input):
-        side = smallest(layers)
+def build(architecture: Architecture, input: tuple[int, int, int], classes: int) -> Network:
+    """The network of this description, with torch's default initialization. InputError if the images are too small.
+
+    Padding that depends on the image's size ('same' with a stride, 'ceil') is that of `input`.
+    """
+    layers = architecture if isinstance(architecture, tuple) else ()
+    if layers and not structure.fits(layers, input):
+        side = structure.smallest(layers)
         raise InputError(
             f"images of {input[1]}×{input[2]} are too small for this network; it takes {side}×{side} or more"
         )
-    parts = ((name, layer.build(shape)) for name, layer, shape in numbered(layers, input, classes))
+    parts = ((name, module_of(layer, shape)) for name, layer, shape in structure.rows(architecture, input, classes))
     return Network(parts, input, classes, layers)
+
+
+def module_of(layer: Layer, shape: Shape) -> nn.Module:
+    """The module of a layer for an input of this shape: torch's own class wherever it computes the same."""
+    match layer:
+        case structure.Conv():
+            return _convolution(layer, shape)
+        case structure.Linear():
+            return nn.Linear(shape[0], layer.output(shape)[0])
+        case structure.Flatten():
+            return nn.Flatten()
+        case structure.ReLU():
+            return nn.ReLU()
+        case structure.Tanh():
+            return nn.Tanh()
+        case structure.LRN():
+            return LocalResponseNorm(layer.size, layer.alpha, layer.beta, layer.k, layer.divide, layer.groups)
+        case structure.SpatialNorm():
+            return SpatialResponseNorm(layer.size, layer.alpha, layer.beta)
+        case structure.BatchNorm():
+            return nn.BatchNorm2d(shape[0], layer.eps, layer.momentum)
+        case structure.Pool():
+            return _max_pool(layer, shape)
+        case structure.MeanPool():
+            return nn.AvgPool2d(layer.size, layer.stride, ceil_mode=True, count_include_pad=False)
+        case structure.AveragePool():
+            return nn.AdaptiveAvgPool2d(layer.size)
+        case structure.Dropout():
+            return ScaledDropout(layer.p) if layer.scaled else nn.Dropout(layer.p)
+        case structure.LogSoftmax():
+            return nn.LogSoftmax(dim=1)
+        case resnet.Stage():
+            return nn.Sequential(*_stage(layer, shape))
+        case resnet.Block():
+            return _block(layer, shape)
+        case resnet.ZeroPadded():
+            return blocks.ZeroPadded(layer.out - shape[0], layer.stride)
+        case _:
+            raise TypeError(f"no module for {layer}")
+
+
+def _pads(shape: Shape, kernel: int, stride: int, padding: Padding) -> tuple[tuple[int, int], tuple[int, int], bool]:
+    """(top, left), (bottom, right), and whether they are the same."""
+    (top, bottom), (left, right) = (pad_amounts(side, kernel, stride, padding) for side in shape[1:])
+    return (top, left), (bottom, right), (top, left) == (bottom, right)
+
+
+def _convolution(layer: structure.Conv, shape: Shape) -> nn.Conv2d:
+    before, after, even = _pads(shape, layer.kernel, layer.stride, layer.padding)
+    if even:
+        return nn.Conv2d(shape[0], layer.out, layer.kernel, layer.stride, before, groups=layer.groups, bias=layer.bias)
+    pads = (before[1], after[1], before[0], after[0])
+    return PaddedConv2d(shape[0], layer.out, layer.kernel, layer.stride, pads, layer.groups, layer.bias)
+
+
+def _max_pool(layer: structure.Pool, shape: Shape) -> nn.Module:
+    before, _, even = _pads(shape, layer.size, layer.stride, layer.padding)
+    if not even and layer.stride == 1:
+        raise ValueError(f"{layer} needs lopsided padding, which torch's ceil_mode cannot give at a stride of 1")
+    # Padding is lopsided by less than a stride, so ceil_mode adds exactly the window that the odd pixels make room for.
+    return nn.MaxPool2d(layer.size, layer.stride, before, ceil_mode=not even)
+
+
+def _stage(stage: resnet.Stage, shape: Shape) -> Iterable[nn.Module]:
+    for block in stage.blocks:
+        yield _block(block, shape)
+        shape = block.output(shape)
+
+
+def _block(block: resnet.Block, shape: Shape) -> nn.Module:
+    norms: list[nn.Module] = []
+    convs: list[nn.Module] = []
+    x = shape
+    for layer in block.convs:
+        convs.append(module_of(layer, x))
+        norms.append(module_of(block.norm, layer.output(x) if block.version == 1 else x))
+        x = layer.output(x)
+    shortcut = module_of(block.shortcut, shape) if block.shortcut else None
+    if block.version == 2:
+        return blocks.Version2(convs, norms, shortcut)
+    if isinstance(block.shortcut, structure.Conv):
+        assert shortcut is not None
+        shortcut = nn.Sequential(shortcut, module_of(block.norm, x))
+    return blocks.Version1(convs, norms, shortcut)

@@ -4,130 +4,175 @@ A network is a stem, stages of residual blocks (each stage but the first halves 
 mean over what is left of the image, and the logits. Images of any size and any number of channels pass.
 """
 
-from functools import partial
-from itertools import pairwise
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-import torch.nn.functional as F
-from torch import Tensor, nn
-
-from alexnet.models.layers import AveragePool, MaxPool
-from alexnet.models.network import Network
-
-
-def conv(channels: int, out: int, kernel: int, stride: int = 1) -> nn.Conv2d:
-    """Padded by the kernel alone, never by the image's size; no bias, because a BatchNorm follows or precedes it."""
-    return nn.Conv2d(channels, out, kernel, stride, padding=kernel // 2, bias=False)
-
-
-def branch(channels: int, out: int, stride: int, bottleneck: bool) -> list[nn.Conv2d]:
-    """What a block adds to its input: two 3 × 3 convolutions, or 1 × 1, 3 × 3, 1 × 1 with a quarter of the width.
-
-    A bottleneck's stride stands on its 3 × 3 convolution, as in torchvision and TensorFlow (2015: on its first).
-    """
-    if not bottleneck:
-        return [conv(channels, out, 3, stride), conv(out, out, 3)]
-    width = out // 4
-    return [conv(channels, width, 1), conv(width, width, 3, stride), conv(width, out, 1)]
-
-
-class ZeroPadded(nn.Module):
-    """Shortcut A: every `stride`-th pixel, and zeros for the channels that the input lacks. No parameters."""
-
-    def __init__(self, channels: int, out: int, stride: int):
-        super().__init__()
-        self.missing, self.stride = out - channels, stride
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.missing))
-
-
-class Version1(nn.Module):
-    """relu(shortcut(x) + branch(x)), each convolution followed by its BatchNorm."""
-
-    def __init__(self, convs: list[nn.Conv2d], shortcut: nn.Module | None):
-        super().__init__()
-        self.convs, self.shortcut = nn.ModuleList(convs), shortcut
-        self.norms = nn.ModuleList(nn.BatchNorm2d(c.out_channels) for c in convs)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = x
-        for i, (convolve, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
-            y = norm(convolve(y if i == 0 else F.relu(y)))
-        return F.relu(y + (x if self.shortcut is None else self.shortcut(x)))
-
-
-class Version2(nn.Module):
-    """shortcut + branch(x), each convolution preceded by its BatchNorm and ReLU; a projection sees the activated x."""
-
-    def __init__(self, convs: list[nn.Conv2d], shortcut: nn.Module | None):
-        super().__init__()
-        self.convs, self.shortcut = nn.ModuleList(convs), shortcut
-        self.norms = nn.ModuleList(early_norm(c.in_channels) for c in convs)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = active = F.relu(self.norms[0](x))
-        for i, convolve in enumerate(self.convs):
-            y = convolve(y if i == 0 else F.relu(self.norms[i](y)))
-        return y + (x if self.shortcut is None else self.shortcut(active))
-
+from alexnet.models.structure import (
+    AveragePool,
+    BatchNorm,
+    Conv,
+    Flatten,
+    Layer,
+    Linear,
+    Pool,
+    ReLU,
+    Row,
+    Shape,
+)
 
 # Version 2 is TensorFlow's official model, https://github.com/tensorflow/models, official/resnet/resnet_model.py: its
-# running statistics decay by .997, its pool is SAME, and the first block of every stage projects its shortcut.
-early_norm = partial(nn.BatchNorm2d, momentum=0.003)
+# running statistics decay by .997 with an epsilon of 1e-5, its pool is SAME, and the first block of every stage
+# projects its shortcut.
+EARLY_NORM = BatchNorm(momentum=0.003)
 
 
-def shortcut(channels: int, out: int, stride: int, version: int, zeros: bool) -> nn.Module | None:
-    """The shortcut of a stage's first block; None where the input itself will do."""
-    if version == 2:
-        return conv(channels, out, 1, stride)
-    if (channels, stride) == (out, 1):
-        return None
-    if zeros:
-        return ZeroPadded(channels, out, stride)
-    return nn.Sequential(conv(channels, out, 1, stride), nn.BatchNorm2d(out))
+def conv(out: int, kernel: int, stride: int = 1) -> Conv:
+    """Padded by the kernel alone, never by the image's size; no bias, because a BatchNorm follows or precedes it."""
+    return Conv(out, kernel, stride, padding=kernel // 2, bias=False)
 
 
-def resnet(
-    input: tuple[int, int, int],
-    classes: int,
-    *,
-    blocks: tuple[int, ...],
-    width: int,
-    bottleneck: bool = False,
-    version: int = 1,
-    zeros: bool = False,
-) -> Network:
+@dataclass(frozen=True)
+class ZeroPadded(Layer):
+    """Shortcut A: every `stride`-th pixel, and zeros for the channels that the input lacks. No parameters."""
+
+    out: int
+    stride: int
+    kind = "shortcut"
+
+    def output(self, shape: Shape) -> Shape:
+        return (self.out, *(-(-side // self.stride) for side in shape[1:]))
+
+
+@dataclass(frozen=True)
+class Block(Layer):
+    """Version 1: relu(shortcut(x) + branch(x)), each convolution followed by its BatchNorm.
+    Version 2: shortcut + branch(x), each convolution preceded by its BatchNorm and ReLU; a projection sees the
+    activated x.
+
+    The branch is two 3 × 3 convolutions, or 1 × 1, 3 × 3, 1 × 1 with a quarter of the width. A bottleneck's stride
+    stands on its 3 × 3 convolution, as in torchvision and TensorFlow (2015: on its first).
+    """
+
+    out: int
+    stride: int
+    bottleneck: bool
+    version: int
+    shortcut: ZeroPadded | Conv | None
+    """None where the input itself will do."""
+    kind = "block"
+
+    @property
+    def convs(self) -> tuple[Conv, ...]:
+        if not self.bottleneck:
+            return conv(self.out, 3, self.stride), conv(self.out, 3)
+        width = self.out // 4
+        return conv(width, 1), conv(width, 3, self.stride), conv(self.out, 1)
+
+    @property
+    def norm(self) -> BatchNorm:
+        return BatchNorm() if self.version == 1 else EARLY_NORM
+
+    def output(self, shape: Shape) -> Shape:
+        for each in self.convs:
+            shape = each.output(shape)
+        return shape
+
+    def leaves(self, name: str, shape: Shape) -> Iterator[Row]:
+        x, last = shape, len(self.convs) - 1
+        for i, each in enumerate(self.convs):
+            if self.version == 2:
+                yield f"{name}.norms.{i}", self.norm, x
+                yield f"{name}.relus.{i}", ReLU(), x
+            yield f"{name}.convs.{i}", each, x
+            x = each.output(x)
+            if self.version == 1:
+                yield f"{name}.norms.{i}", self.norm, x
+                if i < last:
+                    yield f"{name}.relus.{i}", ReLU(), x
+        if isinstance(self.shortcut, Conv) and self.version == 1:
+            yield f"{name}.shortcut.0", self.shortcut, shape
+            yield f"{name}.shortcut.1", self.norm, x
+        elif self.shortcut is not None:
+            yield f"{name}.shortcut", self.shortcut, shape
+        if self.version == 1:
+            yield f"{name}.relus.{last}", ReLU(), x
+
+
+@dataclass(frozen=True)
+class Stage(Layer):
+    """Blocks in a row."""
+
+    blocks: tuple[Block, ...]
+    kind = "stage"
+
+    def output(self, shape: Shape) -> Shape:
+        return self.blocks[0].output(shape)  # the others keep the shape
+
+    def leaves(self, name: str, shape: Shape) -> Iterator[Row]:
+        for i, block in enumerate(self.blocks):
+            yield from block.leaves(f"{name}.{i}", shape)
+            shape = block.output(shape)
+
+
+@dataclass(frozen=True)
+class ResNet:
     """`blocks` per stage; `width` channels behind the stem, which for ImageNet (64) quarters the image's sides."""
-    large = width == 64
-    block = Version1 if version == 1 else Version2
-    widths = [width * (4 if bottleneck else 1) * 2**i for i in range(len(blocks))]
-    parts: list[tuple[str, nn.Module]] = [("conv1", conv(input[0], width, *((7, 2) if large else (3, 1))))]
-    if version == 1:
-        parts += [("bn1", nn.BatchNorm2d(width)), ("relu1", nn.ReLU())]
-    if large:
-        parts.append(("pool1", MaxPool(3, 2, 1 if version == 1 else "same")))
-    for i, (channels, out) in enumerate(pairwise([width, *widths])):
-        stride = 1 if i == 0 else 2
-        first = block(branch(channels, out, stride, bottleneck), shortcut(channels, out, stride, version, zeros))
-        rest = (block(branch(out, out, 1, bottleneck), None) for _ in range(blocks[i] - 1))
-        parts.append((f"stage{i + 1}", nn.Sequential(first, *rest)))
-    if version == 2:
-        parts += [("bn", early_norm(widths[-1])), ("relu", nn.ReLU())]
-    parts += [("avgpool", AveragePool(1)), ("flatten", nn.Flatten()), ("fc", nn.Linear(widths[-1], classes))]
-    return Network(parts, input, classes)
+
+    blocks: tuple[int, ...]
+    width: int
+    bottleneck: bool = False
+    version: int = 1
+    zeros: bool = False
+    """Shortcut A (zero padding) instead of B (a projection) where the shape changes."""
+
+    def rows(self, input: Shape, classes: int) -> Iterator[Row]:
+        shape = input
+        for name, layer in self._parts(classes):
+            yield name, layer, shape
+            shape = layer.output(shape)
+
+    def _parts(self, classes: int) -> Iterator[tuple[str, Layer]]:
+        large, first = self.width == 64, self.version == 1
+        yield "conv1", conv(self.width, 7, 2) if large else conv(self.width, 3)
+        if first:
+            yield "bn1", BatchNorm()
+            yield "relu1", ReLU()
+        if large:
+            yield "pool1", Pool(3, 2, 1 if first else "same")
+        channels = self.width
+        for i, count in enumerate(self.blocks):
+            out, stride = self.width * (4 if self.bottleneck else 1) * 2**i, 1 if i == 0 else 2
+            start = self._block(out, stride, self._shortcut(channels, out, stride))
+            yield f"stage{i + 1}", Stage((start, *(self._block(out, 1, None) for _ in range(count - 1))))
+            channels = out
+        if not first:
+            yield "bn", EARLY_NORM
+            yield "relu", ReLU()
+        yield "avgpool", AveragePool(1)
+        yield "flatten", Flatten()
+        yield "fc", Linear(classes)
+
+    def _block(self, out: int, stride: int, shortcut: ZeroPadded | Conv | None) -> Block:
+        return Block(out, stride, self.bottleneck, self.version, shortcut)
+
+    def _shortcut(self, channels: int, out: int, stride: int) -> ZeroPadded | Conv | None:
+        """Of a stage's first block."""
+        if self.version == 1 and (channels, stride) == (out, 1):
+            return None
+        return ZeroPadded(out, stride) if self.zeros else conv(out, 1, stride)
 
 
-def cifar(depth: int, **kind: bool) -> partial[Network]:
+def cifar(depth: int, version: int = 1, zeros: bool = False) -> ResNet:
     """6n + 2 layers: 16, 32 and 64 channels, n blocks of two convolutions each. `zeros` is shortcut A, else B."""
-    return partial(resnet, blocks=((depth - 2) // 6,) * 3, width=16, **kind)
+    return ResNet(((depth - 2) // 6,) * 3, width=16, version=version, zeros=zeros)
 
 
-def cifar_bottleneck(depth: int) -> partial[Network]:
+def cifar_bottleneck(depth: int) -> ResNet:
     """9n + 2 layers, version 2: 64, 128 and 256 channels, n bottlenecks each."""
-    return partial(resnet, blocks=((depth - 2) // 9,) * 3, width=16, bottleneck=True, version=2)
+    return ResNet(((depth - 2) // 9,) * 3, width=16, bottleneck=True, version=2)
 
 
-def imagenet(depth: int, version: int = 1) -> partial[Network]:
+def imagenet(depth: int, version: int = 1) -> ResNet:
     """The five of the 2015 paper's Table 1."""
     blocks = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
-    return partial(resnet, blocks=blocks[depth], width=64, bottleneck=depth >= 50, version=version)
+    return ResNet(blocks[depth], width=64, bottleneck=depth >= 50, version=version)

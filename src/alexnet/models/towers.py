@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from alexnet.errors import InputError
-from alexnet.models.network import LRN, BatchNorm, Conv, Layer, Linear, Network, build, numbered
+from alexnet.models.network import Network, build, module_of
+from alexnet.models.structure import LRN, BatchNorm, Conv, Layer, Linear, numbered
 
 
 def _half(layer: Layer) -> Layer:
@@ -56,10 +57,10 @@ class Towers(nn.Module):
         with torch.device("meta"):
             for name, layer, shape in rows:
                 if self.head in (name, *self.a):
-                    self.a[name] = layer.build(shape)
+                    self.a[name] = module_of(layer, shape)
                 else:
                     sees = shape if name in (first, *self.exchanges) else (shape[0] // 2, *shape[1:])
-                    self.a[name], self.b[name] = _half(layer).build(sees), _half(layer).build(sees)
+                    self.a[name], self.b[name] = module_of(_half(layer), sees), module_of(_half(layer), sees)
         self._load(network.state_dict())
         self.train(network.training)
 

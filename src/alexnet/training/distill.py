@@ -10,6 +10,7 @@ from torch.nn import functional
 from alexnet.artifacts import store
 from alexnet.device import autocast
 from alexnet.errors import InputError
+from alexnet.models.quick import quicken
 from alexnet.preprocessing import Preprocessing
 
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as the decoder makes gray
@@ -60,7 +61,7 @@ class Teacher:
     def logits(self, inputs: Tensor) -> Tensor:
         """The teacher's logits of the student's classes, float32 N × classes, for the student's inputs."""
         with autocast(inputs.device, self.precision):
-            logits = self.opened.module(translated(inputs, self.seen, self.wants))
+            logits = quicken(self.opened.module)(translated(inputs, self.seen, self.wants))
         return logits.float()[:, self._columns]
 
 

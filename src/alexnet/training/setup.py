@@ -29,6 +29,7 @@ from alexnet.errors import InputError
 from alexnet.files import write_json, write_text
 from alexnet.models import catalog
 from alexnet.models.network import Network
+from alexnet.models.quick import quicken
 from alexnet.models.summary import Summary, summarize
 from alexnet.preprocessing import MeanImage, Preprocessing
 from alexnet.recipes.durations import resolved
@@ -125,9 +126,9 @@ class Setup:
         return Distillation(labels, self.teacher, settings.distill_weight, settings.distill_temperature)
 
     def forward(self) -> Callable[[Tensor], Tensor]:
-        """The network as the recipe runs it: plain, or compiled and checked on the first training images."""
+        """The network as the recipe runs it: quickened, or compiled and checked on the first training images."""
         if not self.recipe.train.compile:
-            return self.model
+            return quicken(self.model)
         size = self.recipe.train.batch_size
         images, labels = next(self.train.batches(torch.arange(min(size, len(self.train.dataset))), size))
         return compiled(self.model, Augmenter(self.preprocessing).evaluate(images), labels, self.precision)

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from alexnet.models import catalog, layers
 from alexnet.models.init import INITIALIZATIONS, initialize
-from alexnet.models.network import Conv, Linear, Network, build
+from alexnet.models.network import Network, build, module_of
 from alexnet.models.spec import Spec
-from alexnet.models.summary import summarize
+from alexnet.models.structure import Conv, Linear, Pool
 from alexnet.models.towers import Towers
 from alexnet.verify.literals import (
     CALTECH_PARAMETERS,
@@ -78,20 +78,27 @@ def check_network(spec: Spec) -> Iterator[Check]:
     """Parameter counts, shape, layout and normalization of one network against the literals of the catalog."""
     with torch.device("meta"):
         model = catalog.create(spec.name)
-    table = summarize(model)
-    for what in ("parameters", "trainable_parameters", "statistics"):
+    trainable = sum(p.numel() for p in model.parameters())
+    statistics = sum(b.numel() for name, b in model.named_buffers() if ".running_" in name)
+    found = {
+        "parameters": trainable + statistics * spec.counts_statistics,
+        "trainable_parameters": trainable,
+        "statistics": statistics,
+    }
+    for what, count in found.items():
         if what == "parameters" or getattr(spec, what) not in (0, spec.parameters):
             label = what.replace("_", " ")
-            yield _equal(f"{spec.name}: {label}", f"{getattr(spec, what):,}", f"{getattr(table, what):,}", spec.source)
-    shape = f"{'×'.join(map(str, model.input))} → {table.layers[-1].output[0]}"
+            yield _equal(f"{spec.name}: {label}", f"{getattr(spec, what):,}", f"{count:,}", spec.source)
+    words, outputs = traced(model)
+    shape = f"{'×'.join(map(str, model.input))} → {list(outputs.values())[-1][0]}"
     yield _equal(f"{spec.name}: shape", f"{'×'.join(map(str, spec.input))} → {spec.classes}", shape, spec.source)
     if spec.layers:
-        yield _equal(f"{spec.name}: layers", LAYOUTS.get(spec.name, "not written down"), layout(model), spec.source)
+        yield _equal(f"{spec.name}: layers", LAYOUTS.get(spec.name, "not written down"), words, spec.source)
     if spec.name in WITH_THESE_OUTPUTS:
-        outputs = {row.name: row.output for row in table.layers if row.name in OUTPUTS}
-        yield _equal(f"{spec.name}: layer table", _table(OUTPUTS), _table(outputs), spec.source)
+        named = {name: output for name, output in outputs.items() if name in OUTPUTS}
+        yield _equal(f"{spec.name}: layer table", _table(OUTPUTS), _table(named), spec.source)
     if spec.name == "alexnet-caltech":
-        counts = tuple(row.parameters for row in table.layers if row.parameters)
+        counts = tuple(count for part in model if (count := _held(part)))
         yield _equal(f"{spec.name}: parameters by layer", CALTECH_PARAMETERS, counts, spec.source)
     yield from _check_norms(spec, model)
 
@@ -100,31 +107,39 @@ def _table(outputs: dict[str, tuple[int, ...]]) -> str:
     return ", ".join(f"{name} {'×'.join(map(str, shape))}" for name, shape in outputs.items())
 
 
-def layout(model: Network) -> str:
-    """The modules of a network in the words of entries/literals.py."""
+def _held(part: nn.Module) -> int:
+    """Parameters and running statistics, as Keras counts."""
+    return sum(x.numel() for x in part.state_dict().values() if x.ndim)
+
+
+def traced(model: Network) -> tuple[str, dict[str, tuple[int, ...]]]:
+    """A network's modules in the words of verify/literals.py, and the shape of each one's output for one image."""
     words: list[str] = []
-    hooks = [
-        part.register_forward_hook(lambda part, args, _: words.append(_word(part, args[0].shape[-1]))) for part in model
-    ]
-    with torch.device("meta"), torch.no_grad():
-        model(torch.empty(1, *model.input))
-    for hook in hooks:
-        hook.remove()
-    return " ".join(filter(None, words))
+    outputs: dict[str, tuple[int, ...]] = {}
+    x = torch.empty(1, *model.input, device="meta")
+    with torch.no_grad():
+        for name, part in model.named_children():
+            y = part(x)
+            words.append(_word(part, x, y))
+            outputs[name] = tuple(y.shape[1:])
+            x = y
+    return " ".join(filter(None, words)), outputs
 
 
-def _word(part: nn.Module, side: int) -> str:
+def _word(part: nn.Module, x: Tensor, y: Tensor) -> str:
     match part:
-        case layers.Conv2d():
+        case nn.Conv2d(padding=(int(), int(left))):
             groups = f"g{part.groups}" if part.groups > 1 else ""
-            window = _window(side, part.kernel_size[0], part.stride[0], part.pad)
+            pads = part.pads[:2] if isinstance(part, layers.PaddedConv2d) else (left, left)
+            window = _window(part.kernel_size[0], part.stride[0], pads)
             return f"{part.out_channels}@{window}{groups}{'-bias' if part.bias is None else ''}"
-        case layers.MaxPool():
-            return "max" + _window(side, part.size, part.stride, part.padding)
+        case nn.MaxPool2d(kernel_size=int(size), stride=int(stride)):
+            left = part.padding[1] if isinstance(part.padding, tuple) else part.padding
+            return "max" + _window(size, stride, _covered(x, y, size, stride, left, part.ceil_mode))
         case nn.AvgPool2d(kernel_size=int(size), stride=int(stride)):
-            return "mean" + _window(side, size, stride, "ceil" if part.ceil_mode else 0)
-        case layers.AveragePool():
-            return f"avg{part.size}"
+            return "mean" + _window(size, stride, _covered(x, y, size, stride, 0, part.ceil_mode))
+        case nn.AdaptiveAvgPool2d():
+            return f"avg{part.output_size}"
         case nn.Linear():
             return f"fc{part.out_features}"
         case nn.Dropout():
@@ -143,8 +158,13 @@ def _word(part: nn.Module, side: int) -> str:
     return plain.get(type(part), type(part).__name__)
 
 
-def _window(side: int, kernel: int, stride: int, padding: layers.Padding) -> str:
-    before, after = layers.pad_amounts(side, kernel, stride, padding)
+def _covered(x: Tensor, y: Tensor, size: int, stride: int, left: int, ceil: bool) -> tuple[int, int]:
+    """Pixels before and after the image that pooling's windows cover."""
+    return left, (y.shape[-1] - 1) * stride + size - x.shape[-1] - left if ceil else left
+
+
+def _window(kernel: int, stride: int, pads_of: tuple[int, int]) -> str:
+    before, after = pads_of
     pads = f"+{before}" if before == after else f"+{before}:{after}"
     return f"{kernel}{f'/{stride}' if stride > 1 else ''}{pads if before or after else ''}"
 
@@ -200,7 +220,7 @@ def check_padding() -> Iterator[Check]:
         (28, 11, 4, "ceil", range(0, 21, 4), code),
     ):
         x = torch.randn(1, 3, side, side, dtype=torch.float64)
-        layer = layers.Conv2d(3, 2, kernel, stride, padding).double()
+        layer = module_of(Conv(2, kernel, stride, padding), x.shape[1:]).double()
         weight, bias = layer.parameters()
         roomy = F.pad(x, (kernel,) * 4)
         patches = [
@@ -216,7 +236,11 @@ def check_padding() -> Iterator[Check]:
         what = f"3 × 3 max pool, stride 2, 'same', on {side} pixels"
         windows = f"{len(starts)} windows a side from pixel {starts[0]}, padding never wins"
         yield _close(
-            what, torch.stack(cells).view(1, 1, len(starts), -1), layers.MaxPool(3, 2, "same")(x), windows, keras
+            what,
+            torch.stack(cells).view(1, 1, len(starts), -1),
+            module_of(Pool(3, 2, "same"), x.shape[1:])(x),
+            windows,
+            keras,
         )
 
 

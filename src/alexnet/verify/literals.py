@@ -72,6 +72,8 @@ LAYOUTS = {
     "alexnet-keras": _CAFFENET,
     "alexnet-tf": _BVLC,
     "alexnet-tf-as-printed": _BVLC,
+    "alexnet-ungrouped": "96@11/4 relu max3/2 256@5+2 relu max3/2 384@3+1 relu 384@3+1 relu 256@3+1 relu max3/2"
+    + _IMAGENET,
     "alexnet-owt": _OWT + "fc1000",
     "alexnet-owt-probe": _OWT.partition(" avg6")[0] + " fc10",
     "alexnet-two-class": _OWT + "fc2 logsoftmax",
@@ -113,7 +115,14 @@ OUTPUTS = {
     "fc7": (4096,),
     "fc8": (1000,),
 }
-WITH_THESE_OUTPUTS = ("alexnet-2012", "alexnet-2012-as-run", "alexnet-bvlc", "alexnet-tf", "alexnet-tf-as-printed")
+WITH_THESE_OUTPUTS = (
+    "alexnet-2012",
+    "alexnet-2012-as-run",
+    "alexnet-bvlc",
+    "alexnet-tf",
+    "alexnet-tf-as-printed",
+    "alexnet-ungrouped",
+)
 
 # The parameters by layer that Keras printed for alexnet-caltech.
 CALTECH_PARAMETERS = (17_472, 192, 153_600, 512, 221_376, 331_968, 221_312, 9_439_232, 4_196_352, 92_205)

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from alexnet.errors import InputError, unknown
 from alexnet.models import catalog
-from alexnet.models.network import LRN, Flatten, Network, Pool, numbered
+from alexnet.models.network import Network
 from alexnet.models.spec import Spec
+from alexnet.models.structure import LRN, Flatten, Pool, numbered
 from alexnet.weights.foreign import Arrays, Foreign, Source
 
 
@@ -234,11 +235,11 @@ def _named(foreign: Foreign, source: Source, spec: Spec) -> Fit:
 def _try(foreign: Foreign, spec: Spec) -> Fit:
     """The fit in a network without memory, with as many classes as the file's last layer has."""
     with torch.device("meta"):
-        network = spec.build(spec.input, spec.classes)
+        network = catalog.build(spec, spec.input, spec.classes)
         own = weighted(network)
         theirs = foreign.layers.get(_pairs(foreign, own).get(list(own)[-1], ""), {})
         if "weight" in theirs and theirs["weight"].shape[0] != spec.classes:
-            network = spec.build(spec.input, theirs["weight"].shape[0])
+            network = catalog.build(spec, spec.input, theirs["weight"].shape[0])
     return fit(foreign, network)
 
 

@@ -4,29 +4,19 @@ from dataclasses import replace
 from functools import partial
 
 from alexnet.models import alexnet
-from alexnet.models.spec import Figure, Spec
+from alexnet.models.spec import Spec
 from alexnet.preprocessing import Preprocessing
 
 _PAPER = "Krizhevsky, Sutskever, Hinton, ImageNet Classification with Deep Convolutional Neural Networks, NIPS 2012"
 _CODE = "https://github.com/computerhistory/AlexNet-Source-Code, layers/layers-"
 _CAFFE = "https://github.com/BVLC/caffe, models/"
-_TENSORFLOW = "'Deep learning notes 16: AlexNet and its TensorFlow implementation', a Chinese blog, 2018"
+_TENSORFLOW = "'Deep learning notes 16: AlexNet and its TensorFlow implementation', a Chinese blog, 28 September 2018"
+_KRATZERT = "; the code is https://github.com/kratzert/finetune_alexnet_with_tensorflow's"
 
 # ImageNet's mean color as Caffe gives it; 2012 subtracted the mean image's center instead, pixel by pixel.
 _RGB = Preprocessing((224, 224), resize=256, scale=1.0, mean=(123.0, 117.0, 104.0))
 _BGR = Preprocessing((227, 227), resize=256, fit="squash", colors="BGR", scale=1.0, mean=(104.0, 117.0, 123.0))
 TORCHVISION = Preprocessing((224, 224), resize=256, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
-
-_TEN_VIEWS = "ILSVRC-2012 validation, 10 views"
-
-
-def _errors(top1: float, top5: float, note: str) -> tuple[Figure, Figure]:
-    return Figure("top-1 error", top1, "%", note), Figure("top-5 error", top5, "%", note)
-
-
-def _accuracies(top1: float, top5: float, note: str) -> tuple[Figure, Figure]:
-    return Figure("top-1 accuracy", top1, "%", note), Figure("top-5 accuracy", top5, "%", note)
-
 
 _as_2012 = partial(Spec, year=2012, classes=1000, init="as-run", preprocessing=_RGB)
 _as_caffe = partial(Spec, classes=1000, preprocessing=_BGR)
@@ -39,10 +29,6 @@ ENTRIES = (
         init="paper",
         parameters=60_965_224,
         source=_PAPER,
-        published=(
-            *_errors(40.7, 18.2, _TEN_VIEWS + ", Table 2, '1 CNN'"),
-            *_errors(37.5, 17.0, "ILSVRC-2010 test, 10 views, Table 1"),
-        ),
         traps=(
             "224 pixels, an 11-pixel kernel and stride 4 give no 55 × 55 maps without padding; the code rounds up",
             "253,440 neurons of layer 1 are not 55 · 55 · 96 = 290,400",
@@ -65,7 +51,6 @@ ENTRIES = (
         architecture=alexnet.AS_RUN,
         parameters=60_965_224,
         source=_CODE + "145.cfg and layer-params-145.cfg",
-        published=_errors(40.6640, 18.2100, _TEN_VIEWS + ", epoch 91"),
         traps=(
             "conv1's ReLU stands after LRN and pool, so that LRN sees negative values: not the paper's function",
             "a spatial normalization follows norm2 that the paper does not mention",
@@ -78,7 +63,6 @@ ENTRIES = (
         architecture=alexnet.HALF,
         parameters=59_798_312,
         source=_CODE + "145-half.cfg",
-        published=_errors(39.1680, 18.2287, "ILSVRC-2010 test, 10 views, epoch 96"),
         traps=("conv5 and the hidden layers keep their full width, so that the parameters are nearly as many",),
     ),
     _as_2012(
@@ -87,7 +71,6 @@ ENTRIES = (
         architecture=alexnet.NO_LRN,
         parameters=60_965_224,
         source=_CODE + "148.cfg",
-        published=_errors(42.0340, 19.3620, _TEN_VIEWS + ", epoch 97"),
     ),
     _as_2012(
         name="alexnet-2012-no-overlap",
@@ -95,7 +78,6 @@ ENTRIES = (
         architecture=alexnet.NO_OVERLAP,
         parameters=60_965_224,
         source=_CODE + "147.cfg",
-        published=_errors(41.0580, 18.5100, _TEN_VIEWS + ", epoch 90"),
         traps=("conv2 and conv5 lose a pixel of padding too, which keeps the maps at 13 × 13 and 6 × 6",),
     ),
     _as_2012(
@@ -104,7 +86,6 @@ ENTRIES = (
         architecture=alexnet.SIX_CONVS,
         parameters=61_555_304,
         source=_CODE + "146-2012-2011.cfg",
-        published=_errors(38.9900, 16.6220, _TEN_VIEWS + ", pretrained on ImageNet Fall 2011, epoch 54"),
         traps=("its fully-connected layers are fc7, fc8 and fc9; conv6 sees both GPUs",),
     ),
     _as_caffe(
@@ -115,8 +96,10 @@ ENTRIES = (
         init="caffe-alexnet",
         parameters=60_965_224,
         source=_CAFFE + "bvlc_alexnet/train_val.prototxt and readme.md",
-        published=_accuracies(57.1, 80.2, "ILSVRC-2012 validation, center crop, iteration 360,000"),
-        traps=("k = 1 where the paper has 2, and LRN crosses the groups: its constants travel with its weights",),
+        traps=(
+            "k = 1 where the paper has 2, and LRN crosses the groups: its constants travel with its weights",
+            "its best snapshot was iteration 358,000; the one given out, of 57.1 / 80.2 %, is iteration 360,000",
+        ),
     ),
     _as_caffe(
         name="caffenet",
@@ -126,7 +109,6 @@ ENTRIES = (
         init="caffenet",
         parameters=60_965_224,
         source=_CAFFE + "bvlc_reference_caffenet/train_val.prototxt and readme.md",
-        published=_accuracies(57.4, 80.4, "ILSVRC-2012 validation, center crop, iteration 310,000"),
     ),
     _as_caffe(
         name="alexnet-tf",
@@ -135,7 +117,7 @@ ENTRIES = (
         architecture=alexnet.TENSORFLOW,
         init="tensorflow",
         parameters=60_965_224,
-        source=_TENSORFLOW + "; alpha as Caffe means it",
+        source=_TENSORFLOW + _KRATZERT + "; alpha as Caffe means it",
     ),
     _as_caffe(
         name="alexnet-tf-as-printed",
@@ -144,10 +126,25 @@ ENTRIES = (
         architecture=alexnet.TENSORFLOW_AS_PRINTED,
         init="tensorflow",
         parameters=60_965_224,
-        source=_TENSORFLOW,
+        source=_TENSORFLOW + _KRATZERT,
         traps=(
             "TensorFlow does not divide alpha by the window: 1e-4 is five times what the loaded weights want",
             "its variables have no initializer, so biases too start as Glorot uniform",
+            "trainable=False where it reuses variables does not freeze them: they were made trainable before",
+        ),
+    ),
+    _as_caffe(
+        name="alexnet-ungrouped",
+        title="AlexNet on one GPU, as most tutorials print it: no groups and no normalization",
+        year=2018,
+        architecture=alexnet.UNGROUPED,
+        init="tensorflow",
+        parameters=62_378_344,
+        source=_TENSORFLOW + ", its table of layers",
+        traps=(
+            "called AlexNet, but each filter of conv2, conv4 and conv5 sees all channels: 1,413,120 parameters more",
+            "its 5 × 5 × 96 and 3 × 3 × 384 filters are not those of the code below it, which has two groups and LRN",
+            "Caffe's and TensorFlow's ready weights are of the grouped network and do not fill it",
         ),
     ),
     Spec(
@@ -172,7 +169,6 @@ ENTRIES = (
         preprocessing=TORCHVISION,
         parameters=61_100_840,
         source="https://github.com/pytorch/vision, torchvision/models/alexnet.py; Krizhevsky 2014, arXiv 1404.5997",
-        published=_accuracies(56.522, 79.066, "ILSVRC-2012 validation, center crop, torchvision's weights"),
         traps=("dropout stands before the hidden layers, not after them",),
     ),
     Spec(
