@@ -18,6 +18,9 @@ def export(
     ] = "onnx",
     data: DataOption = None,
     logits: Annotated[bool, typer.Option("--logits", help="onnx, int8, torch: output the logits too.")] = False,
+    max_loss: Annotated[
+        float | None, typer.Option(help="int8: top-1 accuracy that it may lose, as a fraction. Default: 0.02.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -25,7 +28,7 @@ def export(
     from alexnet.artifacts.store import load_model
     from alexnet.export.formats import export as write
 
-    exported = write(load_model(model), format, out, data=data, logits=logits, force=force)
+    exported = write(load_model(model), format, out, data=data, logits=logits, max_loss=max_loss, force=force)
     if as_json:
         print_json(exported.to_json())
         return

@@ -18,7 +18,9 @@ from alexnet.inference.data import dataset_for, fitted, spread
 BOUND = 1e-4
 """Largest ‖difference‖ of one image's probabilities, and of its logits relative to theirs, that counts as equal."""
 
-_COUNT, _BATCH = 32, 16
+COUNT = 32
+"""Images that are compared."""
+_BATCH = 16
 _TIE = 1e-6  # two probabilities nearer than this may swap ranks by rounding
 
 Run = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
@@ -50,7 +52,7 @@ class Agreement:
         return asdict(self)
 
 
-def samples(model: Model, data: Path | None, count: int = _COUNT) -> Samples:
+def samples(model: Model, data: Path | None, count: int = COUNT) -> Samples:
     """Up to `count` images, spread evenly over `data`, or over the run's test or validation images.
 
     Where the model's own images cannot be found, random ones; InputError when `data` cannot be used.

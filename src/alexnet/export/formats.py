@@ -14,8 +14,9 @@ from alexnet.artifacts.store import Model, mean_file, packed
 from alexnet.errors import InputError, unknown
 from alexnet.export import layouts
 from alexnet.export import model_card as cards
-from alexnet.export.agree import Agreement, Samples, agree, samples
+from alexnet.export.agree import COUNT, Agreement, Samples, agree, samples
 from alexnet.files import atomic, check_target, json_bytes
+from alexnet.inference.data import spread
 
 if TYPE_CHECKING:
     from alexnet.export.int8 import Quantized
@@ -29,6 +30,8 @@ class Request:
     out: Path
     data: Path | None = None
     logits: bool = False
+    max_loss: float | None = None
+    """Of int8: the top-1 accuracy that it may lose; None: int8.MAX_LOSS."""
 
     @property
     def card(self) -> Card:
@@ -74,7 +77,7 @@ class Format:
     suffix: str
     make: Callable[[Request], Product]
     options: tuple[str, ...] = ()
-    """Which of --data and --logits mean something for it."""
+    """Which of --data, --logits and --max-loss mean something for it."""
     extra: str = ""
     packages: tuple[str, ...] = ()
     """Import names of what `extra` installs."""
@@ -83,15 +86,23 @@ class Format:
 
 
 def export(
-    model: Model, format: str, out: Path | str, *, data: Path | None = None, logits: bool = False, force: bool = False
+    model: Model,
+    format: str,
+    out: Path | str,
+    *,
+    data: Path | None = None,
+    logits: bool = False,
+    max_loss: float | None = None,
+    force: bool = False,
 ) -> Exported:
     """Writes the model to `out`, once it is found to be the same network; else nothing is written.
 
-    `data`: images to check it on (none: the run's own, or random ones); `logits`: these as a second output; `force`:
-    replace what is there. Raises InputError for an unknown format, a wrong suffix, a file in the way, a missing
-    package, a network that cannot be exported so, and an export that differs from the network.
+    `data`: images to check it on (none: the run's own, or random ones); `logits`: these as a second output;
+    `max_loss`: the top-1 accuracy that int8 may lose, as a fraction (None: 0.02); `force`: replace what is there.
+    Raises InputError for an unknown format, a wrong suffix, a file in the way, a missing package, a network that cannot
+    be exported so, and an export that differs from the network.
     """
-    request = Request(model, Path(out), data, logits)
+    request = Request(model, Path(out), data, logits, max_loss)
     kind = _check(request, format, force)
     product = kind.make(request)
     _check_free(product.files, force)
@@ -111,7 +122,8 @@ def _check(request: Request, format: str, force: bool) -> Format:
     kind, out = FORMATS[format], request.out
     if out.suffix != kind.suffix:
         raise InputError(f"a file of format {format} ends in {kind.suffix}, unlike {str(out)!r}")
-    for option, given in (("data", request.data is not None), ("logits", request.logits)):
+    options = {"data": request.data is not None, "logits": request.logits, "max-loss": request.max_loss is not None}
+    for option, given in options.items():
         if given and option not in kind.options:
             takers = ", ".join(name for name, each in FORMATS.items() if option in each.options)
             raise InputError(f"--{option} means nothing for format {format}; it is for: {takers}")
@@ -130,16 +142,15 @@ def _check_free(paths: Iterable[Path], force: bool) -> None:
 
 
 def _onnx(request: Request) -> Product:
-    graph, agreement = _graph(request)
+    graph, agreement = _graph(request, samples(request.model, request.data))
     return Product({request.out: graph}, agreement)
 
 
-def _graph(request: Request) -> tuple[bytes, Agreement]:
-    """An ONNX file's content that does what the model does."""
+def _graph(request: Request, images: Samples) -> tuple[bytes, Agreement]:
+    """An ONNX file's content that does what the model does, on these images."""
     from alexnet.graphs import onnx_graph
 
     graph = onnx_graph.build(request.model, request.card)
-    images = samples(request.model, request.data)
     agreement = agree(request.model, onnx_graph.Session(graph.SerializeToString()), images)
     if not request.logits:
         onnx_graph.drop_logits(graph)
@@ -155,9 +166,12 @@ def _int8(request: Request) -> Product:
     from alexnet.export import int8
 
     calibration, measured = int8.images(request.model, request.data)
-    exact, agreement = _graph(request)
+    # The float graph, too, is compared on images that calibrate nothing.
+    exact, agreement = _graph(request, Samples(measured.batch(spread(len(measured), COUNT)), "real"))
     content = int8.quantize(exact, calibration)
-    return Product({request.out: content}, agreement, int8.measure(exact, content, measured, len(calibration)))
+    found = int8.measure(exact, content, measured, len(calibration))
+    int8.check(found, int8.MAX_LOSS if request.max_loss is None else request.max_loss)
+    return Product({request.out: content}, agreement, found)
 
 
 def _torch(request: Request) -> Product:
@@ -193,7 +207,7 @@ def _card(request: Request) -> Product:
 _ONNX = Format(".onnx", _onnx, ("data", "logits"), "onnx", ("onnx", "onnxscript", "onnxruntime"))
 FORMATS = {
     "onnx": _ONNX,
-    "int8": replace(_ONNX, make=_int8),
+    "int8": replace(_ONNX, make=_int8, options=("data", "logits", "max-loss")),
     "torch": Format(".pt2", _torch, ("data", "logits")),
     "safetensors": Format(".safetensors", _safetensors, beside=True),
     "torchvision": Format(".pth", _torchvision),

@@ -20,6 +20,8 @@ from alexnet.inference.data import dataset_for, fitted, spread
 
 CALIBRATION = 256
 """Images from which the activations' ranges are taken."""
+MAX_LOSS = 0.02
+"""Top-1 accuracy that int8 may lose, as a fraction, unless a caller accepts more."""
 _BATCH = 16
 _ROUNDS = 10
 
@@ -69,6 +71,16 @@ def images(model: Model, data: Path | None) -> tuple[np.ndarray, Dataset]:
     first = np.arange(0, len(measured), 2)
     chosen = first[spread(len(first), CALIBRATION)]
     return measured.batch(chosen), measured.subset(np.setdiff1d(np.arange(len(measured)), chosen))
+
+
+def check(found: Quantized, max_loss: float) -> None:
+    """InputError where int8 lost more than `max_loss` of top-1 accuracy."""
+    if found.lost > max_loss:
+        raise InputError(
+            f"int8 loses {100 * found.lost:.1f} points of top-1 accuracy ({found.float_top1:.1%} → "
+            f"{found.int8_top1:.1%} on {found.measured_on:,} images that did not calibrate it), more than --max-loss "
+            f"{max_loss:g}; nothing was written. --max-loss 1 writes it all the same"
+        )
 
 
 def quantize(exact: bytes, calibration: np.ndarray) -> bytes:
