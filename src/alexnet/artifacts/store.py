@@ -19,6 +19,8 @@ from alexnet.models.network import Network
 from alexnet.preprocessing import MeanImage, Preprocessing
 
 CARD = "card.json"
+HUB_WEIGHTS = "model.safetensors"
+"""In the folder that `alexnet export --format hub` writes."""
 _MAX_MEAN_BYTES = 2**28  # 4096 × 4096 × 3 numbers, and some
 
 
@@ -126,8 +128,8 @@ def _locate(path: Path) -> tuple[Path, Path]:
     if path.is_dir():
         if not (path / CARD).is_file():
             raise InputError(f"{str(path)!r} is not a run: it has no {CARD}")
-        best = path / "best.safetensors"
-        return (best if best.is_file() else path / "last.safetensors"), path / CARD
+        found = (path / name for name in ("best.safetensors", HUB_WEIGHTS) if (path / name).is_file())
+        return next(found, path / "last.safetensors"), path / CARD
     if path.suffix == ".safetensors":
         beside = path.with_suffix(".json")
         card = beside if beside.is_file() else path.parent / CARD

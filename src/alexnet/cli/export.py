@@ -11,10 +11,12 @@ from alexnet.cli.screen import print_json, say
 
 def export(
     model: ModelOrRun,
-    out: Annotated[Path, typer.Option(help="The file to write.")],
+    out: Annotated[Path, typer.Option(help="The file to write; for hub the folder.")],
     format: Annotated[
         str,
-        typer.Option(help="onnx, int8 (ONNX), torch (.pt2), safetensors, torchvision (.pth), keras (.h5), card (.md)."),
+        typer.Option(
+            help="onnx, int8 (ONNX), torch (.pt2), safetensors, torchvision (.pth), keras (.h5), hub (a folder), card (.md)."
+        ),
     ] = "onnx",
     data: DataOption = None,
     logits: Annotated[bool, typer.Option("--logits", help="onnx, int8, torch: output the logits too.")] = False,

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from alexnet.artifacts.card import Card
-from alexnet.artifacts.store import Model, mean_file, packed
+from alexnet.artifacts.store import CARD, HUB_WEIGHTS, Model, mean_file, packed
 from alexnet.errors import InputError, unknown
 from alexnet.export import layouts
 from alexnet.export import model_card as cards
 from alexnet.export.agree import COUNT, Agreement, Samples, agree, samples
-from alexnet.files import atomic, check_target, json_bytes
+from alexnet.files import atomic, check_target, json_bytes, make_folder
 from alexnet.inference.data import spread
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ class Product:
 @dataclass(frozen=True)
 class Format:
     suffix: str
+    """Of its file; '' for a folder."""
     make: Callable[[Request], Product]
     options: tuple[str, ...] = ()
     """Which of --data, --logits and --max-loss mean something for it."""
@@ -105,6 +106,8 @@ def export(
     request = Request(model, Path(out), data, logits, max_loss)
     kind = _check(request, format, force)
     product = kind.make(request)
+    if not kind.suffix:
+        make_folder(request.out)
     _check_free(product.files, force)
     with contextlib.ExitStack() as stack:  # all files or none
         for path, content in product.files.items():
@@ -120,14 +123,17 @@ def _check(request: Request, format: str, force: bool) -> Format:
     if format not in FORMATS:
         raise unknown("format", format, FORMATS)
     kind, out = FORMATS[format], request.out
-    if out.suffix != kind.suffix:
+    if kind.suffix and out.suffix != kind.suffix:
         raise InputError(f"a file of format {format} ends in {kind.suffix}, unlike {str(out)!r}")
     options = {"data": request.data is not None, "logits": request.logits, "max-loss": request.max_loss is not None}
     for option, given in options.items():
         if given and option not in kind.options:
             takers = ", ".join(name for name, each in FORMATS.items() if option in each.options)
             raise InputError(f"--{option} means nothing for format {format}; it is for: {takers}")
-    _check_free((out, request.beside) if kind.beside else (out,), force)
+    if kind.suffix:
+        _check_free((out, request.beside) if kind.beside else (out,), force)
+    elif out.is_file() or (out.is_dir() and any(out.iterdir()) and not force):
+        raise InputError(f"{str(out)!r} exists; format {format} makes a folder: choose a new one, or add --force")
     if missing := [package for package in kind.packages if importlib.util.find_spec(package) is None]:
         needs = f"format {format} needs {' and '.join(missing)}"
         raise InputError(f"{needs}; install with: pip install 'alexnet[{kind.extra}]'")
@@ -189,6 +195,29 @@ def _safetensors(request: Request) -> Product:
     return Product(files)
 
 
+def _hub(request: Request) -> Product:
+    """The folder that model hubs show: README.md, config.json with the labels, the weights, and the card."""
+    out, model = request.out, request.model
+    readme, _ = cards.build(model, request.data, CARD, cards.FOLDER)
+    config = {
+        "architectures": ["alexnet"],
+        "model_type": "alexnet",
+        "alexnet": {"card": "card.json", "load": "alexnet.load(FOLDER)"},
+        "num_labels": len(model.classes),
+        "id2label": {str(place): name for place, name in enumerate(model.classes)},
+        "label2id": {name: place for place, name in enumerate(model.classes)},
+    }
+    files = {
+        out / "README.md": readme.encode("utf-8", "backslashreplace"),
+        out / "config.json": json_bytes(config),
+        out / CARD: json_bytes(request.card.to_json()),
+        out / HUB_WEIGHTS: packed(model.module.state_dict()),
+    }
+    if image := model.preprocessing.mean_image:
+        files[mean_file(out / CARD)] = packed({"mean": torch.from_numpy(image.pixels)})
+    return Product(files)
+
+
 def _keras(request: Request) -> Product:
     if request.out.name.endswith(".weights.h5"):
         raise InputError("Keras reads a .weights.h5 by another layout; choose a name like alexnet.h5")
@@ -212,5 +241,6 @@ FORMATS = {
     "safetensors": Format(".safetensors", _safetensors, beside=True),
     "torchvision": Format(".pth", _torchvision),
     "keras": Format(".h5", _keras, extra="keras", packages=("h5py",)),
+    "hub": Format("", _hub, ("data",)),
     "card": Format(".md", _card, ("data",), beside=True),
 }

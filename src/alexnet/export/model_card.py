@@ -23,6 +23,8 @@ _HUB_SETS = {
     "cifar10": "uoft-cs/cifar10",
     "cifar100": "uoft-cs/cifar100",
 }
+FOLDER = "FOLDER"
+"""What a model card says where a whole folder is loaded."""
 _ROWS = 50  # classes in the table; the JSON has all
 
 
@@ -65,8 +67,8 @@ def measure(model: Model, data: Path | None) -> Measured | None:
     return None
 
 
-def build(model: Model, data: Path | None, beside: str) -> tuple[str, dict[str, Any]]:
-    """The card as Markdown with a YAML head, and as JSON (`beside` is the JSON file's name)."""
+def build(model: Model, data: Path | None, beside: str, load: str = "best.safetensors") -> tuple[str, dict[str, Any]]:
+    """The card as Markdown with a YAML head, and as JSON (`beside` is the JSON file's name; `load`: what is loaded)."""
     measured, card = measure(model, data), model.card.public()
     rows = measured.per_class(model.classes) if measured else []
     recipe = _recipe(model.path)
@@ -76,7 +78,7 @@ def build(model: Model, data: Path | None, beside: str) -> tuple[str, dict[str, 
         "per_class": rows,
         "recipe": recipe,
     }
-    return _markdown(card, measured, rows, recipe, beside), content
+    return _markdown(card, measured, rows, recipe, beside, load), content
 
 
 def _recipe(path: Path) -> str | None:
@@ -88,13 +90,13 @@ def _recipe(path: Path) -> str | None:
 
 
 def _markdown(
-    card: Card, measured: Measured | None, rows: list[dict[str, Any]], recipe: str | None, beside: str
+    card: Card, measured: Measured | None, rows: list[dict[str, Any]], recipe: str | None, beside: str, load: str
 ) -> str:
     parts = [
         f"# {card.name}",
         _about(card),
         "## Use",
-        _use(card),
+        _use(card, load),
         "## Data",
         _data(card),
         "## Training",
@@ -149,15 +151,16 @@ def _about(card: Card) -> str:
     )
 
 
-def _use(card: Card) -> str:
+def _use(card: Card, load: str) -> str:
     wants = card.preprocessing
     mean = _listed(wants.mean)
     if wants.mean_image:
         mean = "the mean image of card.mean.safetensors (of a larger one its center)"
+    opened = f'model = alexnet.load("{load}")  # with card.json {"in" if load == FOLDER else "beside"} it'
     return (
         "```python\n"
         "import alexnet\n\n"
-        'model = alexnet.load("best.safetensors")  # with card.json beside it\n'
+        f"{opened}\n"
         'alexnet.predict(model, ["image.png"], top=3)\n'
         "```\n\n"
         f"Images are decoded as {wants.colors}, fitted to {wants.size[0]} × {wants.size[1]} "
