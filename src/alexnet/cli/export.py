@@ -15,7 +15,7 @@ def export(
     format: Annotated[
         str,
         typer.Option(
-            help="onnx, int8 (ONNX), torch (.pt2), safetensors, torchvision (.pth), keras (.h5), hub (a folder), card (.md)."
+            help="onnx, int8 (ONNX), torch (.pt2), safetensors, torchvision (.pth), keras (.h5), hub, card (.md)."
         ),
     ] = "onnx",
     data: DataOption = None,
