@@ -8,15 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from alexnet.errors import InputError, unknown
-from alexnet.models.layers import (
-    AveragePool,
-    Conv2d,
-    LocalResponseNorm,
-    MaxPool,
-    ScaledDropout,
-    SpatialResponseNorm,
-    pad_amounts,
-)
+from alexnet.models.layers import LocalResponseNorm, PaddedConv2d, ScaledDropout, SpatialResponseNorm
 from alexnet.models.network import Network
 
 MOST_TERMS = 400
@@ -155,10 +147,10 @@ def _explained(module: nn.Module, x: Tensor, index: tuple[int, ...], value: floa
         case nn.Tanh():
             given = x[index].item()
             return "tanh", [Step(f"tanh({_n(given)})", value)], [_term(index, given)]
-        case MaxPool():
-            window = _window(x, index, module.size, module.stride, module.padding)
+        case nn.MaxPool2d():
+            window = _window(x, index, module)
             return "max-pool", [Step(f"the largest of {len(window)} values", max(t["input"] for t in window))], window
-        case nn.AvgPool2d() | AveragePool():
+        case nn.AvgPool2d() | nn.AdaptiveAvgPool2d():
             return _mean_pool(module, x, index)
         case LocalResponseNorm():
             return _lrn(module, x, index)
@@ -199,11 +191,10 @@ def _explained(module: nn.Module, x: Tensor, index: tuple[int, ...], value: floa
 def _conv(module: nn.Conv2d, x: Tensor, index: tuple[int, ...]) -> _Explained:
     channel, row, column = index
     kernel, stride = module.kernel_size[0], module.stride[0]
-    padding = module.pad if isinstance(module, Conv2d) else int(module.padding[0])
+    above, before = (module.pads[2], module.pads[0]) if isinstance(module, PaddedConv2d) else _pair(module.padding)
     per_group = module.weight.shape[1]
     first = channel // (module.out_channels // module.groups) * per_group
-    top = row * stride - pad_amounts(x.shape[1], kernel, stride, padding)[0]
-    left = column * stride - pad_amounts(x.shape[2], kernel, stride, padding)[0]
+    top, left = row * stride - above, column * stride - before
     terms = []
     for c in range(per_group):
         for i in range(kernel):
@@ -232,29 +223,32 @@ def _summed(terms: list[dict[str, Any]], bias: Tensor | None, unit: int) -> list
     return steps
 
 
-def _window(x: Tensor, index: tuple[int, ...], size: int, stride: int, padding: Any) -> list[dict[str, Any]]:
+def _pair(sides: Any) -> tuple[int, int]:
+    """(height, width), of which torch's modules keep one number or two."""
+    return (sides, sides) if isinstance(sides, int) else tuple(sides)
+
+
+def _window(x: Tensor, index: tuple[int, ...], pool: nn.MaxPool2d | nn.AvgPool2d) -> list[dict[str, Any]]:
     """The values under a pooling window, without the padding."""
     channel, row, column = index
-    top = row * stride - pad_amounts(x.shape[1], size, stride, padding)[0]
-    left = column * stride - pad_amounts(x.shape[2], size, stride, padding)[0]
+    (size, _), (stride, _), (above, before) = (_pair(each) for each in (pool.kernel_size, pool.stride, pool.padding))
+    top, left = row * stride - above, column * stride - before
     rows = range(max(top, 0), min(top + size, x.shape[1]))
     columns = range(max(left, 0), min(left + size, x.shape[2]))
     return [_term((channel, y, z), x[channel, y, z].item()) for y in rows for z in columns]
 
 
-def _mean_pool(module: nn.AvgPool2d | AveragePool, x: Tensor, index: tuple[int, ...]) -> _Explained:
+def _mean_pool(module: nn.AvgPool2d | nn.AdaptiveAvgPool2d, x: Tensor, index: tuple[int, ...]) -> _Explained:
     channel, row, column = index
-    if isinstance(module, AveragePool):
+    if isinstance(module, nn.AdaptiveAvgPool2d):
         bounds = [
-            (place * side // module.size, -(-(place + 1) * side // module.size))
-            for place, side in ((row, x.shape[1]), (column, x.shape[2]))
+            (place * side // size, -(-(place + 1) * side // size))
+            for place, side, size in zip((row, column), x.shape[1:], _pair(module.output_size), strict=True)
         ]
         places = [(channel, y, z) for y in range(*bounds[0]) for z in range(*bounds[1])]
         window = [_term(place, x[place].item()) for place in places]
     else:
-        assert isinstance(module.kernel_size, int)
-        assert isinstance(module.stride, int)
-        window = _window(x, index, module.kernel_size, module.stride, "ceil")
+        window = _window(x, index, module)
     total = sum(term["input"] for term in window)
     steps = [Step(f"sum of {len(window)} values", total), Step(f"{_n(total)} / {len(window)}", total / len(window))]
     return "mean-pool", steps, window
