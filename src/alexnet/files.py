@@ -1,6 +1,7 @@
 """Writing files so that a reader, or the next run after a kill, sees the old file or the new one, never half of one."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -12,6 +13,13 @@ from typing import Any, BinaryIO
 
 from alexnet.errors import InputError
 
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None
+
+LOCK = ".lock"
+"""The file in a folder by which `lock` holds it."""
 MOST_JSON = 2**28
 """Bytes of the largest JSON file that is read without another bound: the index of a large set of shards."""
 
@@ -77,6 +85,36 @@ def json_bytes(content: Any) -> bytes:
 
 def write_json(path: Path | str, content: Any) -> None:
     write_bytes(path, json_bytes(content))
+
+
+@contextlib.contextmanager
+def lock(folder: Path | str) -> Iterator[None]:
+    """Holds `folder` for this process. InputError, with the process that has it, when another one does.
+
+    The system holds the lock, not the file `.lock`, which stays: a process that is killed holds nothing.
+    """
+    if fcntl is None:
+        yield
+        return
+    path = Path(folder) / LOCK
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES):  # a file system without locks: as without them
+                yield
+                return
+            owner = os.pread(handle, 20, 0).decode("ascii", "replace").strip()
+            who = f"process {owner}" if owner.isdecimal() else "another process"
+            raise InputError(
+                f"{str(folder)!r} is in use by {who}; wait until it ends, or choose another folder"
+            ) from None
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(handle)
 
 
 def regular(path: Path | str) -> BinaryIO:

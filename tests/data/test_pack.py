@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from makers import png
 from PIL import Image
 
 from alexnet.data import dataset as sets
 from alexnet.data.dataset import ArrayDataset
+from alexnet.data.loading.containers import READ
 from alexnet.data.loading.decode import decode
 from alexnet.data.loading.stored import Form, StoredDataset
 from alexnet.data.pack import pack
@@ -22,6 +24,7 @@ from alexnet.data.readers.folder import list_folder
 from alexnet.data.readers.shards import read_shards
 from alexnet.data.sources import open_splits, recognize
 from alexnet.errors import InputError
+from alexnet.files import lock
 
 FORM: Form = {"channels": 3, "size": (16, 16), "fit": "crop"}
 Maker = Callable[..., Path]
@@ -37,7 +40,7 @@ def packed(source: Path, out: Path, **more: Any) -> dict[str, Any]:
 
 
 def content(out: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in out.iterdir()}
+    return {path.name: path.read_bytes() for path in out.iterdir() if path.name != ".lock"}
 
 
 def test_any_reader_of_tar_files_reads_them(source: Path, tmp_path: Path) -> None:
@@ -125,7 +128,7 @@ def test_a_kill_loses_at_most_a_shard_and_changes_nothing(
 def test_unreadable_images_are_left_out_and_named(source: Path, tmp_path: Path) -> None:
     (source / "train" / "cat" / "001.png").write_text("text")
     index = packed(source, tmp_path / "out")
-    assert index["left_out"] == [["train/cat/001.png", "not an image (PNG, JPEG, WebP, BMP or GIF)"]]
+    assert index["left_out"] == [["train/cat/001.png", f"not an image ({READ})"]]
     train = read_shards(tmp_path / "out")["train"]
     assert (len(train), train.names[1]) == (9, "train/cat/002.png")
     for index in range(5):
@@ -201,3 +204,30 @@ def test_a_file_of_the_users_with_a_name_of_ours_is_not_overwritten(
     with pytest.raises(InputError, match=f"holds something else \\({name}\\)"):
         packed(source, out)
     assert (out / name).read_text() == content
+
+
+def test_two_packs_into_one_folder_do_not_meet(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    packed(source, out)
+    whole = content(out)
+    (out / "index.json").unlink()
+    (out / "train-000001.tar").unlink()
+    with lock(out), pytest.raises(InputError, match=f"'{out}' is in use by process {os.getpid()}"):
+        packed(source, out)
+    packed(source, out)
+    assert content(out) == whole
+
+
+def test_deep_samples_are_spread_over_the_range_of_all_images(tmp_path: Path) -> None:
+    for name, value in (("dark", 100), ("light", 900)):
+        for index in range(3):
+            path = tmp_path / "deep" / name / f"{index}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(png(np.full((20, 20), value, np.uint16)))
+    index = pack(list_folder(tmp_path / "deep"), FORM, tmp_path / "out")
+    assert tuple(index["samples"]) == (0, 1023)
+    splits = open_splits(None, tmp_path / "out", size=(8, 8), validation=None)
+    assert splits.samples == (0, 1023)
+    images = splits.train.batch(np.arange(6))
+    assert abs(int(images[0].mean()) - 25) < 3
+    assert abs(int(images[5].mean()) - 224) < 3

@@ -35,4 +35,6 @@ def pack(
         say(f"{name}: {count:,} images in {len(shards)} shards, {size_ / 1e6:,.1f} MB")
     for name, reason in index["left_out"]:
         say(f"left out: {name}: {reason}")
+    for note in listing.notes:
+        say(f"data: {note}")
     say(f"next: alexnet train --data {out}")

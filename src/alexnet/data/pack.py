@@ -22,6 +22,7 @@ from PIL import Image
 
 from alexnet.data import dataset as sets
 from alexnet.data.loading.decode import DecodeError, decode
+from alexnet.data.loading.depth import range_of
 from alexnet.data.loading.stored import (
     AHEAD,
     Form,
@@ -34,7 +35,7 @@ from alexnet.data.loading.stored import (
 from alexnet.data.readers.archives import BLOCK
 from alexnet.data.readers.shards import INDEX, KIND, VERSION
 from alexnet.errors import InputError
-from alexnet.files import atomic, make_folder, read_json, sweep, write_json
+from alexnet.files import LOCK, atomic, lock, make_folder, read_json, sweep, write_json
 from alexnet.preprocessing import FITS
 
 QUALITY = 95
@@ -48,8 +49,9 @@ def pack(
 ) -> dict[str, Any]:
     """Writes the images of `listing` to the folder `out`, `images` a shard, and returns its index.
 
+    Samples of more than 8 bits are spread over the range that all images use, unless the form says another.
     Few unreadable images are left out and named in the index, many raise InputError, as does a folder that holds
-    anything but this very pack, unfinished or finished (then there is nothing to do).
+    anything but this very pack, unfinished or finished (then there is nothing to do), or is being packed into.
     """
     parts = {
         f"{name}-{number:06}": (name, range(start, min(start + images, len(split.names))))
@@ -58,9 +60,18 @@ def pack(
     }
     if form["fit"] not in FITS:
         raise InputError(f"fit is {form['fit']!r}; choose one of: {', '.join(FITS)}")
+    if "samples" not in form and (samples := range_of(listing)[0]):
+        form = {**form, "samples": samples}
     make_folder(out)
     _check_foreign(out, parts)
-    sweep(out)
+    with lock(out):
+        sweep(out)
+        return _packed(listing, form, out, parts, progress)
+
+
+def _packed(
+    listing: Listing, form: Form, out: Path, parts: dict[str, tuple[str, range]], progress: Progress | None
+) -> dict[str, Any]:
     splits: dict[str, list[dict[str, Any]]] = {}
     skipped: list[tuple[str, str]] = []
     trained: set[int] = set()
@@ -84,6 +95,7 @@ def pack(
         "size": list(form["size"]),
         "fit": form["fit"],
         "quality": QUALITY,
+        "samples": form.get("samples"),
         "splits": splits,
         "left_out": [list(one) for one in listing.left_out + skipped],
     }
@@ -194,6 +206,8 @@ def _check_foreign(out: Path, stems: Collection[str]) -> None:
         """Also by content: other programs have an index.json too."""
         if re.fullmatch(r"\..*\.tmp", path.name):  # what a kill left of one of ours
             return path.name[1:].rsplit(".", 2)[0] in ours
+        if path.name == LOCK:
+            return True
         if path.name not in ours:
             return False
         if path.suffix == ".tar":

@@ -17,6 +17,7 @@ import numpy as np
 
 from alexnet.data import dataset as sets
 from alexnet.data.dataset import Dataset
+from alexnet.data.loading.samples import checked_range
 from alexnet.data.loading.stored import Form, Members, Split, StoredDataset
 from alexnet.data.readers.folder import first
 from alexnet.data.readers.source import Opened, Request, Source
@@ -45,15 +46,15 @@ class Shards(Source):
             return False
 
     def open(self, request: Request) -> Opened:
-        return Opened(
-            read_shards(
-                request.place,
-                channels=request.channels,
-                size=request.size,
-                fit=request.fit,
-                first_classes=request.first_classes,
-            )
+        splits = read_shards(
+            request.place,
+            channels=request.channels,
+            size=request.size,
+            fit=request.fit,
+            first_classes=request.first_classes,
         )
+        samples = _index(request.place).get("samples")
+        return Opened(splits, samples=checked_range(samples) if samples else None)
 
 
 def read_shards(
