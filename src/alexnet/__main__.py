@@ -2,4 +2,5 @@
 
 from alexnet.cli import main
 
-main()
+if __name__ == "__main__":  # also imported by processes that are started with the spawn method
+    main()

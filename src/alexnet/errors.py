@@ -1,10 +1,10 @@
-"""What the user did wrong, said in one line."""
+"""Errors that the user can correct, in one line each."""
 
 import difflib
 from collections.abc import Iterable
 
 
-class InputError(Exception):
+class InputError(ValueError):
     """The user's input is wrong. Its text is one line that names the valid choices; the command line exits with 2."""
 
 

@@ -172,7 +172,7 @@ def test_few_unreadable_images_are_listed_and_left_out(command: Callable, tmp_pa
         png(tmp_path / "data" / "dog" / f"{number}.png", 255)
     (tmp_path / "data" / "dog" / "broken.jpg").write_bytes(cut_jpeg())
     ended = command("train", "folder", "--data", tmp_path / "data", "--out", tmp_path / "run", *FOLDER)
-    assert ended.code == 0, ended.err
+    assert ended.code == 3, ended.err
     assert "1 files could not be read or used and are left out; see" in ended.out
     assert (tmp_path / "run" / "skipped.txt").read_text().startswith("dog/broken.jpg\tcut short or damaged")
 
@@ -320,7 +320,7 @@ def test_a_disk_that_is_full_after_some_writes(
         patched.setattr(os, "fsync", fsync)
         ended = command("train", "--resume", "--out", run)
     if ended.code:
-        assert (ended.code, ended.err) == (2, "alexnet: the disk is full; nothing that was there before is lost\n")
+        assert (ended.code, ended.err) == (2, "alexnet: the disk is full; no existing file was changed\n")
         assert not list(run.rglob("*.tmp"))
     else:
         assert left[0], "there was room for everything"
@@ -343,7 +343,7 @@ def test_a_write_that_the_system_refuses(run: Path, command: Callable) -> None:
     ended = subprocess.run([sys.executable, "-c", LIMITED, str(run)], capture_output=True, text=True, check=False)
     assert ended.returncode == 2, ended.stderr
     assert ended.stderr == (
-        "alexnet: a file would be larger than the limit allows; nothing that was there before is lost\n"
+        "alexnet: a file would be larger than the limit allows; no existing file was changed\n"
     )
     after = content(run)
     assert after["state.pt"] == before["state.pt"]

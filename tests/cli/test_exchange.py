@@ -77,7 +77,7 @@ def test_data_lists_and_fetches_public_image_sets(
 
 def test_a_file_in_the_way_of_a_folder_is_told(refused: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert "a file stands where a folder is needed" in refused("data", "cifar10", "--out", tmp_path / "file")
+    assert "there is a file where a folder is needed" in refused("data", "cifar10", "--out", tmp_path / "file")
 
 
 @pytest.fixture

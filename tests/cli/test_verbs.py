@@ -173,7 +173,7 @@ def test_a_full_or_closed_output_is_told_in_one_line_or_not_at_all() -> None:
     with open("/dev/full", "w") as full:
         ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert ended.returncode == 2
-    assert ended.stderr == "alexnet: the disk is full; nothing that was there before is lost\n"
+    assert ended.stderr == "alexnet: the disk is full; no existing file was changed\n"
     reader, writer = os.pipe()
     os.close(reader)
     ended = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)

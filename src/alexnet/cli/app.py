@@ -6,6 +6,7 @@ import typer
 from typer.core import TyperGroup
 
 from alexnet import __version__
+from alexnet.cli import screen
 from alexnet.cli.registry import VERBS, function_of
 from alexnet.cli.screen import say
 from alexnet.errors import unknown
@@ -22,11 +23,32 @@ class _Verbs(TyperGroup):
             raise unknown("verb", cmd_name, VERBS)
         single = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
         single.command(cmd_name)(function_of(cmd_name))
-        return typer.main.get_command(single)
+        command = typer.main.get_command(single)
+        command.params += _quiet_option()
+        return command
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Verbs"):
             formatter.write_dl(list(VERBS.items()))
+
+
+def _be_quiet(value: bool) -> None:
+    screen.quiet = value
+
+
+def _quiet_option() -> list[Any]:
+    """The option that every verb has."""
+    single = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+    @single.command()
+    def any_verb(
+        quiet: Annotated[
+            bool,
+            typer.Option("--quiet", callback=_be_quiet, expose_value=False, help="Print results only, no progress."),
+        ] = False,
+    ) -> None: ...
+
+    return [parameter for parameter in typer.main.get_command(single).params if parameter.name == "quiet"]
 
 
 app = typer.Typer(

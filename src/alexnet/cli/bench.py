@@ -22,7 +22,7 @@ def bench(
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16, or several: fp32,bf16.")] = "auto",
     data: DataOption = None,
     set_: SetOption = None,
-    steps: Annotated[int, typer.Option(min=1, help="Number of steps to time.")] = 10,
+    steps: Annotated[int, typer.Option(min=1, max=10**6, help="Number of steps to time.")] = 10,
     peer: Annotated[str | None, typer.Option(help="keras or torchvision: time training in turn with it.")] = None,
     peer_python: Annotated[
         Path | None, typer.Option(help="The Python interpreter of an environment with the peer. Default: this one.")
@@ -30,8 +30,10 @@ def bench(
     latency: Annotated[
         bool, typer.Option("--latency", help="Time inference, in turn with plain fp32 PyTorch.")
     ] = False,
-    rounds: Annotated[int, typer.Option(min=1, help="With --peer and --latency: number of turns of each side.")] = 5,
-    seconds: Annotated[float, typer.Option(min=0.0, help="With --peer: seconds per turn.")] = 4.0,
+    rounds: Annotated[
+        int, typer.Option(min=1, max=10**4, help="With --peer and --latency: number of turns of each side.")
+    ] = 5,
+    seconds: Annotated[float, typer.Option(min=0.0, max=3600.0, help="With --peer: seconds per turn.")] = 4.0,
     out: Annotated[
         Path | None, typer.Option(help="A folder for bench.json and, without --peer and --latency, a plot.")
     ] = None,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def doctor(
     model: ModelOrRun,
     data: Annotated[Path, typer.Option("--data", help="Labeled images that the model should classify well.")],
-    images: Annotated[int, typer.Option(min=1, help="Maximum number of images.")] = 200,
+    images: Annotated[int, typer.Option(min=1, max=10**6, help="Maximum number of images.")] = 200,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:

@@ -38,3 +38,5 @@ def pack(
     for note in listing.notes:
         say(f"data: {note}")
     say(f"next: alexnet train --data {out}")
+    if index["left_out"]:
+        raise typer.Exit(3)

@@ -23,7 +23,7 @@ def predict(
         list[str],
         typer.Argument(metavar="IMAGE...", help="Files, folders, patterns, a .txt of paths, or - for paths on stdin."),
     ],
-    top: Annotated[int, typer.Option(help="Number of classes to print.")] = 5,
+    top: Annotated[int, typer.Option(max=10**6, help="Number of classes to print.")] = 5,
     out: Annotated[
         Path | None, typer.Option(help="Write a .csv, .jsonl or .parquet file; an interrupted one is continued.")
     ] = None,

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from alexnet.artifacts.card import RunCard
 from alexnet.artifacts.run import Run
+from alexnet.cli import screen
 from alexnet.cli.screen import clean
 from alexnet.training.reporter import Reporter
 from alexnet.training.watch import Finding
@@ -129,18 +130,38 @@ class LiveReporter(PlainReporter):
         self._progress.update(self._task, description=description, completed=done, total=total, figures=figures)
 
 
+class QuietReporter(PlainReporter):
+    """Findings, and how the run ended."""
+
+    def scanning(self, done: int, total: int) -> None:
+        pass
+
+    def begin(self, run: Run, facts: dict[str, Any]) -> None:
+        pass
+
+    def step(self, epoch: int, step: int, steps: int, figures: dict[str, float]) -> None:
+        pass
+
+    def epoch(self, row: dict[str, Any]) -> None:
+        pass
+
+
 def terminal() -> PlainReporter:
     """The live display on a terminal, plain lines elsewhere."""
+    if screen.quiet:
+        return QuietReporter()
     return LiveReporter() if sys.stdout.isatty() else PlainReporter()
 
 
 @contextlib.contextmanager
 def bar(description: str, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
     """A progress bar as a function of (done, total); nothing where it would only be in the way."""
-    if quiet or not sys.stderr.isatty():
+    if quiet or screen.quiet or not sys.stderr.isatty():
         yield lambda done, total: None
         return
-    with Progress(TextColumn(description), BarColumn(30), console=Console(stderr=True), transient=True) as progress:
+    with Progress(
+        TextColumn(clean(description), markup=False), BarColumn(30), console=Console(stderr=True), transient=True
+    ) as progress:
         task = progress.add_task(description)
         yield lambda done, total: progress.update(task, completed=done, total=total)
 

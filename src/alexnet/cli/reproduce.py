@@ -19,7 +19,7 @@ def reproduce(
     ] = None,
     budget: Annotated[str, typer.Option(help="Time to spend, such as 30m or 2h; 0 lists what would run.")] = "30m",
     out: Annotated[Path, typer.Option(help="The folder for runs, table and pages.")] = Path("runs/reproduction"),
-    seeds: Annotated[int, typer.Option(min=1, help="Number of runs of each recipe, with seeds 0, 1, …")] = 1,
+    seeds: Annotated[int, typer.Option(min=1, max=1000, help="Number of runs of each recipe, with seeds 0, 1, …")] = 1,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:

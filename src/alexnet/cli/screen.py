@@ -11,6 +11,9 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+quiet = False
+"""Whether progress is left out, as `--quiet` asks."""
+
 # Control characters but newline and tab; marks that change the direction of text; halves of surrogate pairs.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 

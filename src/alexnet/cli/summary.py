@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def summary(
     model: Annotated[str, typer.Argument(help="A network of `alexnet models`.")],
-    classes: Annotated[int | None, typer.Option(min=1, help="Number of classes.")] = None,
+    classes: Annotated[int | None, typer.Option(min=1, max=10**6, help="Number of classes.")] = None,
     as_json: Json = False,
 ) -> None:
     """Print a network's layers: name, output shape, parameters, FLOPs."""

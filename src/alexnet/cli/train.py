@@ -22,7 +22,9 @@ def train(
     data: DataOption = None,
     out: Annotated[Path | None, typer.Option(help="The run folder. Default: runs/RECIPE.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Number of epochs. Default: the recipe's.")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Number of optimizer steps, instead of epochs.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, max=10**12, help="Number of optimizer steps, instead of epochs.")
+    ] = None,
     set_: SetOption = None,
     weights: Annotated[
         Path | None, typer.Option(help="Start from pretrained weights: a file, or a run folder.")
@@ -35,10 +37,18 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out.")] = False,
     device: Device = "auto",
-    gpus: Annotated[int | None, typer.Option(min=1, help="Number of GPUs to train on, one process each.")] = None,
-    processes: Annotated[int | None, typer.Option(min=1, help="Number of processes to train with on the CPU.")] = None,
-    folds: Annotated[int | None, typer.Option(min=2, help="Cross-validate: number of folds, one run each.")] = None,
-    seeds: Annotated[int | None, typer.Option(min=2, help="Number of runs with different random seeds.")] = None,
+    gpus: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Number of GPUs to train on, one process each.")
+    ] = None,
+    processes: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Number of processes to train with on the CPU.")
+    ] = None,
+    folds: Annotated[
+        int | None, typer.Option(min=2, max=1000, help="Cross-validate: number of folds, one run each.")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=2, max=1000, help="Number of runs with different random seeds.")
+    ] = None,
     lr_range: Annotated[
         bool, typer.Option("--lr-range", help="Run a learning-rate range test instead of training.")
     ] = False,
@@ -82,7 +92,9 @@ def train(
             chosen = load(recipe or recipe_for(data, changes), changes)
             _repeat(chosen, out or Path("runs") / chosen.name, folds or 0, seeds or 0, resume, options)
         else:
-            run_training(recipe, out=out, resume_run=resume, settings=changes, **options)
+            run = run_training(recipe, out=out, resume_run=resume, settings=changes, **options)
+            if is_first() and (run.path / "skipped.txt").is_file():  # listed when the run began
+                raise typer.Exit(3)
     except Interrupted as stopped:
         reporter.close()
         again = shlex.join(["alexnet", "train", "--resume", "--out", str(stopped.path)])

@@ -27,7 +27,7 @@ _UNITS = {"h": 3600, "m": 60, "s": 1}
 
 def seconds_of(text: str) -> float:
     """'30m', '2h', '1h30m', '90s', '0' → seconds. InputError for anything else."""
-    if not re.fullmatch(r"(\d+h)?(\d+m)?(\d+s)?|0", text) or not text:
+    if not re.fullmatch(r"(\d{1,9}h)?(\d{1,9}m)?(\d{1,9}s)?|0", text) or not text:
         raise InputError(f"a time is written as 30m, 2h, 1h30m or 90s, not {text!r}")
     return float(sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+)([hms])", text)))
 

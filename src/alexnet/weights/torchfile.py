@@ -18,6 +18,7 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 
+from alexnet.errors import InputError
 from alexnet.weights import inert
 from alexnet.weights.checkpoints import Tensors, pick
 from alexnet.weights.foreign import Budget, Foreign, Source
@@ -89,6 +90,8 @@ def read_torch(source: Source) -> Foreign:
         return pick(source, _state_dicts(content, reader))
     except inert.Refused as refused:
         raise source.wrong(str(refused)) from None
+    except InputError:
+        raise
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, RecursionError) as error:
         raise source.damaged(error) from None
     except (zipfile.BadZipFile, struct.error, NotImplementedError, OSError, RuntimeError) as error:

@@ -85,6 +85,8 @@ def read_shards(
             if name in index["splits"]:
                 split, digests = _split(folder, index["splits"][name], len(index["classes"]), len(classes))
                 splits[name] = StoredDataset(split, classes, form, digests)
+    except InputError:
+        raise
     except (KeyError, TypeError, ValueError, IndexError, OSError) as error:
         raise InputError(f"the index of {folder} is damaged ({type(error).__name__}: {error})") from error
     if "train" not in splits:
