@@ -296,7 +296,7 @@ def test_resuming_a_folder_set_finds_it_and_refuses_another(refused: Refused, ba
     png(tmp_path / "other" / "cat" / "3.png", 77)
     before = content(tmp_path / "run")
     again = ("train", "--resume", "--out", tmp_path / "run")
-    assert "begun with other images" in refused(*again, "--data", tmp_path / "other")
+    assert "trained on other images" in refused(*again, "--data", tmp_path / "other")
     assert content(tmp_path / "run") == before
     (tmp_path / "data").rename(tmp_path / "moved")
     assert "no file or folder" in refused(*again)

@@ -50,7 +50,7 @@ def test_what_lies_at_data_decides_how_it_is_read(
     small = [f"--set={setting}" for setting in ("model.name=alexnet-thinner-4", "data.per_class=8")]
     small += [f"--set={setting}" for setting in ("data.resize=32", "train.epochs=1", "train.batch_size=8")]
     ended = command("train", "--data", data, "--out", tmp_path / "run", *small)
-    assert ended.code == 0, ended.err
+    assert ended.code == (0 if packed else 3), ended.err  # packing left the misnamed image out already
     card = Run(tmp_path / "run").card
     assert card.data.name == ("shards" if packed else "caltech256")
     assert card.data.protocol == Protocol(per_class=8)

@@ -136,6 +136,9 @@ class QuietReporter(PlainReporter):
     def scanning(self, done: int, total: int) -> None:
         pass
 
+    def fetching(self, done: int, total: int) -> None:
+        pass
+
     def begin(self, run: Run, facts: dict[str, Any]) -> None:
         pass
 
