@@ -342,9 +342,7 @@ def test_a_write_that_the_system_refuses(run: Path, command: Callable) -> None:
     before = content(run)
     ended = subprocess.run([sys.executable, "-c", LIMITED, str(run)], capture_output=True, text=True, check=False)
     assert ended.returncode == 2, ended.stderr
-    assert ended.stderr == (
-        "alexnet: a file would be larger than the limit allows; no existing file was changed\n"
-    )
+    assert ended.stderr == ("alexnet: a file would be larger than the limit allows; no existing file was changed\n")
     after = content(run)
     assert after["state.pt"] == before["state.pt"]
     assert after["best.safetensors"] == before["best.safetensors"]
