@@ -13,10 +13,13 @@ from alexnet.artifacts.run import Run
 from alexnet.errors import InputError
 from alexnet.models import catalog
 from alexnet.recipes import recipe as recipes
+from alexnet.recipes.durations import resolved
 from alexnet.recipes.schema import Drop, Optimizer, Schedule
 from alexnet.training import optim
 from alexnet.training.interrupts import Interrupted
-from alexnet.training.schedule import drops, factor
+from alexnet.training.learner import Learner
+from alexnet.training.schedule import drops, factor, notes
+from alexnet.training.setup import prepare
 
 
 @pytest.mark.parametrize(
@@ -168,3 +171,37 @@ def test_a_layer_stops_learning_late(tmp_path: Path) -> None:
 def test_impossible_schedules_are_refused(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=re.escape(said)):
         recipes.load("digits", settings)
+
+
+def test_a_number_of_steps_scales_the_warm_up_and_the_milestones() -> None:
+    """8 steps of a recipe of 4 epochs of 4 steps: half of each."""
+    settings: dict[str, Any] = {
+        "data.name": "synthetic",
+        "data.synthetic_images": 80,
+        "train.batch_size": 16,
+        "train.epochs": 4,
+    }
+    settings |= {"schedule.name": "step", "schedule.warmup": 1, "schedule.milestones": [2], "optimizer.lr": 1.0}
+    for changes in ({"train.steps": 8}, {"train.epochs": 4}):
+        learner = Learner(prepare(recipes.load("digits", settings | changes), None, "cpu"))
+        rates = []
+        for _ in range(round(learner.length * 4)):
+            rates.append(learner.learning_rate())
+            learner.done += 1
+        scale = 2 if "train.steps" in changes else 1
+        expected = [0.001, 0.25, 0.5, 0.75, 1, 1, 1, 1, *[0.1] * 8][::scale]
+        assert rates == pytest.approx(expected)
+
+
+def test_a_limit_within_the_last_epoch_only_cuts_it() -> None:
+    """Caffe's 450,000 steps are 89.9 of its 90 epochs; its milestones stay where they are."""
+    caffe = recipes.load("imagenet-caffe", {"schedule.milestones": [19.98, "100 steps", "50%"]})
+    assert resolved(caffe, 5005, 89.91).schedule.milestones == (19.98, pytest.approx(100 / 5005), pytest.approx(44.955))
+    halved = resolved(caffe, 5005, 45).schedule.milestones
+    assert halved == (pytest.approx(9.99), pytest.approx(100 / 5005), pytest.approx(22.5))
+
+
+def test_a_warm_up_that_lasts_the_whole_run_is_said() -> None:
+    assert notes(Schedule(warmup=1), 0.5) != []
+    assert "its learning rate only rises" in notes(Schedule(warmup=1), 1)[0]
+    assert notes(Schedule(warmup=1), 1.5) == notes(Schedule(), 1) == notes(Schedule("one-cycle"), 1) == []

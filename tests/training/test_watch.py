@@ -98,7 +98,8 @@ def test_a_healthy_training_is_left_alone(digits):
 def test_keras_uniform_with_a_high_learning_rate(digits, rate):
     found = train(watch(init="keras-uniform", learning_rate=rate), *digits, init="keras-uniform", learning_rate=rate)
     assert kinds(found) == {"dead ReLUs", "loss stuck at ln(classes)"}
-    assert "guessing gives ln(10) = 2.3026" in found[-1].seen
+    stuck = next(each for each in found if each.kind == "loss stuck at ln(classes)")
+    assert "guessing gives ln(10) = 2.3026" in stuck.seen
     assert all("Keras 'uniform' U(-0.05, 0.05)" in f.cause and f"learning rate {rate:g}" in f.cause for f in found)
     assert all(f.fix == f"lower optimizer.lr to {rate / 10:g} or less, or take model.init keras-he" for f in found)
 
@@ -236,3 +237,69 @@ def test_the_state_survives_json():
     assert again == told[7:]
     assert sum(map(len, told)) == 1
     assert second.state_dict() == whole.state_dict()
+
+
+def _epoch(guard: Watch, confusion: list[list[int]], **more: float) -> list[str]:
+    return [each.line for each in guard.epoch(EPOCH | {"epoch": 1} | more, np.array(confusion))]
+
+
+def test_a_network_that_names_the_majority_is_judged_by_the_baseline() -> None:
+    guard = Watch(("good", "bad"), init="torch", learning_rate=0.1, train_counts=[400, 12])
+    assert _epoch(guard, [[40, 0], [1, 0]]) == _epoch(guard, [[40, 0], [1, 0]]) == []
+    (line,) = _epoch(guard, [[40, 0], [1, 0]])
+    assert "accuracy is 97.6%, always answering 'good' gives 97.6%, and the balanced accuracy" in line
+    assert "(the mean over classes) is 50.0%" in line
+    assert "Fix: set train.class_weights = true" in line
+    assert _epoch(guard, [[40, 0], [1, 0]]) == []  # told once
+
+    weighted = Watch(("good", "bad"), init="torch", learning_rate=0.1, train_counts=[400, 12], weighted=True)
+    found = [line for _ in range(3) for line in _epoch(weighted, [[40, 0], [1, 0]])]
+    assert "Fix: add images of the other classes" in found[0]
+
+
+@pytest.mark.parametrize(
+    ("confusion", "misleads"),
+    [
+        ([[97, 0], [3, 0]], True),
+        ([[96, 1], [2, 1]], True),  # a little above the baseline, and blind to two thirds of the other class
+        ([[96, 1], [0, 3]], False),
+        ([[60, 0], [40, 0]], False),  # equal shares would be 50: no baseline to speak of
+        ([[80, 0], [20, 0]], True),
+        ([[70, 10], [5, 15]], False),
+    ],
+)
+def test_only_a_figure_without_its_baseline_is_named(confusion: list[list[int]], misleads: bool) -> None:
+    guard = Watch(("a", "b"), init="torch", learning_rate=0.1, train_counts=np.array(confusion).sum(1))
+    found = [line for _ in range(3) for line in _epoch(guard, confusion)]
+    assert any("majority class" in line for line in found) == misleads, found
+
+
+def test_imbalance_is_named_once() -> None:
+    guard = Watch(("a", "b"), init="torch", learning_rate=0.1, train_counts=[900, 60])
+    found = [line for _ in range(6) for line in _epoch(guard, [[100, 0], [6, 0]])]
+    assert len(found) == 1, found
+    assert "majority class" in found[0]
+
+
+def test_constant_images_are_named_at_the_first_batch() -> None:
+    images = torch.rand(8, 3, 4, 4)
+    images[:5] = torch.rand(5, 3, 1, 1)  # one color each
+    (finding,) = watch().first_batch(images)
+    assert finding.kind == "constant images"
+    assert finding.seen == "5 of the 8 images of the first batch have the same value at every pixel"
+    assert watch().first_batch(images[4:]) == []
+
+
+def test_a_layer_without_a_live_unit_is_stuck_at_once() -> None:
+    guard = watch()
+    chance = {"train_loss": 2.3026, "val_loss": 2.3026, "train_accuracy": 0.1, "val_accuracy": 0.1}
+    even = np.full((10, 10), 1)
+    assert guard.activations({"relu1": 0.95}) != []
+    assert guard.epoch(chance | {"epoch": 1}, even) == []  # it may still wake up
+    guard.activations({"relu1": 0.3, "relu2": 1.0})
+    (finding,) = guard.epoch(chance | {"epoch": 2}, even)
+    assert finding.kind == "loss stuck at ln(classes)"
+    assert "relu2 gives 0 whatever the image" in finding.seen
+    healthy = watch()
+    healthy.activations({"relu2": 1.0})
+    assert healthy.epoch(chance | {"epoch": 1, "val_loss": 2.2}, even) == []

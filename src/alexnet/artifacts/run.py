@@ -14,7 +14,7 @@ from alexnet.recipes.durations import patience_of
 from alexnet.recipes.schema import Recipe
 
 # What a resumed run may have otherwise than it began: none of it changes a step that was already made.
-_MAY_CHANGE = ("train.epochs", "train.checkpoint_seconds", "train.patience", "data.workers")
+_MAY_CHANGE = ("train.epochs", "train.checkpoint_seconds", "train.patience", "train.accumulate", "data.workers")
 
 
 @dataclass(frozen=True)

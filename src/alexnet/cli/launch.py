@@ -142,7 +142,10 @@ def count_of(gpus: int | None, processes: int | None, device: str) -> tuple[int,
             f"--device {device} cannot be combined with {'--gpus' if gpus else '--processes'}; leave it out"
         )
     count = gpus or processes or 1
-    world = int(os.environ["WORLD_SIZE"]) if launched() else count
+    size = os.environ["WORLD_SIZE"] if launched() else str(count)
+    if not (size.isascii() and size.isdecimal()):
+        raise InputError(f"the environment variable WORLD_SIZE is {size!r}, not a number; torchrun sets it")
+    world = int(size)
     if count not in (1, world):
         raise InputError(f"torchrun started {world} processes, not {count}: leave out --gpus and --processes")
     return world, kind

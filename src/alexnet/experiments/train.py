@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from alexnet.artifacts.run import Run, begin, check_free, recipe_for, resume
+from alexnet.errors import InputError
 from alexnet.experiments.finish import draw_samples, finish
 from alexnet.process.group import joined
 from alexnet.recipes import recipe as recipes
@@ -14,7 +15,9 @@ from alexnet.training.finetune import anchored
 from alexnet.training.interrupts import Interrupts
 from alexnet.training.loop import Trainer
 from alexnet.training.reporter import Reporter
+from alexnet.training.schedule import extended
 from alexnet.training.setup import Setup, prepare
+from alexnet.training.shortage import ended_from_outside
 
 
 def train(
@@ -54,10 +57,18 @@ def train(
 
         def again() -> Trainer:
             run, wanted = resume(recipe, out, changes)
-            state = checkpoint.load(run.state)
-            setup = prepare(wanted, data or state["data"], device, reporter.scanning, start=state.get("start"))
+            state, before = checkpoint.load(run.state), run.recipe.train
+            path = data or state["data"]
+            if data is None and path is not None and not Path(path).exists():
+                raise InputError(f"the images of this run were in {path!r}, which is gone; add --data with their place")
+            setup = prepare(wanted, path, device, reporter.scanning, start=state.get("start"))
             trainer = Trainer(setup, run, reporter, world)
             trainer.load_state_dict(state)
+            if trainer.epoch >= before.epochs < wanted.train.epochs and not before.steps:
+                last = trainer.log.rows[-1]["lr"]
+                spans = (before.epochs, wanted.train.epochs)
+                trainer.notes += extended(setup.timed.schedule, wanted.learning_rate, *spans, last)
+            trainer.notes += ended_from_outside(state)
             return trainer
 
         if resume_run:

@@ -2,6 +2,7 @@
 
 import ctypes
 import sys
+from pathlib import Path
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4  # glibc, malloc.h
 _NEVER = 2**31 - 1  # bytes
@@ -23,3 +24,13 @@ def keep_freed_memory() -> None:
     mallopt(_MMAP_MAX, 0)
     mallopt(_TRIM_THRESHOLD, _NEVER)
     mallopt(_TOP_PAD, _STEP)
+
+
+def oom_kills() -> list[str | int] | None:
+    """[this boot's id, the processes that the kernel has ended since for want of memory]; None where it is silent."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        counts = dict(line.split() for line in Path("/proc/vmstat").read_text(encoding="ascii").splitlines())
+        return [boot, int(counts["oom_kill"])]
+    except (OSError, ValueError, KeyError):
+        return None

@@ -54,12 +54,18 @@ def is_before(first: float | str, second: float | str) -> bool:
 def resolved(recipe: "Recipe", steps: int, length: float) -> "Recipe":
     """The recipe with every duration as a number of epochs, for a run of `length` epochs of `steps` steps.
 
-    What is counted once per epoch, such as `patience`, is rounded up to whole epochs.
+    What is counted once per epoch, such as `patience`, is rounded up to whole epochs. Where a number of steps decides
+    the run's length, warm-up and milestones that are numbers of the recipe's epochs are stretched with it.
     """
     augment, schedule, train = recipe.augment, recipe.schedule, recipe.train
+    # A limit within the last epoch only cuts that one: Caffe's 450,000 steps are 89.9 of its 90 epochs.
+    scale = length / train.epochs if train.steps and math.ceil(length) != train.epochs else 1.0
 
     def epochs(value: float | str) -> float:
         return in_epochs(value, steps, length)
+
+    def stretched(value: float | str) -> float:
+        return epochs(value) if isinstance(value, str) else value * scale
 
     until = augment.pca_color_until
     drops = {name: dataclasses.replace(drop, after=epochs(drop.after)) for name, drop in schedule.layer_drops.items()}
@@ -68,8 +74,8 @@ def resolved(recipe: "Recipe", steps: int, length: float) -> "Recipe":
         augment=dataclasses.replace(augment, pca_color_until=None if until is None else epochs(until)),
         schedule=dataclasses.replace(
             schedule,
-            warmup=epochs(schedule.warmup),
-            milestones=tuple(map(epochs, schedule.milestones)),
+            warmup=stretched(schedule.warmup),
+            milestones=tuple(map(stretched, schedule.milestones)),
             patience=max(math.ceil(epochs(schedule.patience)), 1),
             unfreeze=tuple(map(epochs, schedule.unfreeze)),
             freeze={name: epochs(value) for name, value in schedule.freeze.items()},

@@ -235,7 +235,7 @@ class Schedule:
 class Train:
     epochs: Positive = key(20, "number of epochs")
     steps: Whole = key(
-        0, "number of steps, instead of `epochs`; the schedule is stretched to it; 0: as many as `epochs` have",
+        0, "number of steps, instead of `epochs`; warm-up and milestones scale with it; 0: as many as `epochs` have",
         ge=0, le=10**12,
     )  # fmt: skip
     batch_size: Whole = key(64, "images per step", ge=1, le=1_000_000)

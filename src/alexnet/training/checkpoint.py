@@ -10,7 +10,7 @@ import torch
 from alexnet.errors import InputError
 from alexnet.files import atomic
 
-VERSION = 3
+VERSION = 4
 
 
 def save(path: Path, state: dict[str, Any]) -> None:

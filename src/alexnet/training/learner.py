@@ -1,6 +1,7 @@
 """One training step: a network, its objective, its optimizer and the average of its weights."""
 
 import contextlib
+import gc
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -78,21 +79,7 @@ class Learner:
         self._enter(epoch)
         rate = self.learning_rate() if rate is None else rate
         optim.set_rates(self.optimizer, rate, self.recipe.learning_rate, epoch)
-        batch = self._batch(images, labels, len(labels) if count is None else count)
-        parts = list(batch.parts(settings.accumulate))
-        losses, correct = [], []
-        self.optimizer.zero_grad(set_to_none=True)
-        with seeded(self._seed(self.world.use("dropout")), self.device):
-            for part in parts:
-                with self.forward.gradients(last=part is parts[-1]):
-                    with autocast(self.device, self.precision):
-                        logits = self.forward(part.inputs)
-                    aim, loss = self.objective(logits.float(), part)
-                    share = part.own * self.world.size / batch.count
-                    penalty = self.l2() if part is parts[-1] else 0.0
-                    ((aim if share == 1 else aim * share) + penalty).backward()
-                losses.append(loss.detach() * (part.own / max(batch.own, 1)))
-                correct.append((logits.detach().argmax(1) == part.labels)[: part.own].sum())
+        loss, correct, count = self.gradients(images, labels, count)
         norm = None
         if settings.clip_norm or position % SAMPLE_STEPS == 0:
             norm = nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip_norm or float("inf"))
@@ -100,8 +87,38 @@ class Learner:
         if self.average:
             self.average.update(self.network)
         self.done += 1
-        loss, hits = self.world.figures(sum(losses[1:], losses[0]), sum(correct[1:], correct[0]), batch.count)
-        return Outcome(loss, hits, batch.count, norm if position % SAMPLE_STEPS == 0 else None)
+        return Outcome(loss, correct, count, norm if position % SAMPLE_STEPS == 0 else None)
+
+    def gradients(
+        self, images: Tensor, labels: Tensor, count: int | None = None, parts: int = 1
+    ) -> tuple[Tensor, Tensor, int]:
+        """Leaves the next step's gradients in the network; returns the batch's mean loss, its number of correct
+        answers and its size. parts: computes it in this many parts, times `train.accumulate`."""
+        world = self.world
+        parts *= self.recipe.train.accumulate
+        batch = self._batch(images, labels, len(labels) if count is None else count, cut=parts > 1)
+        pieces = list(batch.parts(parts))
+        losses, correct = [], []
+        self.optimizer.zero_grad(set_to_none=True)
+        with seeded(self._seed(world.use("dropout")), self.device):
+            for part in pieces:
+                last = part is pieces[-1]
+                with self.forward.gradients(last):
+                    with autocast(self.device, self.precision):
+                        logits = self.forward(part.inputs)
+                    aim, loss = self.objective(logits.float(), part)
+                    share = part.own * world.size / batch.count
+                    ((aim if share == 1 else aim * share) + (self.l2() if last else 0.0)).backward()
+                losses.append(loss.detach() * (part.own / max(batch.own, 1)))
+                correct.append((logits.detach().argmax(1) == part.labels)[: part.own].sum())
+        return *world.figures(sum(losses[1:], losses[0]), sum(correct[1:], correct[0]), batch.count), batch.count
+
+    def release(self) -> None:
+        """Gives back the memory of gradients and of what an interrupted step left."""
+        self.optimizer.zero_grad(set_to_none=True)
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def learning_rate(self) -> float:
         """The schedule's rate for the next step."""
@@ -152,17 +169,16 @@ class Learner:
             self.forward.renew()
             self._entered = epoch
 
-    def _batch(self, images: Tensor, labels: Tensor, count: int) -> Batch:
-        """The batch as the network gets it: augmented, normalized and mixed."""
+    def _batch(self, images: Tensor, labels: Tensor, count: int, cut: bool) -> Batch:
+        """The batch as the network gets it: augmented, normalized and mixed. cut: it will be computed in parts."""
         inputs = self.augmented(images, count)
         inputs, mix = self.mixing(inputs, labels, self._seed(self.world.use("mixing")))
         batch = Batch(inputs, labels, mix, count, self.world.own(count))
-        if self.world.size > 1 or self.recipe.train.accumulate > 1:
-            weights = self.objective.masses(batch)
-            if weights is not None:
-                (mass,) = self.world.sum(weights[: batch.own].sum())
-                batch = Batch(inputs, labels, mix, count, batch.own, mass)
-        return batch
+        weights = self.objective.masses(batch)
+        if weights is None or not (cut or self.world.size > 1):
+            return batch
+        (mass,) = self.world.sum(weights[: batch.own].sum())
+        return Batch(inputs, labels, mix, count, batch.own, mass)
 
     def _seed(self, use: str) -> int:
         """Each step draws from its own seeds: a resumed run needs no generator state."""

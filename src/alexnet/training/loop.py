@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 import torch
+from torch import Tensor
 
 from alexnet.artifacts import store
 from alexnet.artifacts.run import Run, write_recipe
@@ -15,6 +16,7 @@ from alexnet.errors import InputError
 from alexnet.files import sweep
 from alexnet.inference import evaluate
 from alexnet.process.group import ALONE, World
+from alexnet.process.memory import oom_kills
 from alexnet.training import checkpoint
 from alexnet.training.card import write_card
 from alexnet.training.dead import dead_fractions
@@ -23,6 +25,7 @@ from alexnet.training.learner import SAMPLE_STEPS, Learner, Outcome
 from alexnet.training.log import Log
 from alexnet.training.reporter import Reporter
 from alexnet.training.setup import Setup
+from alexnet.training.shortage import advice, is_shortage
 from alexnet.training.watch import Finding, Watch
 
 
@@ -43,11 +46,13 @@ class Trainer:
             learning_rate=self.recipe.learning_rate,
             train_counts=setup.train_counts,
             intended=setup.spec.preprocessing,
+            weighted=self.recipe.train.class_weights,
         )
         self.seconds = self.epoch_seconds = 0.0
         self._reset_sums()
         self.best: dict[str, float] = {"val_accuracy": -1.0, "val_loss": float("inf"), "epoch": 0}
         self.log = Log(run, world.is_writer)
+        self.notes: list[str] = []
         self._clock = self._saved = time.monotonic()
 
     @property
@@ -71,7 +76,9 @@ class Trainer:
 
         asked: whether to save and stop after the current step. stop_after: the same after this number of epochs.
         """
-        self.reporter.begin(self.run, self.setup.facts() | {"processes": self.world.size})
+        facts = self.setup.facts()
+        facts |= {"processes": self.world.size, "notes": [*facts["notes"], *self.notes]}
+        self.reporter.begin(self.run, facts)
         self._clock = self._saved = time.monotonic()
         self.log.open(self.epoch)
         try:
@@ -97,7 +104,7 @@ class Trainer:
             count = min(size, len(order) - self.position * size)
             if self.learner.done == 0:
                 self._tell(self.watch.first_batch(self.learner.augmented(images, count)))
-            self._record(self.learner.step(images, labels, count=count))
+            self._record(self._step(images, labels, count))
             if self.world.any(asked()):
                 self._stop()
             if time.monotonic() - self._saved > self.recipe.train.checkpoint_seconds:
@@ -138,15 +145,16 @@ class Trainer:
         self._tell(self.watch.activations(dead) + self.watch.epoch(row, seen.confusion))
         if self.world.is_writer:
             write_card(self.setup, self.run, self.log, self.best)
-        self.save()
+        self.save(training=self.epoch < math.ceil(self.setup.length) and not self._out_of_patience())
 
     # Where the run stands, on disk
 
-    def save(self) -> None:
-        """Writes state.pt: everything that the next step depends on, in one file."""
+    def save(self, training: bool = True) -> None:
+        """Writes state.pt: everything that the next step depends on, in one file. training: the run continues."""
         self._tick()
         if self.world.is_writer:
-            checkpoint.save(self.run.state, self.state_dict())
+            state = {"training": training, "oom_kills": oom_kills()}
+            checkpoint.save(self.run.state, self.state_dict() | state)
         self._saved = time.monotonic()
 
     def tidy(self) -> None:
@@ -203,11 +211,21 @@ class Trainer:
         return 0 < int(self.setup.timed.train.patience) <= self.epoch - self.best["epoch"]
 
     def _stop(self) -> NoReturn:
-        self.save()
+        self.save(training=False)
         self.world.wait()  # no process ends before everything is saved
         raise Interrupted(self.run.path)
 
     # Small things
+
+    def _step(self, images: Tensor, labels: Tensor, count: int) -> Outcome:
+        """The learner's; InputError says which batch would fit where this one does not fit into memory."""
+        try:
+            return self.learner.step(images, labels, count=count)
+        except (RuntimeError, MemoryError) as error:
+            if not is_shortage(error):
+                raise
+        # Out here nothing holds the failed step's tensors any more.
+        raise InputError(advice(self.learner, images, labels))
 
     def _record(self, outcome: Outcome) -> None:
         """Adds a step to the epoch's sums, and shows it to the watch and the reporter."""

@@ -35,6 +35,28 @@ def factor(schedule: Schedule, epoch: float, epochs: float, scores: Sequence[Sco
             return _cosine(1.0, schedule.final, (done - schedule.peak) / (1 - schedule.peak))
 
 
+def notes(schedule: Schedule, length: float) -> list[str]:
+    """What a user should know about the schedule before the run starts, a line each."""
+    warmup = float(schedule.warmup)
+    if schedule.name == "one-cycle" or not 0 < length <= warmup:
+        return []
+    return [
+        f"the warm-up of {warmup:g} epochs lasts the whole run ({length:g} epochs): "
+        f"its learning rate only rises; lower schedule.warmup, or train longer"
+    ]
+
+
+def extended(schedule: Schedule, rate: float, before: float, now: float, last: float) -> list[str]:
+    """What to say when a run of `before` epochs, all done, is resumed for `now`. last: its last learning rate."""
+    if schedule.name not in ("cosine", "one-cycle"):
+        return []
+    at = rate * factor(schedule, before, now)
+    return [
+        f"the schedule {schedule.name!r} now spans {now:g} epochs, not {before:g}: the learning rate resumes at "
+        f"{at:.1e} (it was {last:.1e} when the run ended) and falls to {rate * factor(schedule, now, now):.1e}"
+    ]
+
+
 def drops(scores: Sequence[Score], patience: int) -> int:
     """How often `patience` epochs in a row passed without a better score than all before them."""
     best, waited, count = (-math.inf, -math.inf), 0, 0

@@ -38,6 +38,7 @@ from alexnet.training.compiled import compiled
 from alexnet.training.distill import Teacher
 from alexnet.training.objective import CrossEntropy, Distillation, Objective
 from alexnet.training.pca_color import pca_color
+from alexnet.training.schedule import notes
 from alexnet.weights.load import Loaded, load_into
 
 
@@ -156,6 +157,7 @@ class Setup:
             "precision": self.precision,
             "epochs": math.ceil(self.length),
             "steps": self.recipe.train.steps,
+            "notes": notes(self.timed.schedule, self.length),
             "start": self.loaded.told or f"begins with {self.loaded.path}" if self.loaded else "",
         }
 

@@ -7,80 +7,15 @@ the watch stood. Every kind of finding is told once a run, and again only when i
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from alexnet.preprocessing import Preprocessing
-
-STUCK_SHARE = 0.99  # of ln(classes): what answers the same for every image stays there, or above when it shakes
-STUCK_STEPS_PER_CLASS = 20  # a class must have been met some hundreds of times before 'stuck' is fair …
-STUCK_STEPS = (200, 5000)  # … but never judged before 200 steps, and always after 5,000
-STUCK_WINDOW = 10  # sampled losses in the running mean: about 200 steps when one in 20 is sampled
-NORM_WINDOW = 50  # sampled gradient norms behind the median
-NORM_RATIO = 20.0  # healthy norms vary by about 5 around their median; twice in a row above 20 is a departure
-NORM_FLOOR = 50.0  # late in training the median nears 0 and one hard batch is 100 times it: harmless while small
-NORM_LIMIT = 1e4  # no healthy network, not even one fed with 0–255, comes here
-RAW_HIGH = 10.0  # a scaled or normalized image has no value above this; a raw one has many
-SCALE_RATIO = 10.0  # inputs ten times wider or narrower than the network was published with
-IMAGE_STD = 0.25  # of ordinary images whose pixels span 0 to 1
-DEAD_FRACTION = 0.9  # sparse layers legitimately rest half of their units; above nine tenths little gets through
-OVERFIT_GAP = 0.15  # train − validation accuracy, …
-OVERFIT_RISE = 1.1  # … together with a validation loss 10 % above its lowest, …
-OVERFIT_EPOCHS = 2  # … so many epochs in a row: at a high rate, any one may be bad
-GUESS_EPOCHS = 3  # behind 'no better than guessing', for one may be bad luck
-SWALLOWED_RECALL = 0.05  # a class is swallowed when at most this is recognized, …
-SWALLOWED_SHARE = 0.5  # … at least this goes to one other class, …
-SWALLOWED_IMAGES = 5  # … on at least so many validation images, …
-SWALLOWED_EPOCHS = 3  # … in so many epochs in a row: in the first ones it happens to healthy networks
-IMBALANCE = 10.0  # times as many training images
-SHIFTED_SHARE = 0.5  # of the validation images are predicted as a neighbor of their label, …
-SHIFTED_RATIO = 3.0  # … and so many times more than as the label itself, …
-SHIFTED_EPOCHS = 3  # … in so many epochs in a row: one may be bad luck, above all on few images of two classes
-WORSE = 1.5  # a finding is repeated when its size has grown by this factor
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that goes wrong: what is seen (with numbers), the likely cause, the fix; each a piece of one line."""
-
-    kind: str
-    epoch: int
-    step: int
-    seen: str
-    cause: str
-    fix: str
-
-    @property
-    def line(self) -> str:
-        return f"epoch {self.epoch}, step {self.step}: {self.kind}: {self.seen}. Likely: {self.cause}. Fix: {self.fix}."
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-@dataclass
-class _State:
-    epoch: int = 0
-    """Epochs that ended."""
-    step: int = 0
-    losses: list[float] = field(default_factory=list)
-    norms: list[float] = field(default_factory=list)
-    spiked: bool = False
-    lowest_val_loss: float | None = None
-    val_accuracies: list[float] = field(default_factory=list)
-    overfit: int = 0
-    """Epochs in a row."""
-    shifted: int = 0
-    """Epochs in a row."""
-    swallowed: dict[str, int] = field(default_factory=dict)
-    """'i>j' → epochs in a row."""
-    unscaled: str = ""
-    rescale: str = ""
-    """Cause and fix when the first batch was not scaled as the network wants it."""
-    reported: dict[str, float] = field(default_factory=dict)
+from alexnet.training import limits
+from alexnet.training.findings import Finding, State
 
 
 class Watch:
@@ -88,7 +23,7 @@ class Watch:
 
     `classes`: the class names. `init`, `learning_rate`: the recipe's. `train_counts`: the training images of each
     label, int [classes], or longer when labels fall outside. `intended`: the preprocessing that the network was
-    published with; without it, images scaled to 0–1 or normalized are taken as meant.
+    published with; without it, images scaled to 0–1 or normalized are taken as meant. `weighted`: the classes are.
     """
 
     def __init__(
@@ -99,21 +34,23 @@ class Watch:
         learning_rate: float,
         train_counts: Sequence[int] | np.ndarray,
         intended: Preprocessing | None = None,
+        weighted: bool = False,
     ) -> None:
         self.classes = tuple("".join(c if c.isprintable() else "·" for c in name[:60]) for name in classes)
         self.init = init
         self.learning_rate = learning_rate
         self.train_counts = [int(count) for count in train_counts]
-        self.intended_std = IMAGE_STD
+        self.weighted = weighted
+        self.intended_std = limits.IMAGE_STD
         if intended is not None:
             self.intended_std *= 255 * intended.scale / statistics.fmean(intended.std)
-        self._state = _State()
+        self._state = State()
 
     def state_dict(self) -> dict[str, Any]:
         return asdict(self._state)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self._state = _State(**state)
+        self._state = State(**state)
 
     # What is seen before the first step
 
@@ -140,17 +77,29 @@ class Watch:
 
     def first_batch(self, inputs: Tensor) -> list[Finding]:
         """Looks at the first training batch, float N×C×H×W as the network gets it."""
+        return self._constant(inputs) or self._scaled(inputs)
+
+    def _constant(self, inputs: Tensor) -> list[Finding]:
+        places = inputs.detach().flatten(2)
+        constant = int((places == places[..., :1]).all(2).all(1).sum())
+        if constant <= limits.CONSTANT_SHARE * len(inputs):
+            return []
+        seen = f"{constant} of the {len(inputs)} images of the first batch have the same value at every pixel"
+        cause = "values cut off when the files were read (10 or 12 bits in 16-bit files), or blank images"
+        return self._report("constant images", seen, cause, "look at the sample grid and at the files themselves")
+
+    def _scaled(self, inputs: Tensor) -> list[Finding]:
         values, state = inputs.detach().float(), self._state
         mean, std = values.mean().item(), values.std().item()
         low, high = values.min().item(), values.max().item()
         ratio = std / self.intended_std
-        if low >= 0 and high > RAW_HIGH:
+        if low >= 0 and high > limits.RAW_HIGH:
             state.unscaled = f"images that are not scaled (mean {mean:.3g}, std {std:.3g})"
-        elif std > 0 and not 1 / SCALE_RATIO <= ratio <= SCALE_RATIO:
+        elif std > 0 and not 1 / limits.SCALE_RATIO <= ratio <= limits.SCALE_RATIO:
             state.unscaled = f"images {ratio:.2g} times as wide as those the network was published with (std {std:.3g})"
         else:
             return []
-        takes_raw = self.intended_std > RAW_HIGH  # Caffe's networks take 0–255 less the mean
+        takes_raw = self.intended_std > limits.RAW_HIGH  # Caffe's networks take 0–255 less the mean
         state.rescale = 'set data.normalize to "network"' + ("" if takes_raw else ' or "data"')
         seen = f"the first batch spans {low:.3g} to {high:.3g} with mean {mean:.3g} and std {std:.3g}"
         return self._report("images not scaled", seen, state.unscaled, state.rescale)
@@ -162,7 +111,7 @@ class Watch:
         self._state.step = step
         if not math.isfinite(loss):  # the gradients are not either, and would say nothing more
             return self._finite("training", loss)
-        self._state.losses = [*self._state.losses, loss][-STUCK_WINDOW:]
+        self._state.losses = [*self._state.losses, loss][-limits.STUCK_WINDOW :]
         return self._stuck() + self._gradients(gradient_norm)
 
     def _finite(self, split: str, loss: float) -> list[Finding]:
@@ -172,11 +121,11 @@ class Watch:
 
     def _stuck(self) -> list[Finding]:
         k, losses = len(self.classes), self._state.losses
-        patience = min(max(STUCK_STEPS[0], STUCK_STEPS_PER_CLASS * k), STUCK_STEPS[1])
-        if self._state.step < patience or len(losses) < STUCK_WINDOW:
+        patience = min(max(limits.STUCK_STEPS[0], limits.STUCK_STEPS_PER_CLASS * k), limits.STUCK_STEPS[1])
+        if self._state.step < patience or len(losses) < limits.STUCK_WINDOW:
             return []
         mean = statistics.fmean(losses)
-        if mean < STUCK_SHARE * math.log(k):
+        if mean < limits.STUCK_SHARE * math.log(k):
             return []
         seen = f"the mean loss is {mean:.4f} after {self._state.step} steps; guessing gives ln({k}) = {math.log(k):.4f}"
         return self._report("loss stuck at ln(classes)", seen, *self._blind())
@@ -185,12 +134,12 @@ class Watch:
         state = self._state
         if not math.isfinite(norm):
             return self._report("exploding gradients", f"the gradients' norm is {norm}", *self._diverged())
-        median = statistics.median(state.norms) if len(state.norms) >= STUCK_WINDOW else math.inf
-        spike = norm > max(NORM_RATIO * median, NORM_FLOOR)
+        median = statistics.median(state.norms) if len(state.norms) >= limits.STUCK_WINDOW else math.inf
+        spike = norm > max(limits.NORM_RATIO * median, limits.NORM_FLOOR)
         twice, state.spiked = spike and state.spiked, spike
         if not spike:  # a spike must not raise the median that it is measured by
-            state.norms = [*state.norms, norm][-NORM_WINDOW:]
-        if norm <= NORM_LIMIT and not twice:
+            state.norms = [*state.norms, norm][-limits.NORM_WINDOW :]
+        if norm <= limits.NORM_LIMIT and not twice:
             return []
         seen = f"the gradients' norm is {norm:.3g}"
         if math.isfinite(median):
@@ -199,7 +148,8 @@ class Watch:
 
     def activations(self, dead: Mapping[str, float]) -> list[Finding]:
         """Looks at layer → fraction of units that gave 0 for a whole batch, as `dead_fractions` counts them."""
-        layers = {name: fraction for name, fraction in dead.items() if fraction > DEAD_FRACTION}
+        layers = {name: fraction for name, fraction in dead.items() if fraction > limits.DEAD_FRACTION}
+        self._state.silent = next((name for name, fraction in dead.items() if fraction == 1), "")
         if not layers:
             return []
         seen = ", ".join(f"{fraction:.0%} of {name}" for name, fraction in layers.items())
@@ -212,21 +162,56 @@ class Watch:
         """Looks at one line of metrics.jsonl and the validation's confusion matrix, int64 [k, k] with true rows."""
         state = self._state
         found = self._finite("training", metrics["train_loss"]) + self._finite("validation", metrics["val_loss"])
-        found += self._shifted(confusion)
+        found += self._silent(metrics) + self._shifted(confusion)
         if not state.shifted:  # it looks like both of these
-            found += self._overfit(metrics, int(confusion.sum())) + self._swallowed(confusion)
+            found += self._overfit(metrics, int(confusion.sum())) + self._majority(confusion)
+            found += self._swallowed(confusion)
         state.epoch = metrics["epoch"]
         return found
+
+    def _silent(self, metrics: Mapping[str, Any]) -> list[Finding]:
+        """A layer without a live unit passes nothing on and nothing back: no need to wait until the loss is stuck."""
+        chance = math.log(len(self.classes))
+        if not self._state.silent or not metrics["val_loss"] >= limits.STUCK_SHARE * chance:
+            return []
+        seen = (
+            f"the validation loss is {metrics['val_loss']:.4f}, guessing gives ln({len(self.classes)}) = {chance:.4f}, "
+            f"and {self._state.silent} gives 0 whatever the image"
+        )
+        return self._report("loss stuck at ln(classes)", seen, *self._blind())
+
+    def _majority(self, confusion: np.ndarray) -> list[Finding]:
+        count, total = confusion.sum(1), int(confusion.sum())
+        if not total:
+            return []
+        right = np.diagonal(confusion)
+        share, accuracy = count.max() / total, right.sum() / total
+        balanced = float((right[count > 0] / count[count > 0]).mean())
+        misleads = share >= limits.MAJORITY_SHARE and accuracy - balanced > limits.MAJORITY_GAP
+        hit = share * len(count) >= limits.MAJORITY and (accuracy <= share or misleads)
+        self._state.majority = self._state.majority + 1 if hit else 0
+        if self._state.majority < limits.MAJORITY_EPOCHS:
+            return []
+        name = repr(self.classes[int(count.argmax())])
+        seen = (
+            f"accuracy is {accuracy:.1%}, always answering {name} gives {share:.1%}, and the balanced accuracy (the "
+            f"mean over classes) is {balanced:.1%}"
+        )
+        cause = f"imbalance: {share:.0%} of the validation images are of {name}"
+        fix = "add images of the other classes" if self.weighted else "set train.class_weights = true"
+        return self._report("majority class", seen, cause, f"{fix}, and judge by the balanced accuracy")
 
     def _overfit(self, metrics: Mapping[str, Any], count: int) -> list[Finding]:
         state, loss = self._state, metrics["val_loss"]
         train, val = metrics["train_accuracy"], metrics["val_accuracy"]
-        state.val_accuracies = [*state.val_accuracies, val][-GUESS_EPOCHS:]
+        state.val_accuracies = [*state.val_accuracies, val][-limits.GUESS_EPOCHS :]
         if not math.isfinite(loss):
             return []
         lowest = state.lowest_val_loss = min(loss, loss if state.lowest_val_loss is None else state.lowest_val_loss)
-        state.overfit = state.overfit + 1 if train - val > OVERFIT_GAP and loss > OVERFIT_RISE * lowest else 0
-        if state.overfit < OVERFIT_EPOCHS:
+        state.overfit = (
+            state.overfit + 1 if train - val > limits.OVERFIT_GAP and loss > limits.OVERFIT_RISE * lowest else 0
+        )
+        if state.overfit < limits.OVERFIT_EPOCHS:
             return []
         seen = (
             f"accuracy is {train:.1%} in training and {val:.1%} in validation, "
@@ -250,7 +235,7 @@ class Watch:
         guess = max(self.train_counts) / max(sum(self.train_counts), 1)
         doubled = 2 * guess / (1 + guess)
         sure = doubled - 2 * math.sqrt(doubled * (1 - doubled) / max(count, 1))
-        return len(accuracies) == GUESS_EPOCHS and statistics.fmean(accuracies) < sure
+        return len(accuracies) == limits.GUESS_EPOCHS and statistics.fmean(accuracies) < sure
 
     def _shifted(self, confusion: np.ndarray) -> list[Finding]:
         k, total = len(confusion), confusion.sum()
@@ -260,8 +245,10 @@ class Watch:
         right = confusion[rows, rows].sum() / total
         after, before = (confusion[rows, (rows + shift) % k].sum() / total for shift in (1, -1))
         share, side = max((after, "after"), (before, "before"))
-        self._state.shifted = self._state.shifted + 1 if share > max(SHIFTED_SHARE, SHIFTED_RATIO * right) else 0
-        if self._state.shifted < SHIFTED_EPOCHS:
+        self._state.shifted = (
+            self._state.shifted + 1 if share > max(limits.SHIFTED_SHARE, limits.SHIFTED_RATIO * right) else 0
+        )
+        if self._state.shifted < limits.SHIFTED_EPOCHS:
             return []
         seen = f"{share:.0%} of the validation images are predicted as the class {side} their label, {right:.0%} as it"
         cause = "the validation labels are shifted by one against the training labels (one counts from 1, one from 0)"
@@ -276,11 +263,15 @@ class Watch:
         recall = shares[rows, rows]
         others = np.where(rows[:, None] == rows, -1.0, shares)
         taker = others.argmax(1)
-        hit = (recall <= SWALLOWED_RECALL) & (others[rows, taker] >= SWALLOWED_SHARE) & (count >= SWALLOWED_IMAGES)
+        hit = (
+            (recall <= limits.SWALLOWED_RECALL)
+            & (others[rows, taker] >= limits.SWALLOWED_SHARE)
+            & (count >= limits.SWALLOWED_IMAGES)
+        )
         pairs = [(int(i), int(taker[i])) for i in np.flatnonzero(hit)]
         before = self._state.swallowed
         self._state.swallowed = {f"{i}>{j}": before.get(f"{i}>{j}", 0) + 1 for i, j in pairs}
-        pairs = [(i, j) for i, j in pairs if self._state.swallowed[f"{i}>{j}"] >= SWALLOWED_EPOCHS]
+        pairs = [(i, j) for i, j in pairs if self._state.swallowed[f"{i}>{j}"] >= limits.SWALLOWED_EPOCHS]
         if not pairs:
             return []
         i, j = pairs[0]
@@ -291,7 +282,9 @@ class Watch:
         few, many = self.train_counts[i], self.train_counts[j]
         if len(pairs) > len(confusion) / 2:
             cause, fix = self._blind()
-        elif many > IMBALANCE * few:
+        elif many > limits.IMBALANCE * few and "majority class" in self._state.reported:
+            return []  # it is named already
+        elif many > limits.IMBALANCE * few:
             cause = f"imbalance: {few:,} training images of {one} against {many:,} of {other}"
             fix = f"set train.class_weights, or add images of {one}"
         else:
@@ -325,7 +318,7 @@ class Watch:
     def _report(self, kind: str, seen: str, cause: str, fix: str, size: float = 1.0) -> list[Finding]:
         """The finding, unless its kind was told before at a similar size."""
         state = self._state
-        if size < WORSE * state.reported.get(kind, 0.0):
+        if size < limits.WORSE * state.reported.get(kind, 0.0):
             return []
         state.reported[kind] = size
         return [Finding(kind, state.epoch + 1, state.step, seen, cause, fix)]
