@@ -26,7 +26,7 @@ class Notes(Reporter):
     """Keeps what is said before a run starts."""
 
     def begin(self, run: Run, facts: dict[str, Any]) -> None:
-        self.notes: list[str] = facts["notes"]
+        self.notes: list[str] = facts["remarks"]
 
 
 @pytest.fixture

@@ -51,8 +51,8 @@ class PlainReporter(Reporter):
         )
         if facts["start"]:
             self.say(facts["start"])
-        for note in facts["notes"]:
-            self.say(note)
+        for remark in facts["remarks"]:
+            self.say(remark)
         if facts["validation_is_test"]:
             self.say("as published, validation is the test split: it chooses nothing, the last epoch's weights count")
         if facts["skipped"]:

@@ -67,8 +67,8 @@ def train(
             if trainer.epoch >= before.epochs < wanted.train.epochs and not before.steps:
                 last = trainer.log.rows[-1]["lr"]
                 spans = (before.epochs, wanted.train.epochs)
-                trainer.notes += extended(setup.timed.schedule, wanted.learning_rate, *spans, last)
-            trainer.notes += ended_from_outside(state)
+                trainer.remarks += extended(setup.timed.schedule, wanted.learning_rate, *spans, last)
+            trainer.remarks += ended_from_outside(state)
             return trainer
 
         if resume_run:

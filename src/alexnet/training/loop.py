@@ -52,7 +52,7 @@ class Trainer:
         self._reset_sums()
         self.best: dict[str, float] = {"val_accuracy": -1.0, "val_loss": float("inf"), "epoch": 0}
         self.log = Log(run, world.is_writer)
-        self.notes: list[str] = []
+        self.remarks: list[str] = []
         self._clock = self._saved = time.monotonic()
 
     @property
@@ -77,7 +77,7 @@ class Trainer:
         asked: whether to save and stop after the current step. stop_after: the same after this number of epochs.
         """
         facts = self.setup.facts()
-        facts |= {"processes": self.world.size, "notes": [*facts["notes"], *self.notes]}
+        facts |= {"processes": self.world.size, "remarks": [*facts["remarks"], *self.remarks]}
         self.reporter.begin(self.run, facts)
         self._clock = self._saved = time.monotonic()
         self.log.open(self.epoch)

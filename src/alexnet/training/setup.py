@@ -34,11 +34,11 @@ from alexnet.models.summary import Summary, summarize
 from alexnet.preprocessing import MeanImage, Preprocessing
 from alexnet.recipes.durations import resolved
 from alexnet.recipes.schema import Recipe
+from alexnet.training import schedule
 from alexnet.training.compiled import compiled
 from alexnet.training.distill import Teacher
 from alexnet.training.objective import CrossEntropy, Distillation, Objective
 from alexnet.training.pca_color import pca_color
-from alexnet.training.schedule import notes
 from alexnet.weights.load import Loaded, load_into
 
 
@@ -153,11 +153,11 @@ class Setup:
             "validation_is_test": self.validation_is_test,
             "skipped": len(self.splits.skipped),
             "notes": self.notes,
+            "remarks": schedule.notes(self.timed.schedule, self.length),
             "device": str(self.device),
             "precision": self.precision,
             "epochs": math.ceil(self.length),
             "steps": self.recipe.train.steps,
-            "notes": notes(self.timed.schedule, self.length),
             "start": self.loaded.told or f"begins with {self.loaded.path}" if self.loaded else "",
         }
 
