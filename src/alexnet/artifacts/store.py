@@ -33,6 +33,8 @@ class Model:
     preprocessing: Preprocessing
     card: Card
     path: Path
+    precision: str = "fp32"
+    """That of the module: 'fp32' or 'bf16'. `inference.fast.at_precision` converts."""
 
 
 def packed(state: Mapping[str, Tensor]) -> bytes:

@@ -48,5 +48,6 @@ def evaluate(
 def _figures(measured: "Figures") -> None:
     say(
         f"top-1 {measured.top1:.2%}   top-5 {measured.top5:.2%}   loss {measured.loss:.4f}   "
-        f"{measured.count:,} images" + (f", {measured.views} views each" if measured.views > 1 else "")
+        f"{measured.count:,} images in {measured.precision}"
+        + (f", {measured.views} views each" if measured.views > 1 else "")
     )

@@ -30,7 +30,7 @@ def predict(
     copy_to: Annotated[Path | None, typer.Option(help="Copy each image into a folder named after its class.")] = None,
     reject: Annotated[float, typer.Option(help="Answer 'unknown' below this probability.")] = 0.0,
     force: Annotated[bool, typer.Option("--force", help="Replace the file of --out.")] = False,
-    precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 if the processor has it.")] = "auto",
+    precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 if the processor has it.")] = "fp32",
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
@@ -47,7 +47,7 @@ def predict(
     opened = at_precision(load_model(model, choose_device(device)), precision)
     kept = None
     if out:
-        question = {"model": fingerprint(opened), "top": top, "reject": reject, "precision": precision}
+        question = {"model": fingerprint(opened), "top": top, "reject": reject, "precision": opened.precision}
         kept = Answers(out, question, force)
         if kept.done:
             say(f"continuing {kept.partial}: {len(kept.done):,} images were answered before", err=True)
@@ -73,7 +73,7 @@ def predict(
         kept.finish()
     if as_json:
         print_json([each.to_json() for each in collected])
-    _summary(count, seconds, broken if count > 1 or out or as_json else [], len(gathered.passed_over))
+    _summary(count, seconds, opened.precision, broken if count > 1 or out or as_json else [], len(gathered.passed_over))
     if out:
         say(f"wrote {out}", err=True)
     elif broken and len(broken) == count == 1 and not as_json:
@@ -88,10 +88,10 @@ def _show(found: "Predicted") -> None:
         say(f"  {each.score:7.2%}  {each.label}")
 
 
-def _summary(count: int, seconds: float, broken: "list[Predicted]", passed_over: int) -> None:
+def _summary(count: int, seconds: float, precision: str, broken: "list[Predicted]", passed_over: int) -> None:
     """On stderr: it is no part of the answers."""
     if count > 1:
-        say(f"{count:,} images in {seconds:.1f} s: {count / seconds:,.0f} images/s", err=True)
+        say(f"{count:,} images in {seconds:.1f} s: {count / seconds:,.0f} images/s in {precision}", err=True)
     if passed_over:
         say(f"{passed_over:,} other files of the folders are not images and were skipped", err=True)
     if broken:

@@ -1,7 +1,7 @@
 """Every image of a split, evaluated exactly once."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from alexnet.data.transforms.augment import Augmenter
 from alexnet.device import autocast
 from alexnet.errors import InputError
 from alexnet.inference.data import fitted
+from alexnet.inference.fast import at_precision
 from alexnet.inference.views import log_probabilities, views_of
 from alexnet.models.quick import quicken
 from alexnet.process.group import ALONE, World
@@ -45,19 +46,21 @@ def evaluate(
     dataset: Dataset,
     *,
     batch_size: int = 256,
-    precision: str = "fp32",
+    precision: str | None = None,
     progress: Callable[[int, int], None] | None = None,
     views: int = 1,
 ) -> Evaluation:
     """Evaluates a model on a dataset whose classes are joined to the model's by name.
 
     Images of another size are fitted as the model's card says. `views`: 1, 2 (mirrored) or 10 (corners, center and
-    mirrored); the probabilities are averaged as `alexnet.inference.views` explains.
+    mirrored); the probabilities are averaged as `alexnet.inference.views` explains. `precision`: 'fp32', 'bf16' or
+    'auto'; None: the model's own, which is fp32 unless it was converted.
     Raises InputError when the images have a class that the model never saw, and for another number of views.
     """
-    device = next(model.module.parameters()).device
-    loader = Loader(fitted(model, dataset), device)
-    return run(model.module, loader, views_of(model), batch_size, precision, progress, views=views)
+    model = at_precision(model, precision)
+    loader = Loader(fitted(model, dataset), next(model.module.parameters()).device)
+    found = run(model.module, loader, views_of(model), batch_size, progress=progress, views=views)
+    return replace(found, figures=found.figures.model_copy(update={"precision": model.precision}))
 
 
 @torch.inference_mode()

@@ -9,15 +9,27 @@ from torch.nn import functional
 
 from alexnet.artifacts.store import Model
 from alexnet.device import choose_precision
-from alexnet.errors import unknown
+from alexnet.errors import InputError, unknown
 from alexnet.models.quick import quicken
 
 PRECISIONS = ("auto", "fp32", "bf16")
 
 
-def at_precision(model: Model, precision: str = "auto") -> Model:
-    """`model` with its module `quick`."""
-    return dataclasses.replace(model, module=quick(model.module, precision))
+def at_precision(model: Model, precision: str | None = None) -> Model:
+    """`model` at a precision: the one policy of predict, evaluate and serving, in Python and on the command line.
+
+    None leaves it as it is (a model is loaded in fp32). 'fp32' is the model itself, 'bf16' a copy for inference that
+    computes in bfloat16, and 'auto' asks the processor. `precision` of the result is 'fp32' or 'bf16'. InputError for
+    another name, and for a bf16 model that is asked for fp32.
+    """
+    if precision is None:
+        return model
+    wanted = _chosen(precision, model.module)
+    if wanted == model.precision:
+        return model
+    if model.precision != "fp32":
+        raise InputError(f"the weights of this model were rounded to {model.precision}; load it again for {wanted}")
+    return dataclasses.replace(model, module=_BF16(model.module), precision=wanted)
 
 
 def quick(module: nn.Module, precision: str = "auto") -> nn.Module:
@@ -27,10 +39,13 @@ def quick(module: nn.Module, precision: str = "auto") -> nn.Module:
     from the machine and never from a timing, so that an image gets the same answer every time, in any batch size.
     The copy is for inference only, and does not follow when `module` is trained on. InputError for another name.
     """
+    return quicken(module) if _chosen(precision, module) == "fp32" else _BF16(module)
+
+
+def _chosen(precision: str, module: nn.Module) -> str:
     if precision not in PRECISIONS:
         raise unknown("precision", precision, PRECISIONS)
-    device = next(module.parameters()).device
-    return quicken(module) if choose_precision(precision, device) == "fp32" else _BF16(module)
+    return choose_precision(precision, next(module.parameters()).device)
 
 
 class _BF16(nn.Module):

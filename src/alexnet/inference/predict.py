@@ -13,6 +13,7 @@ from alexnet.artifacts.store import Model
 from alexnet.data.loading import decode
 from alexnet.data.transforms.augment import Augmenter
 from alexnet.errors import InputError
+from alexnet.inference.fast import at_precision
 from alexnet.models.quick import quicken
 from alexnet.preprocessing import Preprocessing
 
@@ -49,13 +50,14 @@ class Predicted:
         return replace(self, predictions=[Prediction(UNKNOWN, self.predictions[0].score), *self.predictions])
 
 
-def predict(model: Model, images: Iterable[Image], top: int = 5) -> list[Predicted]:
+def predict(model: Model, images: Iterable[Image], top: int = 5, precision: str | None = None) -> list[Predicted]:
     """The `top` likeliest classes of each image, likeliest first.
 
     `images`: paths, or uint8 arrays height × width (× channels); decoded and fitted as the model's card says.
+    `precision`: 'fp32', 'bf16' or 'auto'; None: the model's own, which is fp32 unless it was converted.
     Raises InputError for an image that cannot be read.
     """
-    return list(stream(model, images, top, strict=True))
+    return list(stream(at_precision(model, precision), images, top, strict=True))
 
 
 def stream(model: Model, images: Iterable[Image], top: int = 5, strict: bool = False) -> Iterator[Predicted]:

@@ -15,6 +15,7 @@ from alexnet.data.loading import decode
 from alexnet.data.transforms.augment import Augmenter
 from alexnet.errors import InputError
 from alexnet.inference.fast import at_precision
+from alexnet.models.quick import quicken
 from alexnet.serving.batching import Batcher, Full
 from alexnet.serving.limits import Limits
 from alexnet.serving.problems import Problem, busy
@@ -35,8 +36,8 @@ class Engine:
         """Raises InputError when the form that serves does not answer as the plain network does."""
         self.name, self.model, self.limits = name, model, limits
         quick = at_precision(model, precision)
-        self.precision = "fp32" if quick.module is model.module else "bf16"
-        self._module = quick.module
+        self.precision = quick.precision
+        self._module = quicken(quick.module)
         self._augmenter = Augmenter(model.preprocessing)
         self.size = decode.stored_size(model.preprocessing.size, model.preprocessing.resize)
         self._prove()
