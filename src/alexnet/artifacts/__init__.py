@@ -1,0 +1,1 @@
+"""What training leaves: the typed card, figures, the run folder, the store of weights."""

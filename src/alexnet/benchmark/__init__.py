@@ -1,0 +1,1 @@
+"""What a machine reaches, alone and beside other programs."""

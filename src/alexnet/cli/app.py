@@ -21,15 +21,20 @@ class _Verbs(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in VERBS:
             raise unknown("verb", cmd_name, VERBS)
-        single = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-        single.command(cmd_name)(function_of(cmd_name))
-        command = typer.main.get_command(single)
-        command.params += _quiet_option()
-        return command
+        return command_of(cmd_name)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Verbs"):
             formatter.write_dl(list(VERBS.items()))
+
+
+def command_of(verb: str) -> Any:
+    """The verb as typer's command."""
+    single = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    single.command(verb)(function_of(verb))
+    command = typer.main.get_command(single)
+    command.params += _quiet_option()
+    return command
 
 
 def _be_quiet(value: bool) -> None:

@@ -1,1 +1,1 @@
-"""Datasets: reading them, splitting them, augmenting them."""
+"""Datasets: readers of each format, splits, augmentation, loading, packing, downloading."""

@@ -1,0 +1,1 @@
+"""The formats in which a model is handed to other programs."""

@@ -1,0 +1,1 @@
+"""A model ready to use: predict, evaluate, views."""

@@ -1,0 +1,1 @@
+"""The networks: layers, initialization, the catalog, their summary."""

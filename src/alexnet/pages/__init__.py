@@ -1,0 +1,1 @@
+"""Templates, styles and assets of every HTML page."""

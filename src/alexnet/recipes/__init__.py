@@ -1,0 +1,1 @@
+"""Training recipes: one TOML file per experiment, and the schema of their keys."""

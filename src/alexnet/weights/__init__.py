@@ -1,0 +1,1 @@
+"""Readers of other programs' weights, and the mapping onto these networks."""
