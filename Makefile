@@ -6,8 +6,9 @@ READY := $(VENV)/.ready
 PARITY := .venv-parity
 PARITY_ARGS ?= --write docs/PARITY.md
 BENCH_ARGS ?=
+FAULTS_ARGS ?= --write docs/RELIABILITY.md
 
-.PHONY: demo test check parity bench-peers bench-input bench-accuracy clean help
+.PHONY: demo test check parity faults load bench-peers bench-input bench-accuracy clean help
 
 help:
 	@echo "make demo    set up, train an AlexNet on handwritten digits, say where its report is"
@@ -17,6 +18,8 @@ help:
 	@echo "make bench-peers   time training side by side with Keras (ten minutes)"
 	@echo "make bench-input   time decoding side by side with tf.data (a minute)"
 	@echo "make bench-accuracy   time to the published programs' accuracy, Keras and ours (half an hour)"
+	@echo "make faults  kill, starve and disturb trainings, and resume them (half an hour)"
+	@echo "make load    the server under load (two minutes)"
 	@echo "make clean   remove the environments"
 
 demo: $(READY)
@@ -58,6 +61,17 @@ $(PARITY)/.ready: pyproject.toml parity/constraints.txt
 	$(call environment,$(PARITY),-r parity/constraints.txt)
 	@$(PARITY)/bin/python -m pip install -q --disable-pip-version-check --no-deps -e .
 	@touch $@
+
+# A training killed, starved, stopped and disturbed; half an hour with 100 kills.
+faults: $(READY)
+	@$(BIN)/python tests/faults.py $(FAULTS_ARGS)
+
+# The demo's model behind the server, 64 clients for a minute, then batches against one image at a time.
+load: $(READY)
+	@test -f runs/digits/best.safetensors || $(BIN)/alexnet train
+	@$(BIN)/python -c "from PIL import Image; Image.new('L', (8, 8), 90).save('runs/load.png')"
+	@$(BIN)/alexnet load runs/digits --image runs/load.png
+	@$(BIN)/alexnet load runs/digits --image runs/load.png --clients 32 --seconds 10 --rounds 3
 
 # Side by side with Keras, in turn: nothing else should run on the machine.
 bench-peers: $(READY) $(PARITY)/.ready
