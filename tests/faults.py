@@ -1,7 +1,8 @@
 """`make faults`: what goes wrong around a training, tried for real; every run must end as if nothing had happened.
 
 Each fault is done to a training in a process of its own, which is then resumed until it ends. It survived when the
-weights are bit for bit those of an undisturbed run, and whatever was printed on the way is one line that says what to do.
+weights are bit for bit those of an undisturbed run, and
+all that was printed on the way is one line that says what to do.
 """
 
 import argparse
