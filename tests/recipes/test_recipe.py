@@ -149,3 +149,15 @@ def test_every_key_says_what_it_means() -> None:
     rows = recipes.describe()
     assert [name for name, _, _ in rows] == [name for name, _ in recipes.flat(Recipe())]
     assert all(about for _, _, about in rows)
+
+
+def test_a_byte_order_mark_is_read_past(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_bytes(b'\xef\xbb\xbfname = "mine"\n[data]\nname = "digits"\n')
+    assert load(tmp_path / "mine.toml").name == "mine"
+
+
+@pytest.mark.parametrize("value", ["buffer", "buffer-0", "always", ""])
+def test_data_shuffle_names_its_choices(value: str) -> None:
+    with pytest.raises(InputError, match="choose 'epoch', 'once', 'none', or a buffer such as 'buffer-1000'"):
+        load("digits", {"data.shuffle": value})
+    assert load("digits", {"data.shuffle": "buffer-10"}).data.shuffle == "buffer-10"

@@ -1,5 +1,6 @@
 """`alexnet import`."""
 
+import unicodedata
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +9,10 @@ import typer
 from alexnet.cli.options import Json
 from alexnet.cli.screen import print_json, say
 from alexnet.errors import InputError
+from alexnet.files import content_of
+
+MOST_NAMES = 2**22
+"""Bytes of the largest list of class names that is read."""
 
 
 def import_(
@@ -50,6 +55,12 @@ def import_(
 
 def _names(path: Path) -> tuple[str, ...]:
     try:
-        return tuple(line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip())
+        lines = content_of(path, MOST_NAMES).decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError):
         raise InputError(f"{str(path)!r} is not a readable text file with one class name per line") from None
+    places: dict[str, int] = {}
+    for number, line in enumerate(lines, 1):
+        name = unicodedata.normalize("NFC", line.strip())
+        if name and (first := places.setdefault(name, number)) != number:
+            raise InputError(f"{str(path)!r} names the class {name!r} in lines {first} and {number}; names must differ")
+    return tuple(places)

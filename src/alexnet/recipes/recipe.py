@@ -125,7 +125,7 @@ def _read(name: str | Path) -> tuple[str, str]:
                 content = file.read(_MOST_BYTES + 1)
             if len(content) > _MOST_BYTES:
                 raise InputError(f"recipe {str(path)!r} is larger than {_MOST_BYTES:,} bytes")
-            return content.decode(), path.stem
+            return content.decode("utf-8-sig"), path.stem
         except UnicodeDecodeError:
             raise InputError(f"recipe {str(path)!r} is not UTF-8 text") from None
     if str(name) not in names():

@@ -10,6 +10,7 @@ import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from makers import bomb, png
 from PIL import Image, ImageOps, TiffImagePlugin
 
 from alexnet.data.loading.containers import FORMATS, cleaned
-from alexnet.data.loading.decode import MAX_PIXELS, DecodeError, decode, prepare, refit, stored_size
+from alexnet.data.loading.decode import MAX_PIXELS, DecodeError, _cost, decode, prepare, refit, stored_size
 from alexnet.data.loading.memory import Budget
 from alexnet.data.loading.samples import Range, common_range
 from alexnet.errors import InputError
@@ -376,6 +377,22 @@ def test_a_format_whose_decoder_takes_much_is_refused_earlier() -> None:
     said, added = measured(bytes(webp))
     assert "needs more than 768 MiB to decode" in said
     assert added < 100
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode", "more", "least"),
+    [
+        ("PNG", "RGB", {}, 7 * 10**6),
+        ("PNG", "L", {}, 4 * 10**6),
+        ("WEBP", "RGB", {}, 23 * 10**6),
+        ("JPEG", "RGB", {"info": {"progressive": 1}}, (7 + 6 * 64) * 10**6),
+        ("TIFF", "RGB", {"tag_v2": {322: 9000, 323: 9000}}, 16 * 81 * 10**6),
+    ],
+)
+def test_what_an_image_costs(kind: str, mode: str, more: dict[str, object], least: int) -> None:
+    """A progressive JPEG that is reduced keeps the coefficients of all 64 million pixels; a tile is unpacked whole."""
+    image = SimpleNamespace(**{"format": kind, "mode": mode, "width": 1000, "height": 1000, "info": {}} | more)
+    assert least <= _cost(image, 64 * 10**6) < 1.2 * least  # pyright: ignore[reportArgumentType]
 
 
 def test_a_budget_lets_wait_and_refuses() -> None:

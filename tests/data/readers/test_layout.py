@@ -100,6 +100,10 @@ def test_a_class_that_is_called_like_a_split_is_in_doubt_and_can_be_confirmed(fo
     listing = list_folder(root)
     assert listing.classes == ("bus", "train")
     assert noted(listing, "in doubt", "train is read as a class")
+    trains = folder("bus", root=root.parent / "trains")
+    folder("train", root=trains, count=9)
+    folder("train/freight", "train/express", root=trains)  # most images of the class lie in its folder itself
+    assert list_folder(trains).classes == ("bus", "train")
     both = folder("train/a", "train/b", "test/a", "test/b", root=root.parent / "both")
     assert list_folder(both, layout="classes").classes == ("test", "train")
     mixed = folder("red_train/a", "red_train/b", "blue_test/a", "blue_test/b", root=root.parent / "mixed")
