@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -45,6 +45,11 @@ def atomic(path: Path | str) -> Iterator[BinaryIO]:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)
         raise
+
+
+def holds_run(names: Collection[str]) -> bool:
+    """Whether a folder with these files is a run's: its images, such as plots, belong to no dataset."""
+    return "recipe.toml" in names and not {"card.json", "metrics.jsonl", "state.pt", "split.json"}.isdisjoint(names)
 
 
 def sweep(folder: Path | str) -> None:
@@ -117,19 +122,31 @@ def lock(folder: Path | str) -> Iterator[None]:
         os.close(handle)
 
 
-def regular(path: Path | str) -> BinaryIO:
-    """A regular file, opened for reading. InputError for a folder, a pipe or a device, which nobody waits for."""
+def regular(path: Path | str, follow: bool = True) -> BinaryIO:
+    """A regular file, opened for reading. InputError for a folder, a pipe or a device, which nobody waits for.
+
+    follow: whether a symbolic link is followed; InputError for one that is not.
+    """
     # A pipe would be waited for without O_NONBLOCK; regular files do not know it.
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        handle = os.open(path, flags if follow else flags | getattr(os, "O_NOFOLLOW", 0))
+    except OSError as error:
+        if error.errno == errno.ELOOP and not follow:
+            raise InputError(f"{str(path)!r} is a link, which is not followed here") from None
+        raise
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise InputError(f"{str(path)!r} is not a regular file")
     return os.fdopen(handle, "rb")
 
 
-def content_of(path: Path | str, most: int) -> bytes:
-    """A regular file's content, of at most `most` bytes. InputError for a larger one, and for a folder, a pipe …"""
-    with regular(path) as file:
+def content_of(path: Path | str, most: int, follow: bool = True) -> bytes:
+    """A regular file's content, of at most `most` bytes. InputError for a larger one, and for a folder, a pipe …
+
+    follow: as in `regular`.
+    """
+    with regular(path, follow) as file:
         content = file.read(most + 1)
     if len(content) > most:
         raise InputError(f"{str(path)!r} is larger than the {most:,} bytes that such a file may have")

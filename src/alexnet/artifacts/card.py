@@ -20,6 +20,7 @@ from alexnet.models.network import Network
 from alexnet.models.summary import summarize
 from alexnet.preprocessing import Preprocessing
 
+FILE = "card.json"
 VERSION = 2
 MAX_BYTES = 2**25
 UNKNOWN = "unknown"

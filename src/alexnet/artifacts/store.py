@@ -12,13 +12,14 @@ from torch import Tensor, nn
 
 from alexnet.artifacts import card as cards
 from alexnet.artifacts.card import Card
+from alexnet.artifacts.run import Run
 from alexnet.errors import InputError
 from alexnet.files import write_bytes
 from alexnet.models import catalog
 from alexnet.models.network import Network
 from alexnet.preprocessing import MeanImage, Preprocessing
 
-CARD = "card.json"
+CARD = cards.FILE
 HUB_WEIGHTS = "model.safetensors"
 """In the folder that `alexnet export --format hub` writes."""
 _MAX_MEAN_BYTES = 2**28  # 4096 × 4096 × 3 numbers, and some
@@ -128,10 +129,12 @@ def read_preprocessing(card: Card, card_path: Path) -> Preprocessing:
 
 def _locate(path: Path) -> tuple[Path, Path]:
     if path.is_dir():
-        if not (path / CARD).is_file():
+        run = Run(path)
+        if run.is_run:  # a model hub's cache is made of links
+            run.check()
+        if not run.has_card:
             raise InputError(f"{str(path)!r} is not a run: it has no {CARD}")
-        found = (path / name for name in ("best.safetensors", HUB_WEIGHTS) if (path / name).is_file())
-        return next(found, path / "last.safetensors"), path / CARD
+        return (path / HUB_WEIGHTS if (path / HUB_WEIGHTS).is_file() else run.weights), path / CARD
     if path.suffix == ".safetensors":
         beside = path.with_suffix(".json")
         card = beside if beside.is_file() else path.parent / CARD

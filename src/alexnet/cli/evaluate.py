@@ -34,7 +34,7 @@ def evaluate(
     from alexnet.inference.views import corners
 
     opened = at_precision(load_model(model, choose_device(device)), precision)
-    dataset = dataset_for(opened, data, split)
+    dataset = dataset_for(opened, data, split, lambda line: say(line, err=as_json))
     with bar("evaluating", quiet=as_json) as progress:
         evaluation = measure(opened, dataset, progress=progress, views=views)
     if as_json:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from alexnet.artifacts.card import RunCard
-from alexnet.artifacts.run import Run
+from alexnet.artifacts.run import SKIPPED, Run
 from alexnet.cli import screen
 from alexnet.cli.screen import clean
 from alexnet.training.reporter import Reporter
@@ -56,9 +56,7 @@ class PlainReporter(Reporter):
         if facts["validation_is_test"]:
             self.say("as published, validation is the test split: it chooses nothing, the last epoch's weights count")
         if facts["skipped"]:
-            self.say(
-                f"{facts['skipped']} files could not be read or used and are left out; see {run.path / 'skipped.txt'}"
-            )
+            self.say(f"{facts['skipped']} files could not be read or used and are left out; see {run.path / SKIPPED}")
         for note in facts["notes"]:
             self.say(f"data: {note}")
 

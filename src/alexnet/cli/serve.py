@@ -51,7 +51,9 @@ def serve(
 
 def _demo() -> Path:
     """The run of the digits that `alexnet train` makes; it is trained first where it is not there."""
-    if not (_DEMO / "best.safetensors").is_file():
+    from alexnet.artifacts.run import Run
+
+    if not Run(_DEMO).weights.is_file():
         from alexnet.experiments.train import train
 
         say(f"no model was named: training the demo on handwritten digits into {_DEMO} …")

@@ -34,9 +34,9 @@ def repeat(
     """
     if (folds > 0) == (seeds > 0) or max(folds, seeds) < 2:
         raise InputError("give either a number of folds or a number of seeds, 2 or more")
-    if not resume_runs and any(out.glob("*-*/recipe.toml")):
+    if not resume_runs and any(Run(path).is_run for path in out.glob("*-*")):
         raise InputError(f"{str(out)!r} already holds runs; add --resume to go on with them, or choose another folder")
-    if not resume_runs or (out / "recipe.toml").is_file():
+    if not resume_runs or Run(out).is_run:
         check_free(out)
     recipe = anchored(recipe)
     if folds:
@@ -52,7 +52,7 @@ def repeat(
 
 def _run(recipe: Recipe, path: Path, options: dict[str, Any]) -> Run:
     """The finished run in `path`: as it is, gone on with, or begun."""
-    if not (path / "recipe.toml").is_file():
+    if not Run(path).is_run:
         return train(recipe, out=path, **options)
     lasting = {"train.epochs": recipe.train.epochs}
     run, wanted = resume(recipe, path, lasting)

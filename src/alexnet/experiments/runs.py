@@ -34,8 +34,7 @@ class Found:
 def find(out: Path, setup: Setup) -> Found | None:
     """The run in `out` whose resolved recipe and data are those of `setup`; a finished one rather than a begun one."""
     found = []
-    for path in sorted(out.glob("*/recipe.toml")):
-        run = Run(path.parent)
+    for run in filter(lambda each: each.is_run, map(Run, sorted(out.glob("*")))):
         with contextlib.suppress(InputError):  # of another version, or damaged: not an equal one
             if recipes.flat(run.recipe) == recipes.flat(setup.recipe) and _fingerprint(run) == setup.fingerprint:
                 found.append(Found(run, finished(run, setup.recipe)))
@@ -44,7 +43,7 @@ def find(out: Path, setup: Setup) -> Found | None:
 
 def _fingerprint(run: Run) -> str:
     """Of the images it was begun with. InputError when it was killed before it had saved anything."""
-    if (run.path / "card.json").is_file():
+    if run.has_card:
         return run.card.data.fingerprint
     return checkpoint.load(run.state)["fingerprint"]
 

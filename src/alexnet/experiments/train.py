@@ -1,12 +1,14 @@
 """Training as one act: data in, weights, figures and a report out."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from alexnet.artifacts.run import Run, begin, check_free, recipe_for, resume
+from alexnet.artifacts.run import Run, begin, begun, check_free, free, recipe_for, resume
 from alexnet.errors import InputError
 from alexnet.experiments.finish import draw_samples, finish
+from alexnet.files import lock, make_folder
 from alexnet.process.group import joined
 from alexnet.recipes import recipe as recipes
 from alexnet.recipes.schema import Recipe
@@ -38,7 +40,8 @@ def train(
 
     recipe: a shipped recipe's name, a TOML file, or a Recipe; none given: 'digits', or on resuming the run's own.
     data: where the images are, if not in the usual place. epochs, or steps: in place of the recipe's.
-    resume_run: go on with the run in `out`. stop_after: stop after so many epochs as Ctrl-C would.
+    resume_run: continue the run in `out`, or start it where it has not begun. stop_after: stop after this number of
+    epochs as Ctrl-C would.
     settings, overrides: recipe keys as {'optimizer.lr': 0.01}, or with `__` for the dot as optimizer__lr=0.01.
     The process is left as it was found: random state, warning filters, signal handlers, threads. On a CPU, a script of
     its own gains from `alexnet.process.program.set_up()`, which the command line calls.
@@ -46,7 +49,7 @@ def train(
     """
     changes = dict(settings or {}) | {name.replace("__", "."): value for name, value in overrides.items()}
     changes |= recipes.lasting(epochs, steps)
-    with joined(device) as world:
+    with contextlib.ExitStack() as stack, joined(device) as world:
         reporter = reporter if reporter and world.is_writer else Reporter()
 
         # The recipe, the images and the network are checked before a folder is made.
@@ -55,13 +58,29 @@ def train(
             check_free(out)
             return prepare(wanted, data, device, reporter.scanning, fetching=reporter.fetching)
 
+        def anew_again() -> Setup:
+            """A run that was stopped before its first state, or never started, starts anew with the same recipe."""
+            if Run(Path(out or "")).is_run:
+                _, wanted = resume(recipe, out, changes)
+            else:
+                wanted = anchored(recipes.load(recipe or recipe_for(data, changes), changes))
+            return prepare(wanted, data, device, reporter.scanning, fetching=reporter.fetching)
+
         def again() -> Trainer:
             run, wanted = resume(recipe, out, changes)
             state, before = checkpoint.load(run.state), run.recipe.train
-            path = data or state["data"]
-            if data is None and path is not None and not Path(path).exists():
-                raise InputError(f"the images of this run were in {path!r}, which is gone; add --data with their place")
-            setup = prepare(wanted, path, device, reporter.scanning, start=state.get("start"))
+            recorded = state["data"]
+            if data is None and recorded is not None:
+                if not run.opens(recorded):
+                    raise InputError(
+                        f"{str(run.path)!r} was not trained here by you, so that the data path it names is not opened; "
+                        "say where its images are with --data"
+                    )
+                if not Path(recorded).exists():
+                    raise InputError(
+                        f"the images of this run were in {recorded!r}, which is gone; add --data with their place"
+                    )
+            setup = prepare(wanted, data or recorded, device, reporter.scanning, start=state.get("start"))
             trainer = Trainer(setup, run, reporter, world)
             trainer.load_state_dict(state)
             if trainer.epoch >= before.epochs < wanted.train.epochs and not before.steps:
@@ -71,17 +90,41 @@ def train(
             trainer.remarks += ended_from_outside(state)
             return trainer
 
-        if resume_run:
+        held = stack.enter_context(contextlib.ExitStack())
+        if resume_run and world.first(lambda: begun(out)):
+            world.first(lambda: held.enter_context(lock(Path(out or ""))) if Run(Path(out or "")).is_run else None)
             trainer = world.each(again)
             world.first(trainer.tidy)
         else:
-            setup = world.each(anew)
-            run = world.first(lambda: begin(setup.recipe, out))
+            setup = world.each(anew_again if resume_run else anew)
+            run = world.first(lambda: _started(setup.recipe, out, resume_run, held))
             trainer = world.each(lambda: Trainer(setup, run, reporter, world))
-        with Interrupts() as interrupts:
+        with Interrupts() as interrupts, _still_there(trainer.run):
             if world.is_writer and trainer.learner.done == 0:
                 draw_samples(trainer.setup, trainer.run)
             trainer.fit(lambda: interrupts.asked, stop_after)
             if world.is_writer:
                 reporter.end(trainer.run, finish(trainer))
         return trainer.run
+
+
+def _started(recipe: Recipe, out: Path | str | None, again: bool, held: contextlib.ExitStack) -> Run:
+    """A new run in its folder, which is locked before anything is written there."""
+    path = free(Path("runs") / recipe.name) if out is None else Path(out)
+    if not again:
+        check_free(path)
+    make_folder(path)
+    held.enter_context(lock(path))
+    return begin(recipe, path, again)
+
+
+@contextlib.contextmanager
+def _still_there(run: Run) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        if run.path.is_dir():
+            raise
+        raise InputError(
+            f"the run folder {str(run.path)!r} was removed while it trained; nothing of it is left"
+        ) from None

@@ -202,7 +202,7 @@ def _hub(request: Request) -> Product:
     config = {
         "architectures": ["alexnet"],
         "model_type": "alexnet",
-        "alexnet": {"card": "card.json", "load": "alexnet.load(FOLDER)"},
+        "alexnet": {"card": CARD, "load": "alexnet.load(FOLDER)"},
         "num_labels": len(model.classes),
         "id2label": {str(place): name for place, name in enumerate(model.classes)},
         "label2id": {name: place for place, name in enumerate(model.classes)},

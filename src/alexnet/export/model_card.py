@@ -10,6 +10,7 @@ import numpy as np
 
 from alexnet.artifacts.card import UNKNOWN, Card, RunCard
 from alexnet.artifacts.figures import Figures
+from alexnet.artifacts.run import Run
 from alexnet.artifacts.store import Model
 from alexnet.errors import InputError
 from alexnet.inference.data import dataset_for
@@ -67,7 +68,7 @@ def measure(model: Model, data: Path | None) -> Measured | None:
     return None
 
 
-def build(model: Model, data: Path | None, beside: str, load: str = "best.safetensors") -> tuple[str, dict[str, Any]]:
+def build(model: Model, data: Path | None, beside: str, load: str = BEST) -> tuple[str, dict[str, Any]]:
     """The card as Markdown with a YAML head, and as JSON (`beside` is the JSON file's name; `load`: what is loaded)."""
     measured, card = measure(model, data), model.card.public()
     rows = measured.per_class(model.classes) if measured else []
@@ -83,10 +84,8 @@ def build(model: Model, data: Path | None, beside: str, load: str = "best.safete
 
 def _recipe(path: Path) -> str | None:
     """The run's recipe; of the weights that it began with, the file's name without its folder."""
-    file = path / "recipe.toml"
-    if not file.is_file():
-        return None
-    return re.sub(r'(?m)^(weights = ").*/', r"\1", file.read_text(encoding="utf-8"))
+    run = Run(path)
+    return re.sub(r'(?m)^(weights = ").*/', r"\1", run.recipe_text) if run.is_run else None
 
 
 def _markdown(
@@ -156,7 +155,7 @@ def _use(card: Card, load: str) -> str:
     mean = _listed(wants.mean)
     if wants.mean_image:
         mean = "the mean image of card.mean.safetensors (of a larger one its center)"
-    opened = f'model = alexnet.load("{load}")  # with card.json {"in" if load == FOLDER else "beside"} it'
+    opened = f'model = alexnet.load("{load}")  # with {CARD} {"in" if load == FOLDER else "beside"} it'
     return (
         "```python\n"
         "import alexnet\n\n"

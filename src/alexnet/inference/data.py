@@ -1,33 +1,57 @@
 """The images on which a trained model is measured."""
 
 import contextlib
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from alexnet.artifacts.card import Data, RunCard
+from alexnet.artifacts.rows import Split, digests
+from alexnet.artifacts.run import Run
 from alexnet.artifacts.store import Model
 from alexnet.data.dataset import Dataset, refitted
 from alexnet.data.loading.decode import stored_size
 from alexnet.data.pick import pick
 from alexnet.data.sources import open_splits
 from alexnet.errors import InputError
-from alexnet.files import read_object
 
 
-def dataset_for(model: Model, data: Path | None = None, split: str | None = None) -> Dataset:
+class LeftOut(UserWarning):
+    """Images were left out of a measurement, because the model was trained on them."""
+
+
+def dataset_for(
+    model: Model, data: Path | None = None, split: str | None = None, tell: Callable[[str], None] | None = None
+) -> Dataset:
     """The split `split` of `data`, or of the images that the model was trained on, as the model wants them.
 
-    split None: 'test', else 'validation'; for `data` without splits, all of it. Images that the model was trained on,
-    wherever `data` says that they are, are split as they were then, so that none that trained is measured on. Raises
-    InputError when there is no such split.
+    split None: 'test', else 'validation'; for `data` without splits, all of it. The images of `data` that the model was
+    trained on are left out, told apart one by one by their digests, unless `split` is 'train'.
+    tell: gets a line that says what was left out (None: a warning, `LeftOut`), and the recorded path that is opened.
+    Raises InputError when there is no such split, when every image trained the model, and without `data` when the run
+    was not made here by this user: a card never decides what is opened.
     """
     wants, trained = model.preprocessing, model.card.data if isinstance(model.card, RunCard) else None
     if trained is None and data is None:
         raise InputError("this model's card does not say what it was trained on; give --data")
+    if data is not None and data.exists() and not (data.is_dir() or data.is_file()):
+        raise InputError(f"{str(data)!r} is neither a file nor a folder")
+    run = Run(model.path if model.path.is_dir() else model.path.parent)
+    record = run.split if run.is_run else None
     name = trained.name if trained and (data is None or trained.name in _NAMED_ALIKE) else "auto"
-    path = data if data is not None or trained is None else trained.path
+    path = data
+    if data is None and trained and trained.path:
+        path = Path(trained.path)
+        if not run.opens(trained.path):
+            raise InputError(
+                f"{str(run.path)!r} was not trained here by you, so that the data path in its card is not opened; "
+                "give --data"
+            )
+        if tell:
+            tell(f"images: {path}, as the run recorded")
     options: dict[str, Any] = {
         "fit": wants.fit,
         "resize": wants.resize,
@@ -40,12 +64,11 @@ def dataset_for(model: Model, data: Path | None = None, split: str | None = None
         held = 0 if trained.validation_is_test else trained.validation
         options |= {"count": trained.train + held, "seed": model.card.seed}
     as_trained = options | (trained.protocol.to_json() if trained and trained.protocol else {})
-    record = (model.path if model.path.is_dir() else model.path.parent) / "split.json"
     if trained and trained.validation_is_test:
         as_trained["validation"] = "test"
-    elif record.is_file():
+    elif record is not None:
         # A set of its own validation images ignores the record, one that was cut is cut again exactly.
-        as_trained["validation_names"] = read_object(record, ("validation",))["validation"]
+        as_trained["validation_names"] = record.validation
     else:
         as_trained["validation"] = None
     if data is None:
@@ -56,9 +79,33 @@ def dataset_for(model: Model, data: Path | None = None, split: str | None = None
             with contextlib.suppress(InputError):  # of other images
                 again = open_splits(name, path, **as_trained)
                 splits = again if again.fingerprint == trained.fingerprint else splits
+    asked = split
     if split is None:
         split = "test" if splits.test is not None else "validation" if splits.validation is not None else "train"
-    return pick(splits, split)
+    found = pick(splits, split)
+    return found if data is None or asked == "train" else _unseen(found, record, str(data), tell or _warn)
+
+
+def _unseen(dataset: Dataset, record: Split | None, origin: str, tell: Callable[[str], None]) -> Dataset:
+    """The images that did not train the model, whatever their names and whatever else lies beside them."""
+    if record is None:
+        return dataset
+    seen = frozenset(record.digests.get("train", ()))
+    kept = np.array([digest not in seen for digest in digests(dataset.digests)], bool)
+    if kept.all():
+        return dataset
+    if not kept.any():
+        raise InputError(
+            f"the model was trained on all {len(dataset):,} images of {origin!r}: nothing is left to measure it on "
+            "(--split train measures it on them)"
+        )
+    left = len(dataset) - int(kept.sum())
+    tell(f"{left:,} of {len(dataset):,} images of {origin} trained the model and are left out")
+    return dataset.subset(np.flatnonzero(kept))
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, LeftOut, stacklevel=4)
 
 
 def _count(trained: Data) -> int:

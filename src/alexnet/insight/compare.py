@@ -7,7 +7,7 @@ from typing import Any
 
 from alexnet.artifacts.run import Run
 from alexnet.errors import InputError
-from alexnet.files import check_target, read_lines, write_text
+from alexnet.files import check_target, write_text
 from alexnet.insight import plots
 from alexnet.pages import html
 from alexnet.pages.document import Block, Document, Picture, Section, Table
@@ -28,7 +28,7 @@ def write_comparison(runs: Sequence[Path], out: Path) -> None:
     """Writes a self-contained page of `runs` to `out`. InputError as `compare`, and when `out` cannot be a file."""
     check_target(out)
     rows = compare(runs)
-    metrics = {row["name"]: read_lines(run / "metrics.jsonl") for row, run in zip(rows, runs, strict=True)}
+    metrics = {row["name"]: Run(run).metrics for row, run in zip(rows, runs, strict=True)}
     if len(metrics) < len(rows):
         raise InputError("two runs have the same name; give each folder a name of its own")
     with tempfile.TemporaryDirectory() as folder:

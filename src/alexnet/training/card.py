@@ -3,7 +3,6 @@
 from typing import Any
 
 from alexnet.artifacts import card as cards
-from alexnet.artifacts import store
 from alexnet.artifacts.card import UNKNOWN, RunCard
 from alexnet.artifacts.figures import Figures
 from alexnet.artifacts.run import Run
@@ -75,5 +74,5 @@ def write_card(
         seed=recipe.train.seed,
         sha256={name: sha256(run.path / f"{name}.safetensors") for name in ("best", "last")},
     )
-    write_json(run.path / store.CARD, card.to_json())
+    write_json(run.path / cards.FILE, card.to_json())
     return card

@@ -25,10 +25,7 @@ def save(path: Path, state: dict[str, Any]) -> None:
 def load(path: Path) -> dict[str, Any]:
     """The state in `path`, on the CPU. Raises InputError when there is none or it is damaged; runs no code from it."""
     if not path.is_file():
-        raise InputError(
-            f"{str(path.parent)!r} cannot be resumed: it was stopped before it saved {path.name}; "
-            "delete it and begin anew"
-        )
+        raise InputError(f"{str(path.parent)!r} cannot be resumed: it was stopped before it saved {path.name}")
     try:
         if not zipfile.is_zipfile(path):  # torch would try older formats, and warn about what it finds
             raise EOFError

@@ -1,13 +1,11 @@
 """metrics.jsonl, findings.jsonl and TensorBoard."""
 
 import dataclasses
-import json
 from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
-from alexnet.artifacts.run import Run
-from alexnet.files import write_text
+from alexnet.artifacts.run import FINDINGS, METRICS, Run
 from alexnet.training.watch import Finding
 
 
@@ -26,13 +24,13 @@ class Log:
         """Begins to write, with `epoch` epochs done."""
         # A resumed run repeats the epoch it was stopped in: what TensorBoard has from there on is taken back.
         if self.writes:
-            self._tensorboard = SummaryWriter(self.run.path / "tensorboard", purge_step=epoch + 1)
+            self._tensorboard = SummaryWriter(self.run.tensorboard, purge_step=epoch + 1)
 
     def row(self, row: dict[str, Any]) -> None:
         self.rows.append(row)
         if not self.writes:
             return
-        self._write("metrics.jsonl", self.rows)
+        self.run.write_rows(METRICS, self.rows)
         for name, value in row.items():
             if name != "epoch":
                 self._tensorboard.add_scalar(name, value, row["epoch"])
@@ -40,12 +38,9 @@ class Log:
 
     def finding(self, finding: Finding) -> None:
         self.findings.append(dataclasses.asdict(finding))
-        self._write("findings.jsonl", self.findings)
+        if self.writes:
+            self.run.write_rows(FINDINGS, self.findings)
 
     def close(self) -> None:
         if self.writes:
             self._tensorboard.close()
-
-    def _write(self, name: str, rows: list[dict[str, Any]]) -> None:
-        if self.writes:
-            write_text(self.run.path / name, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))

@@ -13,7 +13,9 @@ from torch import Tensor
 
 from alexnet.artifacts import store
 from alexnet.artifacts.card import Origin
+from alexnet.artifacts.rows import Split, digests
 from alexnet.artifacts.run import Run
+from alexnet.artifacts.seal import seal
 from alexnet.data.dataset import Dataset
 from alexnet.data.folds import folded
 from alexnet.data.loading.loader import Loader
@@ -26,7 +28,6 @@ from alexnet.data.transforms.color import PCAColor
 from alexnet.data.transforms.mixing import Mixing
 from alexnet.device import choose_device, choose_precision, derive_seed, seeded
 from alexnet.errors import InputError
-from alexnet.files import write_json, write_text
 from alexnet.models import catalog
 from alexnet.models.network import Network
 from alexnet.models.quick import quicken
@@ -162,12 +163,21 @@ class Setup:
         }
 
     def write_records(self, run: Run) -> None:
-        """Before training: the validation images' names, the mean image if there is one, and what was left out."""
-        write_json(run.path / "split.json", {"validation": list(self.validation.dataset.names)})
+        """Before training: which image is in which split, the mean image if there is one, and what was left out."""
+        validation = self.validation.dataset
+        parts = {"train": self.train.dataset, "validation": validation, "test": self.test}
+        places = (self.data, str(self.splits.path.absolute()) if self.splits.path else None)
+        paths = tuple(dict.fromkeys(place for place in places if place))
+        run.write_split(
+            Split(
+                validation=validation.names,
+                digests={name: digests(part.digests) for name, part in parts.items() if part is not None},
+                paths=paths,
+                seal=seal(paths) if paths else "",
+            )
+        )
         store.save_mean(run.path / store.CARD, self.preprocessing)
-        if self.splits.skipped:
-            rows = "".join(f"{name}\t{reason}\n" for name, reason in self.splits.skipped)
-            write_text(run.path / "skipped.txt", rows)
+        run.write_skipped(self.splits.skipped)
 
 
 def prepare(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from alexnet.artifacts import card as cards
 from alexnet.artifacts.card import Card
+from alexnet.artifacts.run import Run
 from alexnet.errors import InputError, unknown
 from alexnet.files import read_json
 from alexnet.weights import caffe, keras, npy, torchfile
@@ -27,7 +28,9 @@ def read_weights(path: Path | str, layout: str | None = None) -> tuple[Foreign, 
     """
     path = Path(path)
     if path.is_dir():
-        path = next((path / name for name in ("best.safetensors", "last.safetensors") if (path / name).is_file()), path)
+        run = Run(path)
+        run.check()
+        path = run.weights if run.weights.is_file() else path
     source = read(path)
     foreign = _reader(source)(source)
     check(source, foreign.layers)
@@ -79,12 +82,12 @@ def _card(path: Path) -> tuple[Card | None, Path]:
 
     Other programs put a JSON file of their own beside weights: only one that is meant as a card must be one.
     """
-    for beside in (path.with_suffix(".json"), path.parent / "card.json"):
+    for beside in (path.with_suffix(".json"), path.parent / cards.FILE):
         if beside.is_file():
             try:
                 meant = cards.is_card(read_json(beside, cards.MAX_BYTES))
             except InputError:
-                meant = beside.name == "card.json"
+                meant = beside.name == cards.FILE
             if meant:
                 return cards.read(beside), beside
     return None, Path()

@@ -4,7 +4,9 @@ import numpy as np
 
 from alexnet.data.dataset import ArrayDataset, Dataset
 from alexnet.data.readers.source import Opened, Request, Source
+from alexnet.errors import InputError
 
+MOST, MOST_BYTES = 5_000_000, 2**33
 NOISE = 60
 """Standard deviation of the noise on each pixel, of 0–255."""
 
@@ -20,6 +22,8 @@ class Synthetic(Source):
 
 def make_synthetic(size: tuple[int, int], channels: int, classes: int, count: int, seed: int = 0) -> dict[str, Dataset]:
     """`count` images for training and a fifth as many for testing: each class is a coarse pattern under noise."""
+    if count > MOST or count * size[0] * size[1] * channels > MOST_BYTES:
+        raise InputError(f"{count:,} synthetic images of {size[0]}×{size[1]} are more than are made here")
     random = np.random.default_rng(seed)
     patterns = random.integers(0, 256, (classes, 4, 4, channels), np.uint8)
     rows, columns = (np.arange(side) * 4 // side for side in size)

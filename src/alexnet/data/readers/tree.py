@@ -12,7 +12,7 @@ from pathlib import Path
 from alexnet.data.loading.containers import HEAD, kind_of
 from alexnet.data.loading.decode import EXTENSIONS
 from alexnet.errors import InputError
-from alexnet.files import regular
+from alexnet.files import holds_run, regular
 
 IMAGES = frozenset((
     *EXTENSIONS, ".jpe", ".tif", ".tiff", ".avif", ".jp2", ".j2k", ".jpx", ".pgm", ".ppm", ".pbm", ".pnm",
@@ -165,7 +165,7 @@ class _Scan:
 
 def _is_ours(names: set[str]) -> bool:
     """Whether a folder with these names in it is a run, a learning-rate range, or packed images."""
-    run = "recipe.toml" in names and names & {"card.json", "metrics.jsonl", "state.pt", "split.json"}
+    run = holds_run(names)
     return bool(run) or {"lr_range.json", "lr_range.png"} <= names or {"index.json", "train-000000.tar"} <= names
 
 

@@ -10,8 +10,6 @@ from typing import Any
 
 from alexnet.artifacts.card import Published, RunCard
 from alexnet.artifacts.run import Run
-from alexnet.errors import InputError
-from alexnet.files import read_lines
 from alexnet.pages.document import Block, Code, Document, Facts, Finding, Fold, Picture, Section, Table, Text, Tile
 from alexnet.pages.text import Words, duration, facts, percent, sentence
 
@@ -23,12 +21,12 @@ LONG = 30  # epochs from which the table is folded
 
 def describe(run: Path, words: Words | None = None) -> Document:
     """The report of a run, finished or under way. Raises InputError when the folder holds no run."""
-    if not (run / "recipe.toml").is_file():
-        raise InputError(f"{str(run)!r} is not a run: it has no recipe.toml")
+    files = Run(run)
+    recipe = files.recipe_text
     words = words or Words()
-    card = Run(run).card if (run / "card.json").is_file() else None
-    rows = read_lines(run / "metrics.jsonl")
-    findings = read_lines(run / "findings.jsonl")
+    card = files.card if files.has_card else None
+    rows = files.metrics
+    findings = files.findings
     return Document(
         title=(card and (card.title or card.recipe)) or run.name,
         about=_about(run, card),
@@ -49,7 +47,7 @@ def describe(run: Path, words: Words | None = None) -> Document:
                 ],
             ),
             Section(words("The network"), _network(card, words) if card else []),
-            Section(words("Recipe"), [Code((run / "recipe.toml").read_text(encoding="utf-8"), "toml")]),
+            Section(words("Recipe"), [Code(recipe, "toml")]),
             Section(
                 words("Environment"),
                 _facts(card.environment.to_json() | {"seed": str(card.seed)}) if card else [],
@@ -62,8 +60,7 @@ def describe(run: Path, words: Words | None = None) -> Document:
 
 def _about(run: Path, card: RunCard | None) -> str:
     """What was trained on what, when and where."""
-    newest = max(file.stat().st_mtime for file in run.iterdir() if file.is_file())
-    when = datetime.fromtimestamp(newest, UTC).strftime("%d %B %Y, %H:%M UTC").lstrip("0")
+    when = datetime.fromtimestamp(Run(run).changed, UTC).strftime("%d %B %Y, %H:%M UTC").lstrip("0")
     if card is None:
         return when
     where = card.environment.gpu or card.environment.cpu
@@ -209,8 +206,7 @@ def _data(run: Path, card: RunCard, words: Words) -> list[Block]:
         named["validation"] = words("{count} (the test split)", count=f"{data.validation:,}")
     blocks: list[Block] = _facts({words(name): value for name, value in named.items()})
     blocks += [Text(note) for note in data.notes]
-    if (run / "skipped.txt").is_file():
-        skipped = (run / "skipped.txt").read_text(encoding="utf-8").splitlines()
+    if skipped := Run(run).skipped:
         shown = skipped[:SKIPPED_SHOWN]
         if more := len(skipped) - len(shown):
             shown.append(words("… and {count} more", count=f"{more:,}"))
@@ -239,8 +235,8 @@ def _weights(card: RunCard, words: Words) -> list[Block]:
 
 def _plot(run: Path, name: str, caption: str) -> list[Block]:
     """A PNG of the run; nothing when there is none."""
-    file = run / "plots" / f"{name}.png"
-    return [Picture(file.read_bytes(), caption)] if file.is_file() else []
+    content = Run(run).plot_content(name)
+    return [Picture(content, caption)] if content else []
 
 
 def _facts(named: Mapping[str, Any]) -> list[Block]:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from alexnet.artifacts.run import Run
 from alexnet.files import write_text
 from alexnet.insight.report.content import describe
 from alexnet.pages import html
@@ -12,5 +13,6 @@ def write_report(run: Path) -> Path:
 
     Raises InputError when the folder holds no run.
     """
-    write_text(run / "report.html", html.render(describe(run)))
-    return run / "report.html"
+    report = Run(run).report
+    write_text(report, html.render(describe(run)))
+    return report
