@@ -10,7 +10,7 @@ import numpy as np
 
 from alexnet.artifacts.card import UNKNOWN, Card, RunCard
 from alexnet.artifacts.figures import Figures
-from alexnet.artifacts.run import Run
+from alexnet.artifacts.run import BEST, CARD, Run
 from alexnet.artifacts.store import Model
 from alexnet.errors import InputError
 from alexnet.inference.data import dataset_for
