@@ -61,7 +61,7 @@ def test_a_run_goes_on_with_its_own_recipe_and_more_epochs(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("recipe", "changes", "said"),
     [
-        ("digits", {"optimizer.lr": 0.9}, "begun with another recipe: optimizer.lr differ"),
+        ("digits", {"optimizer.lr": 0.9}, "started with another recipe: optimizer.lr differ"),
         (None, {"model.name": "alexnet-mnist"}, "model.name differ"),
         ("mnist", {}, "model.name, model.init, data.name"),
         (None, {"train.seed": 1}, "resuming may change only train.epochs"),
