@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,9 @@ from typing import Any
 from alexnet.artifacts import card as cards
 from alexnet.artifacts.card import RunCard
 from alexnet.artifacts.predictions import MAX_BYTES, Predictions, parse
-from alexnet.artifacts.rows import Finding, Row, Split
-from alexnet.artifacts.seal import sealed
+from alexnet.artifacts.rows import Finding, Row, Split, digests
+from alexnet.artifacts.seal import seal, sealed
+from alexnet.data.dataset import Dataset
 from alexnet.data.sources import ANY_SIZE, recognize
 from alexnet.errors import InputError
 from alexnet.files import LOCK, content_of, make_folder, read_json, write_bytes, write_json, write_text
@@ -172,7 +173,15 @@ class Run:
         if skipped:
             write_text(self.path / SKIPPED, "".join(f"{name}\t{reason}\n" for name, reason in skipped))
 
-    def write_split(self, split: Split) -> None:
+    def write_split(self, parts: Mapping[str, Dataset], places: Iterable[str | None]) -> None:
+        """Records which image is in which of the `parts` (train, validation, test), and where the images are."""
+        paths = tuple(dict.fromkeys(place for place in places if place))
+        split = Split(
+            validation=parts["validation"].names,
+            digests={name: digests(part.digests) for name, part in parts.items()},
+            paths=paths,
+            seal=seal(paths) if paths else "",
+        )
         write_json(self.path / SPLIT, split.to_json())
 
     def write_predictions(self, predictions: Predictions) -> None:

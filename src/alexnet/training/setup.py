@@ -13,9 +13,7 @@ from torch import Tensor
 
 from alexnet.artifacts import store
 from alexnet.artifacts.card import Origin
-from alexnet.artifacts.rows import Split, digests
 from alexnet.artifacts.run import Run
-from alexnet.artifacts.seal import seal
 from alexnet.data.dataset import Dataset
 from alexnet.data.folds import folded
 from alexnet.data.loading.loader import Loader
@@ -164,18 +162,9 @@ class Setup:
 
     def write_records(self, run: Run) -> None:
         """Before training: which image is in which split, the mean image if there is one, and what was left out."""
-        validation = self.validation.dataset
-        parts = {"train": self.train.dataset, "validation": validation, "test": self.test}
+        parts = {"train": self.train.dataset, "validation": self.validation.dataset, "test": self.test}
         places = (self.data, str(self.splits.path.absolute()) if self.splits.path else None)
-        paths = tuple(dict.fromkeys(place for place in places if place))
-        run.write_split(
-            Split(
-                validation=validation.names,
-                digests={name: digests(part.digests) for name, part in parts.items() if part is not None},
-                paths=paths,
-                seal=seal(paths) if paths else "",
-            )
-        )
+        run.write_split({name: part for name, part in parts.items() if part is not None}, places)
         store.save_mean(run.path / store.CARD, self.preprocessing)
         run.write_skipped(self.splits.skipped)
 
