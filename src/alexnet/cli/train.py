@@ -93,7 +93,7 @@ def train(
             _repeat(chosen, out or Path("runs") / chosen.name, folds or 0, seeds or 0, resume, options)
         else:
             run = run_training(recipe, out=out, resume_run=resume, settings=changes, **options)
-            if is_first() and (run.path / "skipped.txt").is_file():  # listed when the run began
+            if is_first() and run.skipped:  # listed when the run began
                 raise typer.Exit(3)
     except Interrupted as stopped:
         reporter.close()
