@@ -4,16 +4,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PARITY := .venv-parity
+FUZZ_ARGS ?=
 PARITY_ARGS ?= --write docs/PARITY.md
 BENCH_ARGS ?=
 FAULTS_ARGS ?= --write docs/RELIABILITY.md
 
-.PHONY: demo test check parity faults load bench-peers bench-input bench-accuracy clean help
+.PHONY: demo test check fuzz parity faults load bench-peers bench-input bench-accuracy clean help
 
 help:
 	@echo "make demo    set up, train an AlexNet on handwritten digits, say where its report is"
 	@echo "make test    set up, run the tests"
 	@echo "make check   set up, check format, lint and types"
+	@echo "make fuzz    10,000 damaged files for each reader, within limits of time and memory (hours)"
 	@echo "make parity  set up its own environment, compare with Keras, TensorFlow, OpenCV and ONNX"
 	@echo "make bench-peers   time training side by side with Keras (ten minutes)"
 	@echo "make bench-input   time decoding side by side with tf.data (a minute)"
@@ -37,6 +39,9 @@ test: $(READY)
 # Large buffers are kept, not given back after every layer: it saves two minutes of the system's time.
 parity: $(PARITY)/.ready
 	@MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=68719476736 $(PARITY)/bin/python -m pytest parity $(PARITY_ARGS)
+
+fuzz: $(READY)
+	@$(BIN)/python -m fuzz.run $(FUZZ_ARGS)
 
 check: $(READY)
 	@$(BIN)/ruff format --check .

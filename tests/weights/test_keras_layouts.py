@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from test_keras_files import version_2, version_3
 
 from alexnet.errors import InputError
 from alexnet.models.network import Network
 from alexnet.weights.imports import Imported, import_weights
 from alexnet.weights.load import create
 from alexnet.weights.recognize import read_weights
-from test_keras_files import version_2, version_3
 
 h5py = pytest.importorskip("h5py", reason="pip install 'alexnet[keras]'")
 
@@ -24,7 +24,9 @@ Foreign = Callable[[], dict[str, list[np.ndarray]]]
 
 def config(convolutions: str, flatten: str) -> dict[str, Any]:
     """Of a network whose convolutions and Flatten have these data formats; dropout between the dense layers."""
-    layers = [{"class_name": "Conv2D", "config": {"name": f"conv{i}", "data_format": convolutions}} for i in range(1, 6)]
+    layers = [
+        {"class_name": "Conv2D", "config": {"name": f"conv{i}", "data_format": convolutions}} for i in range(1, 6)
+    ]
     layers.append({"class_name": "Flatten", "config": {"name": "flatten", "data_format": flatten}})
     layers += [{"class_name": "Dense", "config": {"name": name}} for name in ("fc6", "fc7", "fc8")]
     return {"class_name": "Sequential", "config": {"name": "s", "layers": layers}}
@@ -70,8 +72,8 @@ def test_the_configuration_decides(
             archive.writestr("config.json", about)
             archive.writestr("model.weights.h5", content.getvalue())
     comes_back(path)
+    other = "channels_first" if order == "last" else "channels_last"
     with pytest.raises(InputError, match="says itself"):
-        other = "channels_first" if order == "last" else "channels_last"
         import_weights(path, tmp_path / "x.safetensors", layout=other)
 
 
@@ -82,7 +84,7 @@ def test_without_one_the_user_is_asked(
     path = tmp_path / "net.weights.h5"
     with h5py.File(path, "w") as file:
         version_3(foreign() if order == "channels_last" else first(foreign()), file)
-    with pytest.raises(InputError, match="--layout channels_last .* or --layout channels_first"):
+    with pytest.raises(InputError, match=r"--layout channels_last .* or --layout channels_first"):
         import_weights(path, tmp_path / "x.safetensors")
     with pytest.raises(InputError, match="--layout channels_last"):
         create("alexnet-digits", weights=path)
