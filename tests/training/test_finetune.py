@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ import alexnet
 from alexnet.artifacts import store
 from alexnet.artifacts.run import Run
 from alexnet.errors import InputError, MissingData
+from alexnet.experiments.train import _preprocessing
+from alexnet.files import write_json
 from alexnet.models import catalog
 from alexnet.recipes import recipe as recipes
 from alexnet.recipes.schema import Recipe
@@ -145,6 +148,8 @@ def test_a_run_begins_with_weights_and_leaves_the_frozen_ones_as_they_are(
         "file": "best.safetensors",
         "kind": "own",
         "sha256": trained.card.sha256["best"],
+        "taken": "",
+        "left_out": (),
         "missing": (),
         "skipped": ("fc8",),
     }
@@ -181,13 +186,48 @@ def test_the_command_line_says_the_same(command: Callable[..., Any], trained: Ru
         "--freeze", "conv1..conv5",
     )  # fmt: skip
     assert ended.code == 0
-    assert "begins with" in ended.out
-    model = Run(tmp_path / "run").recipe.model
+    assert (
+        f"pretrained weights {trained.path / 'best.safetensors'}; with the preprocessing that they were trained with"
+        in ended.out
+    )
+    run = Run(tmp_path / "run")
+    assert run.card.preprocessing == trained.card.preprocessing
+    assert run.recipe.data.normalize == "network"  # where the recipe of the digits says "data"
+    model = run.recipe.model
     assert (model.skip, model.freeze) == (("fc8",), ("conv1..conv5",))
     ended = command("train", "digits", "--out", tmp_path / "none", "--weights", tmp_path / "none.h5")
     assert ended.code == 2
     assert "no weights '" in ended.err
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "changes", "expected"),
+    [
+        ("folder", {"model.weights": "w.pth"}, "network"),
+        ("folder", {"model.weights": "w.pth", "data.normalize": "data"}, None),
+        ("folder", {}, None),
+        (Recipe(), {"model.weights": "w.pth"}, None),
+        (Path("mine.toml"), {"model.weights": "w.pth"}, None),
+    ],
+)
+def test_weights_bring_their_preprocessing_unless_the_user_says_otherwise(
+    recipe: Any, changes: dict[str, Any], expected: str | None
+):
+    assert _preprocessing(recipe, changes).get("data.normalize") == expected
+
+
+def test_frozen_layers_get_the_inputs_that_they_know(trained: Run, tmp_path: Path, bare: None):
+    """Weights trained on other numbers than the recipe would make of the images."""
+    shutil.copy(trained.path / "best.safetensors", tmp_path / "w.safetensors")
+    card = trained.card.to_json()
+    card["preprocessing"] |= {"scale": 1.0, "mean": [104.0], "std": [1.0]}
+    write_json(tmp_path / "w.json", card)
+    options: dict[str, Any] = {"model__weights": str(tmp_path / "w.safetensors"), "steps": 1}
+    taken = alexnet.train("digits", out=tmp_path / "taken", **options).card.preprocessing
+    assert (taken.scale, taken.mean, taken.std) == (1.0, (104.0,), (1.0,))
+    said = alexnet.train("digits", out=tmp_path / "said", data__normalize="data", **options).card.preprocessing
+    assert said.mean != (104.0,)
 
 
 def test_weights_are_found_where_fetched_ones_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

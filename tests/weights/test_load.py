@@ -32,10 +32,30 @@ def test_the_real_features_of_torchvision_with_a_fresh_head(real_data: Path):
     assert torch.equal(made.get_parameter("fc8.weight"), fresh.get_parameter("fc8.weight"))
 
 
-def test_another_head_must_be_skipped(digits: Network, tmp_path: Path):
+def test_a_head_of_other_classes_is_replaced_and_said(digits: Network, tmp_path: Path):
     store.save(tmp_path / "net.safetensors", digits.state_dict())
-    with pytest.raises(InputError, match=r"fc8\.weight is 10×128, the network wants 3×128.*--skip fc8"):
-        alexnet.create("alexnet-digits", classes=3, weights=tmp_path / "net.safetensors")
+    torch.manual_seed(1)
+    fresh = catalog.create("alexnet-digits", classes=3)
+    torch.manual_seed(1)
+    with pytest.warns(WeightsWarning, match="fc8 is initialized anew: the file has 10 classes, the network 3"):
+        made = alexnet.create("alexnet-digits", classes=3, weights=tmp_path / "net.safetensors")
+    assert torch.equal(made.get_parameter("fc7.weight"), digits.get_parameter("fc7.weight"))
+    assert torch.equal(made.get_parameter("fc8.weight"), fresh.get_parameter("fc8.weight"))
+    assert torch.equal(made.get_parameter("fc8.bias"), fresh.get_parameter("fc8.bias"))
+
+
+def test_another_head_is_refused_when_more_differs(digits: Network, tmp_path: Path):
+    state = dict(digits.state_dict())
+    store.save(tmp_path / "wide.safetensors", state | {"fc8.weight": torch.zeros(3, 7), "fc8.bias": torch.zeros(3)})
+    with pytest.raises(InputError, match=r"fc8\.weight is 3×7"):
+        alexnet.create("alexnet-digits", weights=tmp_path / "wide.safetensors")
+    store.save(tmp_path / "two.safetensors", state | {"conv1.bias": torch.zeros(5)})
+    with pytest.raises(InputError, match=r"conv1\.bias is 5"):
+        alexnet.create("alexnet-digits", classes=3, weights=tmp_path / "two.safetensors")
+
+
+def test_layers_are_skipped_by_name(digits: Network, tmp_path: Path):
+    store.save(tmp_path / "net.safetensors", digits.state_dict())
     made = alexnet.create("alexnet-digits", classes=3, weights=tmp_path / "net.safetensors", skip=["fc8"])
     assert torch.equal(made.get_parameter("fc7.weight"), digits.get_parameter("fc7.weight"))
     with pytest.raises(InputError, match="unknown layer"):

@@ -49,6 +49,8 @@ def train(
     """
     changes = dict(settings or {}) | {name.replace("__", "."): value for name, value in overrides.items()}
     changes |= recipes.lasting(epochs, steps)
+    if recipe is not None or not resume_run:
+        changes |= _preprocessing(recipe, changes)
     with contextlib.ExitStack() as stack, joined(device) as world:
         reporter = reporter if reporter and world.is_writer else Reporter()
 
@@ -128,3 +130,12 @@ def _still_there(run: Run) -> Iterator[None]:
         raise InputError(
             f"the run folder {str(run.path)!r} was removed while it trained; nothing of it is left"
         ) from None
+
+
+def _preprocessing(recipe: str | Path | Recipe | None, changes: Mapping[str, Any]) -> dict[str, str]:
+    """Weights that a user gives to a shipped recipe bring the preprocessing that they were trained with; frozen layers
+    would get inputs that they have never seen. The recipe's is used where the user says so."""
+    shipped = recipe is None or recipe in recipes.names()
+    if shipped and changes.get("model.weights") and "data.normalize" not in changes:
+        return {"data.normalize": "network"}
+    return {}

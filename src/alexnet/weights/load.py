@@ -12,7 +12,8 @@ from alexnet.artifacts.store import read_preprocessing
 from alexnet.models import catalog
 from alexnet.models.network import Network
 from alexnet.preprocessing import Preprocessing
-from alexnet.weights.mapping import contradiction, fit, listed, select, settled
+from alexnet.weights.foreign import Foreign
+from alexnet.weights.mapping import Fit, contradiction, fit, listed, select, settled
 from alexnet.weights.public import origin_of
 from alexnet.weights.recognize import read_weights
 
@@ -31,7 +32,7 @@ class Loaded:
     preprocessing: Preprocessing | None
     """What the weights' card says; None: the file has none."""
     remark: str | None
-    """What the file says that the network is not."""
+    """What the file says that the network is not, and whether its last layer was replaced for other classes."""
 
     @property
     def told(self) -> str:
@@ -46,23 +47,39 @@ class Loaded:
 def load_into(network: Network, path: Path | str, skip: Iterable[str] = ()) -> Loaded:
     """Fills `network` from a file of any known kind or a run; the layers in `skip` (names, ranges) are left alone.
 
-    Raises InputError, before anything is changed, when a tensor of the file does not fit.
+    A last layer for another number of classes is left alone, too, and `remark` says so. Raises InputError, before
+    anything is changed, when another tensor of the file does not fit.
     """
     foreign, source = read_weights(path)
     skipped = select(network, skip)
     found = fit(foreign, network, skipped)
+    last = next(name for name in reversed(network.layer_names) if name.startswith("fc"))  # it gives the logits
+    replaced = _other_head(found, foreign, last) if last not in skipped else None
+    if replaced:
+        skipped.append(last)
+        found = fit(foreign, network, skipped)
     if found.problems:
-        first = found.problems[0].split(".")[0]
-        last = next(name for name in reversed(network.layer_names) if name.startswith("fc"))  # it gives the logits
-        hint = f"; leave it out with --skip {last}" if first == last and last not in skipped else ""
-        raise source.wrong(f"does not fit {network.spec.name}: {listed(found.problems)}{hint}")
+        raise source.wrong(f"does not fit {network.spec.name}: {listed(found.problems)}")
     if not found.tensors:
         raise source.wrong(f"gives {network.spec.name} nothing: every layer of it is skipped")
     settled(found, source)
     network.load_state_dict(found.state(), strict=False)
     preprocessing = read_preprocessing(foreign.card, foreign.card_path) if foreign.card else None
     origin = origin_of(foreign, source, found, skipped)
-    return Loaded(source.path, origin, preprocessing, contradiction(foreign, network.spec))
+    remarks = [each for each in (replaced, contradiction(foreign, network.spec)) if each]
+    return Loaded(source.path, origin, preprocessing, "; ".join(remarks) or None)
+
+
+def _other_head(found: Fit, foreign: Foreign, last: str) -> str | None:
+    """What to say where nothing but the number of classes parts the file from the network; None where something does
+    or nothing does."""
+    if not found.problems or last not in found.layers or any(p.split(".")[0] != last for p in found.problems):
+        return None
+    theirs = foreign.layers[found.layers[last]].get("weight")
+    own = found.network.get_submodule(last).get_parameter("weight")
+    if theirs is None or theirs.shape[1:] != own.shape[1:]:
+        return None
+    return f"{last} is initialized anew: the file has {len(theirs)} classes, the network {len(own)}"
 
 
 def create(
@@ -78,9 +95,9 @@ def create(
 ) -> Network:
     """A network, freshly initialized or with `weights`: a file of any known kind, also a partial one, or a run.
 
-    What the file lacks, and the layers in `skip`, keep their initial values; what it lacks is told by a warning
-    (WeightsWarning). The other arguments are those of `alexnet.models.catalog.create`. InputError when the network
-    cannot be made so, or when a tensor does not fit.
+    What the file lacks, a last layer for another number of classes, and the layers in `skip` keep their initial values;
+    a warning (WeightsWarning) says which, but for those in `skip`. The other arguments are those of
+    `alexnet.models.catalog.create`. InputError when the network cannot be made so, or when a tensor does not fit.
     """
     network = catalog.create(name, classes=classes, channels=channels, size=size, init=init, dropout=dropout)
     if weights is not None:
