@@ -117,6 +117,17 @@ class Foreign:
     pass
 
 
+@pytest.mark.parametrize("modern", [True, False])
+def test_views_of_a_storage_are_read_at_their_place(modern: bool, tmp_path: Path):
+    whole = torch.arange(60.0).reshape(5, 12)
+    state = {"fc6.weight": whole[1:4, 2:7].T, "fc6.bias": whole[2, :5], "fc7.weight": whole}
+    torch.save(state, tmp_path / "net.pth", _use_new_zipfile_serialization=modern)
+    found, _ = read_weights(tmp_path / "net.pth")
+    for name, value in state.items():
+        layer, _, role = name.partition(".")
+        assert np.array_equal(found.layers[layer][role], value.numpy())
+
+
 def test_views_that_leave_their_storage_are_refused(tmp_path: Path):
     torch.save({"conv1.weight": torch.zeros(3, 3)}, tmp_path / "net.pth")
     content = (tmp_path / "net.pth").read_bytes()

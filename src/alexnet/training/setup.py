@@ -157,20 +157,8 @@ class Setup:
             "precision": self.precision,
             "epochs": math.ceil(self.length),
             "steps": self.recipe.train.steps,
-            "start": self._started(),
+            "start": self.loaded.started(self.recipe.data.normalize) if self.loaded else "",
         }
-
-    def _started(self) -> str:
-        """The pretrained weights, and whose preprocessing the images get; '' where there are none."""
-        if self.loaded is None:
-            return ""
-        own = self.recipe.data.normalize == "network"
-        how = (
-            "with the preprocessing that they were trained with"
-            if own
-            else (f"with the recipe's preprocessing (data.normalize = {self.recipe.data.normalize})")
-        )
-        return f"{self.loaded.told or f'pretrained weights {self.loaded.path}'}; {how}"
 
     def write_records(self, run: Run) -> None:
         """Before training: which image is in which split, the mean image if there is one, and what was left out."""

@@ -42,6 +42,14 @@ class Loaded:
         parts += [self.remark] if self.remark else []
         return f"{self.path}: {'; '.join(parts)}" if parts else ""
 
+    def started(self, normalize: str) -> str:
+        """What to say when a run starts from these weights, whose preprocessing is kept for 'network'."""
+        own = normalize == "network"
+        ours = (
+            "the preprocessing that they were trained with" if own else f"the recipe's (data.normalize = {normalize})"
+        )
+        return f"{self.told or f'pretrained weights {self.path}'}; with {ours}"
+
 
 @torch.no_grad()
 def load_into(network: Network, path: Path | str, skip: Iterable[str] = ()) -> Loaded:
