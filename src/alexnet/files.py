@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 import stat
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -77,6 +77,17 @@ def check_target(path: Path) -> None:
 def write_bytes(path: Path | str, content: bytes) -> None:
     with atomic(path) as file:
         file.write(content)
+
+
+def write_together(contents: Mapping[Path, bytes]) -> None:
+    """Writes files that belong together: all are on the disk before the first gets its name, so that a full disk
+    changes none of them."""
+    with contextlib.ExitStack() as stack:
+        for path, content in contents.items():
+            file = stack.enter_context(atomic(path))
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def write_text(path: Path | str, content: str) -> None:

@@ -1,3 +1,4 @@
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
@@ -89,3 +90,24 @@ def test_the_file_that_is_read_is_never_written(digits: Network, tmp_path: Path)
     store.save(tmp_path / "net.safetensors", digits.state_dict())
     with pytest.raises(InputError, match="the file that is read"):
         import_weights(tmp_path / "net.safetensors", tmp_path / "net.safetensors")
+
+
+def test_a_full_disk_changes_neither_the_weights_nor_their_card(
+    digits: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    torch.save(digits.state_dict(), tmp_path / "net.pth")
+    out = tmp_path / "ours.safetensors"
+    import_weights(tmp_path / "net.pth", out)
+    torch.save({name: value + 1 for name, value in digits.state_dict().items()}, tmp_path / "net.pth")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    left = [1]  # the weights still find room on the disk, their card does not
+
+    def fsync(handle: int) -> None:
+        if not left:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        left.pop()
+
+    monkeypatch.setattr("os.fsync", fsync)
+    with pytest.raises(OSError, match="No space left"):
+        import_weights(tmp_path / "net.pth", out, classes=tuple("abcdefghij"))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

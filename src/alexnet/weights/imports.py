@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from alexnet.artifacts import card as cards
 from alexnet.artifacts import store
 from alexnet.artifacts.card import Card, Origin
 from alexnet.errors import InputError
-from alexnet.files import check_target, write_json
+from alexnet.files import check_target, json_bytes, write_together
 from alexnet.weights import public
 from alexnet.weights.foreign import Foreign
 from alexnet.weights.mapping import Fit, choose
@@ -73,10 +75,13 @@ def import_weights(
             license=origin.license,
             imported=origin,
         )
+    beside = out.with_suffix(".json")
+    contents = {out: store.packed(found.state()), beside: json_bytes(card.to_json())}
     if card.preprocessing.mean_image:
-        store.save_mean(out.with_suffix(".json"), store.read_preprocessing(card, foreign.card_path))
-    store.save(out, found.state())
-    write_json(out.with_suffix(".json"), card.to_json())
+        image = store.read_preprocessing(card, foreign.card_path).mean_image
+        assert image is not None
+        contents[store.mean_file(beside)] = store.packed({"mean": torch.from_numpy(image.pixels)})
+    write_together(contents)
     return Imported(out, card, origin, _table(found, foreign))
 
 
