@@ -4,10 +4,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import alexnet
+
+
+def test_features_have_a_row_for_each_image() -> None:
+    digits = alexnet.dataset("digits").subset(np.arange(3))
+    assert alexnet.features(alexnet.create("alexnet-digits"), digits, ["fc7"])["fc7"].shape == (3, 128)
 
 
 def test_create_is_a_network_of_the_catalog() -> None:

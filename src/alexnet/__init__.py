@@ -16,11 +16,12 @@ if TYPE_CHECKING:  # for editors and type checkers; at run time a name is looked
     from alexnet.errors import InputError
     from alexnet.experiments.train import train
     from alexnet.inference.evaluate import evaluate
+    from alexnet.inference.features import features
     from alexnet.inference.predict import predict
     from alexnet.weights.load import create
 
 __version__ = "0.1.0"
-__all__ = ["InputError", "__version__", "create", "dataset", "evaluate", "load", "predict", "train"]
+__all__ = ["InputError", "__version__", "create", "dataset", "evaluate", "features", "load", "predict", "train"]
 
 # `import alexnet` and `alexnet --help` must not wait for torch.
 _HOMES = {
@@ -28,6 +29,7 @@ _HOMES = {
     "create": ("alexnet.weights.load", "create"),
     "dataset": ("alexnet.data.pick", "dataset"),
     "evaluate": ("alexnet.inference.evaluate", "evaluate"),
+    "features": ("alexnet.inference.features", "features"),
     "load": ("alexnet.artifacts.store", "load_model"),
     "predict": ("alexnet.inference.predict", "predict"),
     "train": ("alexnet.experiments.train", "train"),

@@ -52,6 +52,22 @@ def holds_run(names: Collection[str]) -> bool:
     return "recipe.toml" in names and not {"card.json", "metrics.jsonl", "state.pt", "split.json"}.isdisjoint(names)
 
 
+@contextlib.contextmanager
+def atomic_path(path: Path | str) -> Iterator[Path]:
+    """As `atomic`, for writers that open files themselves: a path beside `path` that becomes it."""
+    path = Path(path)
+    name = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        yield name
+        with open(name, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        raise
+
+
 def sweep(folder: Path | str) -> None:
     """Removes what a killed `atomic` left in `folder`, which nobody else may be writing to."""
     for left in Path(folder).glob(".*.tmp"):

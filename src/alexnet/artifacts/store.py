@@ -64,7 +64,7 @@ def load_model(model: Any, device: torch.device | str = "cpu") -> Model:
     Raises InputError when there is no model, no card, or the two do not fit each other.
     """
     path = Path(getattr(model, "path", model))
-    weights, card_path = _locate(path)
+    weights, card_path = locate(path)
     card = cards.read(card_path)
     channels, height, width = card.input
     with torch.device("meta"):  # the weights of the file take the place of its own
@@ -127,7 +127,8 @@ def read_preprocessing(card: Card, card_path: Path) -> Preprocessing:
     return Preprocessing.from_json(card.preprocessing.to_json(), image)
 
 
-def _locate(path: Path) -> tuple[Path, Path]:
+def locate(path: Path) -> tuple[Path, Path]:
+    """The weights file and the card of a run's folder or of a weights file. InputError when there is none."""
     if path.is_dir():
         run = Run(path)
         if run.is_run:  # a model hub's cache is made of links

@@ -13,3 +13,11 @@ SetOption = Annotated[
 ]
 ModelOrRun = Annotated[Path, typer.Argument(metavar="MODEL", help="A run folder, or a weights file with its card.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 …")]
+MODEL = "A run folder, a weights file with its card, or a network of `alexnet models`."
+AnyModel = Annotated[Path, typer.Argument(metavar="MODEL", help=MODEL)]
+MaybeModel = Annotated[Path | None, typer.Argument(metavar="MODEL", help=MODEL)]
+WeightsOption = Annotated[
+    Path | None, typer.Option("--weights", help="For a network of `alexnet models`: a file of any known kind.")
+]
+SplitOption = Annotated[str | None, typer.Option(help="train, validation or test. Default: all images.")]
+PictureOption = Annotated[Path | None, typer.Option("--out", help="The PNG to write.")]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alexnet.cli.options import Device, Json, ModelOrRun
+from alexnet.cli.options import AnyModel, Device, Json, WeightsOption
 from alexnet.cli.screen import print_json, say
 from alexnet.errors import InputError
 
@@ -18,7 +18,7 @@ _LISTED = 20
 
 
 def predict(
-    model: ModelOrRun,
+    model: AnyModel,
     images: Annotated[
         list[str],
         typer.Argument(metavar="IMAGE...", help="Files, folders, patterns, a .txt of paths, or - for paths on stdin."),
@@ -31,20 +31,24 @@ def predict(
     reject: Annotated[float, typer.Option(help="Answer 'unknown' below this probability.")] = 0.0,
     force: Annotated[bool, typer.Option("--force", help="Replace the file of --out.")] = False,
     precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 if the processor has it.")] = "fp32",
+    weights: WeightsOption = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """Classify images: the most likely classes with their probabilities."""
-    from alexnet.artifacts.store import load_model
     from alexnet.device import choose_device
     from alexnet.inference.answers import Answers, copy_into, fingerprint
     from alexnet.inference.fast import at_precision
     from alexnet.inference.gather import Gathered
+    from alexnet.inference.opening import open_model
     from alexnet.inference.predict import stream
 
     if not 0 <= reject <= 1:
         raise InputError(f"--reject is a probability from 0 to 1, not {reject}")
-    opened = at_precision(load_model(model, choose_device(device)), precision)
+    found_model = open_model(model, choose_device(device), weights)
+    if found_model.remark:
+        say(found_model.remark, err=True)
+    opened = at_precision(found_model.model, precision)
     kept = None
     if out:
         question = {"model": fingerprint(opened), "top": top, "reject": reject, "precision": opened.precision}

@@ -42,7 +42,7 @@ NUMBERED, NAMED, DOTS = 20, 100, 250  # classes up to which a matrix has numbers
 
 def sample_grid(images: Images, labels: Sequence[str], path: Path | str) -> None:
     """The first 32 `images` with the names of their classes, in rows of up to 8."""
-    _sheet(images, [[(label, INK)] for label in labels], path)
+    sheet(images, [[(label, INK)] for label in labels], path)
 
 
 def worst(
@@ -61,7 +61,7 @@ def worst(
         [(truth, INK), (f"{_short(prediction, 11)} · {probability:.0%}", VERMILION)]
         for truth, prediction, probability in zip(truths, predictions, probabilities, strict=True)
     ]
-    _sheet(images, captions, path)
+    sheet(images, captions, path)
 
 
 def curves(metrics: Sequence[Mapping[str, Any]], path: Path | str, published: Sequence[Published] = ()) -> None:
@@ -109,7 +109,7 @@ def curves_side_by_side(
     for i, (run, metrics) in enumerate(runs.items()):
         at, color = _column(metrics, x) / unit, PALETTE[i % len(PALETTE)]
         for axes, what in ((loss, "loss"), (accuracy, "accuracy")):
-            _line(axes, at, _column(metrics, f"val_{what}"), _text(run, 40), color)
+            _line(axes, at, _column(metrics, f"val_{what}"), drawable(run, 40), color)
             axes.plot(at, _column(metrics, f"train_{what}"), ":", color=color, linewidth=1)
         if published and run in published:
             accuracy.axhline(published[run], color=color, linestyle=DASHED, linewidth=1)
@@ -137,7 +137,7 @@ def confusion(matrix: np.ndarray, classes: Sequence[str], path: Path | str) -> N
     axes.spines[:].set_visible(False)
     if k <= NAMED:
         size = min(9.0, 0.72 * 72 * side / (k + 2))
-        names = [_text(name, 18) for name in classes]
+        names = [drawable(name, 18) for name in classes]
         upright = max(map(len, names), default=0) * k > 60
         axes.set_xticks(range(k), names, rotation=90 if upright else 0, size=size)
         axes.set_yticks(range(k), names, size=size)
@@ -167,11 +167,13 @@ def _mistakes(shares: np.ma.MaskedArray, classes: Sequence[str]) -> str:
     """The three most frequent confusions, in words."""
     off = shares.filled(0) * (1 - np.eye(len(shares)))
     pairs = [divmod(int(at), len(shares)) for at in np.argsort(off, axis=None)[::-1][:3]]
-    told = [f"{_text(classes[i], 14)} as {_text(classes[j], 14)} {off[i, j]:.0%}" for i, j in pairs if off[i, j] > 0]
+    told = [
+        f"{drawable(classes[i], 14)} as {drawable(classes[j], 14)} {off[i, j]:.0%}" for i, j in pairs if off[i, j] > 0
+    ]
     return "Most often mistaken: " + "  ·  ".join(told) if told else "No mistakes"
 
 
-def _sheet(images: Images, captions: Sequence[Sequence[tuple[str, str]]], path: Path | str) -> None:
+def sheet(images: Images, captions: Sequence[Sequence[tuple[str, str]]], path: Path | str) -> None:
     """Images in a grid, below each its lines of (text, color)."""
     images = images[:SHEET]
     columns = min(8, len(images))
@@ -188,7 +190,7 @@ def _sheet(images: Images, captions: Sequence[Sequence[tuple[str, str]]], path: 
         axes.imshow(_fitted(image), extent=(x, x + w, y + h, y), interpolation="nearest")
         for j, (text, color) in enumerate(captions[i]):
             at = (left + CELL / 2, top + CELL + 11 + j * CAPTION)
-            axes.text(*at, _text(text, 17), ha="center", va="center", size=7.5, color=color)
+            axes.text(*at, drawable(text, 17), ha="center", va="center", size=7.5, color=color)
     axes.set_xlim(0, width)
     axes.set_ylim(height, 0)
     axes.set_axis_off()
@@ -264,7 +266,7 @@ def _short(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def _text(text: str, length: int) -> str:
+def drawable(text: str, length: int) -> str:
     """At most `length` characters that can be drawn; a dollar sign stays one instead of opening a formula."""
     shown = (_shown(character) if character.isprintable() else "□" for character in _short(text, length))
     return "".join(shown).replace("$", r"\$")

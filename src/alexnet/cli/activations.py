@@ -1,0 +1,39 @@
+"""`alexnet activations`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from alexnet.cli.options import AnyModel, Device, Json, WeightsOption
+from alexnet.cli.screen import print_json, say, shape, table
+
+
+def activations(
+    model: AnyModel,
+    image: Annotated[Path, typer.Argument(help="An image file.")],
+    out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("activations.png"),
+    weights: WeightsOption = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Show what each layer makes of an image, conv1 to the logits: maps, shapes, sparsity and ranges."""
+    from alexnet.device import choose_device
+    from alexnet.files import check_target
+    from alexnet.inference.opening import open_model
+    from alexnet.insight.activations import draw, look
+
+    check_target(out)
+    opened = open_model(model, choose_device(device), weights)
+    if opened.remark:
+        say(opened.remark, err=True)
+    seen, rows, values = look(opened.model, image)
+    draw(opened.model, seen, rows, values, out, f"{opened.model.card.name} · {image.name}")
+    if as_json:
+        print_json({"picture": str(out), "layers": [row.to_json() for row in rows]})
+        return
+    lines = (
+        (r.layer, shape(r.shape), f"{r.zeros:.1%}", f"{r.low:.4g}", f"{r.high:.4g}", f"{r.mean:.4g}") for r in rows
+    )
+    table(("layer", "shape>", "zeros>", "min>", "max>", "mean>"), lines)
+    say(f"picture: {out}")

@@ -1,0 +1,151 @@
+"""`alexnet features`."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from alexnet.cli.options import Device, Json, MaybeModel, SplitOption, WeightsOption
+from alexnet.cli.screen import print_json, say, shape
+from alexnet.errors import InputError
+
+if TYPE_CHECKING:
+    from alexnet.inference.extract import Extracted
+    from alexnet.inference.images import Images
+    from alexnet.inference.opening import Opened
+
+_SHOWN = 20  # images that could not be read, on the terminal
+
+
+def features(
+    model: MaybeModel = None,
+    data: Annotated[
+        list[Path] | None, typer.Option("--data", help="A folder, a dataset, or an image file; repeatable for files.")
+    ] = None,
+    layers: Annotated[str, typer.Option(help="Comma-separated: conv5:pre, fc7, torchvision's features.10 …")] = "fc7",
+    out: Annotated[
+        Path | None, typer.Option(help="F.npz, .npy, .h5, .mat, .parquet, .csv or .pt; features.npy as THINGSvision.")
+    ] = None,
+    check: Annotated[Path | None, typer.Option(help="Compute rows of this feature file again, and compare.")] = None,
+    rows: Annotated[int, typer.Option(min=1, help="With --check: number of rows, drawn at random.")] = 8,
+    preprocess: Annotated[str, typer.Option(help="own, thingsvision, brainscore or caffe.")] = "own",
+    pool: Annotated[str, typer.Option(help="none, mean or max over each map.")] = "none",
+    flatten: Annotated[bool, typer.Option("--flatten", help="Maps as rows, in C order.")] = False,
+    center: Annotated[bool, typer.Option("--center", help="Subtract each column's mean.")] = False,
+    pca: Annotated[int | None, typer.Option(min=1, help="Keep this many principal components.")] = None,
+    l2: Annotated[bool, typer.Option("--l2", help="Scale each row to length 1.")] = False,
+    split: SplitOption = None,
+    weights: WeightsOption = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images per batch.")] = 64,
+    precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 if the processor has it.")] = "fp32",
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted extraction to --out.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Write the activations of any layers for many images, with where they come from; or check such a file."""
+    if (out is None) == (check is None):
+        raise InputError("give --out F to write features, or --check F to compare those of a file")
+    from alexnet.cli.progress import bar
+    from alexnet.device import choose_device, choose_precision
+    from alexnet.inference.extract import extract
+    from alexnet.inference.features import want
+    from alexnet.inference.images import open_images
+    from alexnet.inference.opening import open_model
+    from alexnet.inference.preprocess import mismatch
+    from alexnet.inference.rows import Transform
+
+    if model is None or not data:
+        raise InputError(
+            "give MODEL and --data, the images" + ("; they are never taken from the file" if check else "")
+        )
+    on = choose_device(device)
+    opened = open_model(model, on, weights)
+    if opened.remark:
+        say(opened.remark, err=True)
+    images = open_images(data, split)
+    if check is not None:
+        _check(opened, images, check, rows, as_json)
+        return
+    assert out is not None
+    names = [layer.strip() for layer in layers.split(",") if layer.strip()]
+    wanted = want(
+        opened.model,
+        names,
+        preprocess=preprocess,
+        pool=pool,
+        flatten=flatten,
+        precision=choose_precision(precision, on),
+    )
+    for remark in (mismatch(opened.model, wanted.preprocessing), _untrained(opened, wanted.taps)):
+        if remark:
+            say(remark, err=True)
+    with bar("features", quiet=as_json) as progress:
+        done = extract(
+            opened,
+            images,
+            wanted,
+            out,
+            transform=Transform(center, pca, l2),
+            batch_size=batch_size,
+            resume=resume,
+            force=force,
+            command=shlex.join(["alexnet", *sys.argv[1:]]),
+            progress=progress,
+        )
+    if as_json:
+        print_json(
+            {
+                "files": [str(path) for path in done.files],
+                "images": done.count,
+                "skipped": [{"path": name, "error": reason} for name, reason in done.failed],
+                "layers": {layer: list(each) for layer, each in done.shapes.items()},
+            }
+        )
+    else:
+        _written(done)
+    if done.failed:
+        raise typer.Exit(3)
+
+
+def _written(done: "Extracted") -> None:
+    if done.resumed:
+        say(f"{done.resumed:,} images were done already")
+    for layer, each in done.shapes.items():
+        say(f"{layer}: {done.count:,} × {shape(each)}")
+    for path in done.files:
+        say(f"wrote {path} ({path.stat().st_size:,} bytes)")
+    for name, reason in done.failed[:_SHOWN]:
+        say(f"skipped {reason if name in reason else f'{name}: {reason}'}", err=True)
+    if len(done.failed) > _SHOWN:
+        say(f"skipped {len(done.failed) - _SHOWN:,} more; the file's provenance lists them", err=True)
+
+
+def _untrained(opened: "Opened", taps: tuple[str, ...]) -> str | None:
+    """A line when a layer asked for has, or stands behind, weights that were never trained."""
+    from alexnet.inference.features import network_of
+
+    names = list(network_of(opened.model).layer_names)
+    if not opened.missing or len(opened.missing) == len(names):  # the latter is said already
+        return None
+    first = min(names.index(layer) for layer in opened.missing)
+    behind = [tap for tap in taps if names.index(tap.partition(":")[0]) >= first]
+    return f"no trained weights reach {', '.join(behind)}: these features mean nothing" if behind else None
+
+
+def _check(opened: "Opened", images: "Images", path: Path, rows: int, as_json: bool) -> None:
+    from alexnet.inference.recheck import BOUND, recheck
+
+    found = recheck(opened, images, path, rows)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        for layer, difference in found.differences.items():
+            say(f"{layer}: {len(found.names)} rows within {difference:.1e} of their length (bound {BOUND:.0e})")
+        for name in found.changed:
+            say(f"{name} has changed since")
+        say("the features agree" if found.agree else "the features do not agree")
+    if not found.agree:
+        raise typer.Exit(3)

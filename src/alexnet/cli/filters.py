@@ -1,0 +1,74 @@
+"""`alexnet filters`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from alexnet.cli.options import AnyModel, Device, Json, SplitOption, WeightsOption
+from alexnet.cli.screen import print_json, say
+
+
+def filters(
+    model: AnyModel,
+    out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("filters.png"),
+    layer: Annotated[str, typer.Option(help="A layer, such as conv1 or conv5.")] = "conv1",
+    maximize: Annotated[
+        list[int] | None, typer.Option(help="Synthesize an image that excites this unit; repeatable.")
+    ] = None,
+    top_images: Annotated[
+        list[int] | None, typer.Option("--top-images", help="Show the images that excite this unit most; repeatable.")
+    ] = None,
+    data: Annotated[list[Path] | None, typer.Option("--data", help="For --top-images: a folder or a dataset.")] = None,
+    count: Annotated[int, typer.Option(min=1, max=24, help="Images per unit.")] = 9,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of --maximize.")] = 200,
+    split: SplitOption = None,
+    weights: WeightsOption = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Show what units respond to: kernels as in the paper's Figure 3, synthesized images, top images."""
+    from alexnet.cli.progress import bar
+    from alexnet.device import choose_device
+    from alexnet.errors import InputError
+    from alexnet.files import check_target
+    from alexnet.inference.features import network_of
+    from alexnet.inference.images import open_images
+    from alexnet.inference.opening import open_model
+    from alexnet.insight import filters as looks
+
+    check_target(out)
+    if maximize and top_images:
+        raise InputError("--maximize and --top-images make one picture each; give one of them")
+    opened = open_model(model, choose_device(device), weights)
+    if opened.remark:
+        say(opened.remark, err=True)
+    network, failed, told = network_of(opened.model), [], {}
+    title = f"{opened.model.card.name} · {layer}"
+    if maximize:
+        made = {unit: looks.maximize(network, layer, unit, steps) for unit in maximize}
+        looks.draw_maximized({u: looks.as_image(opened.model, x) for u, (x, _) in made.items()}, out, title)
+        told = {"layer": layer, "activations": {str(unit): value for unit, (_, value) in made.items()}}
+    elif top_images:
+        if not data:
+            raise InputError("--top-images needs --data, the images to choose from")
+        images = open_images(data, split)
+        with bar("images", quiet=as_json) as progress:
+            found, failed = looks.top_images(opened.model, images, layer, top_images, count, progress)
+        looks.draw_top(opened.model, images, found, layer, out)
+        told = {"layer": layer, "units": {str(unit): [vars(each) for each in row] for unit, row in found.items()}}
+    else:
+        kernels = looks.kernels(network, layer)
+        looks.draw_kernels(kernels, out, title)
+        told = kernels.to_json()
+    if as_json:
+        print_json({"picture": str(out), **told})
+    else:
+        if not top_images:
+            for name, value in told.items():
+                say(f"{name.replace('_', ' ')}: {value}")
+        say(f"picture: {out}")
+    for reason in failed[:20]:
+        say(f"skipped {reason}", err=True)
+    if failed:
+        raise typer.Exit(3)

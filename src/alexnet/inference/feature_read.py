@@ -1,0 +1,183 @@
+"""Reading what `feature_write` writes, and bare arrays of other programs; nothing is unpickled."""
+
+import csv
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from alexnet.errors import InputError
+from alexnet.files import read_object
+from alexnet.inference.feature_table import Features
+from alexnet.inference.feature_write import matlab, needs, sidecar
+
+_MAX_CELLS = 2**36  # of an array in a file that somebody else made
+_RECORD = ("names", "labels", "classes", "image_sha256", "provenance")
+
+
+def read(path: Path | str) -> Features:
+    """A feature file, or a bare array (.npy, .npz, .mat, .h5, .csv) of another program. InputError when it is none.
+
+    Large arrays of .npy stay on the disk. Nothing is unpickled.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"no feature file {str(path)!r}")
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise InputError(f"{str(path)!r} is no feature file; read are: {', '.join(_READERS)}")
+    try:
+        found = reader(path)
+    except InputError:
+        raise
+    except Exception as error:  # a damaged file makes each library raise its own
+        why = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(f"{str(path)!r} cannot be read as {path.suffix} ({why})") from None
+    if not found.layers:
+        raise InputError(f"{str(path)!r} holds no features")
+    for name, values in found.layers.items():
+        if found.names is not None and len(values) != len(found.names):
+            raise InputError(f"{str(path)!r} has {len(values)} rows of {name} and {len(found.names)} names")
+    return found
+
+
+def _with(path: Path, layers: dict[str, np.ndarray], record: dict[str, Any]) -> Features:
+    provenance = record.get("provenance")
+    if isinstance(provenance, (str, bytes)):
+        provenance = json.loads(provenance)
+    return Features(
+        path,
+        layers,
+        _strings(record.get("names")),
+        None if record.get("labels") is None else np.asarray(record["labels"], np.int64).reshape(-1),
+        tuple(_strings(record.get("classes")) or ()),
+        _strings(record.get("image_sha256")),
+        provenance if isinstance(provenance, dict) else None,
+    )
+
+
+def _strings(values: Any) -> list[str] | None:
+    if values is None:
+        return None
+    return [each.decode() if isinstance(each, bytes) else str(each) for each in np.asarray(values, object).reshape(-1)]
+
+
+def _beside(path: Path, values: np.ndarray) -> Features:
+    """A bare array with the record that its sidecar gives it, where there is one."""
+    record = read_object(sidecar(path)) if sidecar(path).is_file() else {}
+    layers = (record.get("provenance") or {}).get("layers") if isinstance(record, dict) else None
+    name = next(iter(layers)) if isinstance(layers, dict) and len(layers) == 1 else path.stem
+    return _with(path, {str(name): values}, record)
+
+
+def _read_npy(path: Path) -> Features:
+    return _beside(path, _numeric(path, np.load(path, mmap_mode="r", allow_pickle=False)))
+
+
+def _read_npz(path: Path) -> Features:
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            if member.file_size > 4 * _MAX_CELLS or member.file_size > 2000 * max(member.compress_size, 1):
+                raise InputError(f"{str(path)!r} claims {member.file_size:,} bytes for {member.filename}")
+    with np.load(path, allow_pickle=False) as content:
+        arrays = {name: content[name] for name in content.files}
+    record = {name: arrays.pop(name) for name in _RECORD if name in arrays}
+    if "provenance" in record:
+        record["provenance"] = str(record["provenance"])
+    return _with(path, {name: _numeric(path, values) for name, values in arrays.items()}, record)
+
+
+def _read_h5(path: Path) -> Features:
+    h5py = needs("h5py", "keras")
+    with h5py.File(path, "r") as file:
+        layers, record = {}, {}
+        for name, data in file.items():
+            if not isinstance(data, h5py.Dataset):
+                continue
+            if data.size > _MAX_CELLS:
+                raise InputError(f"{str(path)!r} claims {data.size:,} numbers in {name}")
+            (record if name in _RECORD else layers)[name] = data[()]
+        record["provenance"] = file.attrs.get("provenance")
+    layers = {name: _numeric(path, values) for name, values in layers.items()}
+    if set(layers) == {"features"}:
+        return _beside(path, layers["features"])
+    return _with(path, layers, record)
+
+
+def _read_mat(path: Path) -> Features:
+    from scipy.io import loadmat
+
+    content = {name: value for name, value in loadmat(path).items() if not name.startswith("__")}
+    cells = {n: [np.asarray(c).reshape(-1)[0] for c in content.pop(n).reshape(-1)] for n in ("layers", *_RECORD[:1],
+             "classes", "image_sha256") if n in content and content[n].dtype == object}  # fmt: skip
+    record: dict[str, Any] = {**cells, "labels": content.pop("labels", None)}
+    if "provenance" in content:
+        record["provenance"] = str(content.pop("provenance").reshape(-1)[0])
+    named = {matlab(str(name)): str(name) for name in record.pop("layers", ())}
+    layers = {str(named.get(name, name)): _numeric(path, value) for name, value in content.items() if value.ndim >= 2}
+    return _beside(path, layers["features"]) if set(layers) == {"features"} else _with(path, layers, record)
+
+
+def _read_parquet(path: Path) -> Features:
+    parquet = needs("pyarrow.parquet", "tables")
+    table = parquet.read_table(path)
+    said = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+    shapes = json.loads(said.get("shapes", "{}"))
+    layers = {}
+    for name, shape in shapes.items():
+        flat = table.column(name).combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        layers[name] = flat.reshape(table.num_rows, *shape)
+    record: dict[str, Any] = {"provenance": said.get("provenance"), "classes": json.loads(said.get("classes", "[]"))}
+    for key, column in (("names", "name"), ("labels", "label"), ("image_sha256", "image_sha256")):
+        record[key] = table.column(column).to_pylist() if column in table.column_names else None
+    return _with(path, layers, record)
+
+
+def _read_csv(path: Path) -> Features:
+    with path.open(encoding="utf-8", newline="") as file:
+        lines = csv.reader(file)
+        first = next(lines, [])
+        if first[:2] == ["name", "label"]:
+            return _beside(path, np.array([line[2:] for line in lines], np.float32))
+    headed = any(not _is_number(cell) for cell in first)
+    values = np.loadtxt(path, np.float32, delimiter=",", skiprows=int(headed), ndmin=2, encoding="utf-8")
+    return _beside(path, values)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _read_pt(path: Path) -> Features:
+    import torch
+
+    content = torch.load(path, weights_only=True, mmap=True)
+    if isinstance(content, torch.Tensor):  # as THINGSvision writes it
+        return _beside(path, content.numpy())
+    layers = {str(name): value.numpy() for name, value in content.pop("features").items()}
+    return _with(path, layers, content)
+
+
+def _numeric(path: Path, values: np.ndarray) -> np.ndarray:
+    if values.dtype.kind not in "fiu" or values.ndim < 2:
+        raise InputError(f"{str(path)!r} holds {values.dtype} {values.shape}; features are rows of numbers")
+    return values
+
+
+_READERS: dict[str, Callable[[Path], Features]] = {
+    ".npz": _read_npz,
+    ".npy": _read_npy,
+    ".h5": _read_h5,
+    ".hdf5": _read_h5,
+    ".mat": _read_mat,
+    ".parquet": _read_parquet,
+    ".csv": _read_csv,
+    ".pt": _read_pt,
+}

@@ -1,0 +1,166 @@
+"""Images in a given order: files, folders, datasets. Each is read when it is asked for, and may fail alone."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from alexnet.data.dataset import Dataset, threads
+from alexnet.data.loading import decode
+from alexnet.data.loading.decode import EXTENSIONS, DecodeError
+from alexnet.data.pick import dataset as open_dataset
+from alexnet.data.sources import ANY_SIZE, SETS, list_images, recognize
+from alexnet.errors import InputError
+from alexnet.preprocessing import Preprocessing
+
+AHEAD = 3
+"""Batches that are decoded ahead."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """What is looked at."""
+
+    names: tuple[str, ...]
+    read: Callable[[int, Preprocessing], tuple[np.ndarray, bytes]] = field(repr=False)
+    """row, preprocessing → the image as `Augmenter.evaluate` takes it (uint8 H×W×C), and the SHA-256 of the file's
+    content (of its pixels, where there is no file). Raises DecodeError."""
+    labels: np.ndarray
+    """int64 [n]; −1: not known."""
+    classes: tuple[str, ...] = ()
+    place: str = ""
+    """Where they lie, for a record."""
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def subset(self, rows: Sequence[int] | np.ndarray) -> "Images":
+        rows = [int(row) for row in rows]
+        names = tuple(self.names[row] for row in rows)
+        return Images(names, lambda row, how: self.read(rows[row], how), self.labels[rows], self.classes, self.place)
+
+
+def of_files(paths: Sequence[Path | str]) -> Images:
+    """Image files in the order given."""
+    files = [Path(path) for path in paths]
+    return Images(tuple(map(str, paths)), lambda row, how: _read(files[row], how), np.full(len(files), -1))
+
+
+def of_arrays(arrays: Sequence[np.ndarray]) -> Images:
+    """uint8 arrays height × width (× 1 or 3)."""
+    for array in arrays:
+        if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.shape[2:] not in ((), (1,), (3,)):
+            raise InputError(f"an image is uint8 height × width (× 1 or 3), not {array.dtype} {array.shape}")
+    names = tuple(f"image {number}" for number in range(len(arrays)))
+    return Images(names, lambda row, how: _refitted(arrays[row], how), np.full(len(arrays), -1))
+
+
+def of_dataset(dataset: Dataset) -> Images:
+    """The images of a dataset, which are fitted to a preprocessing one by one."""
+    return Images(
+        dataset.names,
+        lambda row, how: _refitted(dataset.batch(np.array([row]))[0], how),
+        dataset.labels,
+        dataset.classes,
+    )
+
+
+def open_images(paths: Sequence[Path | str], split: str | None = None) -> Images:
+    """Image files in the order given; or one folder of images, with or without class folders; or one dataset, by its
+    path or by its name (digits, cifar10, …).
+
+    split: train, validation or test; None: all that there are, one after the other. InputError when nothing is there.
+    """
+    found = [Path(path).expanduser() for path in paths]
+    if not found:
+        raise InputError("no image is given")
+    if len(found) > 1 or (found[0].is_file() and is_image(found[0])):
+        for path in found:
+            if path.is_dir():
+                raise InputError(f"{str(path)!r} is a folder; give one folder alone, or files alone")
+            if not path.exists():
+                raise InputError(f"no file {str(path)!r}")
+        return of_files(paths)
+    path = found[0]
+    if not path.exists() and str(paths[0]) not in SETS:
+        raise InputError(f"no file or folder {str(path)!r}")
+    name = recognize(path) if path.exists() else str(paths[0])
+    if name in ANY_SIZE and name not in ("shards", "synthetic") and path.is_dir():
+        return _of_folder(name, path, split)
+    dataset = open_dataset(name, split or "train", path if path.exists() else None, size=None)
+    images = of_dataset(dataset)
+    return Images(images.names, images.read, images.labels, images.classes, str(path))
+
+
+def batches(
+    images: Images, preprocessing: Preprocessing, batch_size: int, first: int = 0
+) -> Iterator[tuple[range, list[tuple[np.ndarray, bytes] | DecodeError]]]:
+    """Consecutive rows from `first` on with what was read of each, decoded ahead in threads; constant memory."""
+
+    def read(row: int) -> tuple[np.ndarray, bytes] | DecodeError:
+        try:
+            return images.read(row, preprocessing)
+        except DecodeError as error:
+            return error
+
+    parts = [range(start, min(start + batch_size, len(images))) for start in range(first, len(images), batch_size)]
+    with ThreadPoolExecutor(threads()) as pool:
+        pending = [[pool.submit(read, row) for row in rows] for rows in parts[:AHEAD]]
+        try:
+            for number, rows in enumerate(parts):
+                done = [each.result() for each in pending.pop(0)]
+                if number + AHEAD < len(parts):
+                    pending.append([pool.submit(read, row) for row in parts[number + AHEAD]])
+                yield rows, done
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file is named like an image."""
+    return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
+
+
+def _of_folder(set_name: str, path: Path, split: str | None) -> Images:
+    try:
+        listing = list_images(set_name, path)
+    except InputError:
+        flat = sorted(each for each in path.rglob("*") if is_image(each) and each.is_file())
+        if not flat or split:
+            raise
+        names = tuple(each.relative_to(path).as_posix() for each in flat)
+        return Images(names, lambda row, how: _read(flat[row], how), np.full(len(flat), -1), (), str(path))
+    if split is not None and split not in listing.splits:
+        raise InputError(f"{str(path)!r} has no split {split!r}; it has: {', '.join(listing.splits)}")
+    parts = [listing.splits[split]] if split else list(listing.splits.values())
+    where = [(part, row) for part in parts for row in range(len(part.names))]
+
+    def read(row: int, how: Preprocessing) -> tuple[np.ndarray, bytes]:
+        part, own = where[row]
+        try:
+            return _decoded(part.store.read(own), how)
+        except DecodeError as error:
+            raise DecodeError(part.names[own], error.reason) from error
+
+    names = tuple(name for part in parts for name in part.names)
+    return Images(names, read, np.concatenate([part.labels for part in parts]), listing.classes, str(path))
+
+
+def _read(path: Path, how: Preprocessing) -> tuple[np.ndarray, bytes]:
+    try:
+        return _decoded(decode.read(path), how)
+    except DecodeError as error:
+        raise DecodeError(str(path), error.reason) from error
+
+
+def _decoded(content: bytes, how: Preprocessing) -> tuple[np.ndarray, bytes]:
+    return decode.prepare(content, how), hashlib.sha256(content).digest()
+
+
+def _refitted(image: np.ndarray, how: Preprocessing) -> tuple[np.ndarray, bytes]:
+    array = image if image.ndim == 3 else image[:, :, None]
+    size = decode.stored_size(how.size, how.resize)
+    return decode.refit(array, how.channels, size, how.fit), hashlib.sha256(image.tobytes()).digest()
