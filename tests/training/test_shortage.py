@@ -13,8 +13,8 @@ from torch import Tensor
 import alexnet
 from alexnet.artifacts.run import Run
 from alexnet.errors import InputError
-from alexnet.models.network import Network
 from alexnet.process import memory
+from alexnet.process.group import Parallel
 from alexnet.training import shortage
 from alexnet.training.interrupts import Interrupted
 from alexnet.training.reporter import Reporter
@@ -34,14 +34,14 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, BaseException], Non
     """small(n, error): training on more than n images at once finds too little memory."""
 
     def limit(images: int, error: BaseException) -> None:
-        forward = Network.forward
+        forward = Parallel.__call__
 
-        def limited(self: Network, x: Tensor, *more: Any) -> Tensor:
-            if self.training and len(x) > images and not x.is_meta:
+        def limited(self: Parallel, inputs: Tensor) -> Tensor:
+            if len(inputs) > images:
                 raise error
-            return forward(self, x, *more)
+            return forward(self, inputs)
 
-        monkeypatch.setattr(Network, "forward", limited)
+        monkeypatch.setattr(Parallel, "__call__", limited)
 
     return limit
 
