@@ -142,7 +142,7 @@ SAME_STEP = ("train.accumulate", "train.ema")  # the step is the same by definit
 def off(weights: list[Tensor], expected: list[Tensor], start: list[Tensor]) -> float:
     """How far weights are from those expected, as a share of how far they have moved."""
     moved = sum(float((one - other).square().sum()) for one, other in zip(expected, start, strict=True))
-    wrong = sum(float((one - other).square().sum()) for one, other in zip(weights, expected, strict=True))
+    wrong = sum(float((one.detach() - other).square().sum()) for one, other in zip(weights, expected, strict=True))
     return (wrong / moved) ** 0.5
 
 
