@@ -25,6 +25,7 @@ def test_integrated_gradients(network: Network, x: torch.Tensor) -> None:
     torch.testing.assert_close(explain.integrated(network, x, 3, 50), theirs.float(), rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:Setting backward hooks on ReLU activations")
 def test_guided_backpropagation(network: Network, x: torch.Tensor) -> None:
     theirs = attr.GuidedBackprop(network).attribute(x.clone().requires_grad_(), target=3)
     torch.testing.assert_close(explain.explain(network, x, 3, "guided"), theirs.abs()[0, 0], rtol=1e-4, atol=1e-6)
