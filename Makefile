@@ -33,8 +33,10 @@ demo: $(READY)
 	@echo "  alexnet evaluate runs/digits               measure the model again"
 	@echo "  alexnet train folder --data MY_IMAGES    your own images, one folder per class"
 
+# One process per core; PYTEST_ARGS=-n0 runs them in one.
+PYTEST_ARGS ?= -n auto
 test: $(READY)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 # Large buffers are kept, not given back after every layer: it saves two minutes of the system's time.
 parity: $(PARITY)/.ready

@@ -148,7 +148,7 @@ def encoded(*images: bytes) -> dict[str, list[str]]:
 BAD: dict[str, tuple[Callable[[TestClient], Any], int, str]] = {
     "empty": (post(content=b""), 422, "no image"),
     "text": (post(content=b"just text"), 415, "not an image"),
-    "svg": (post(content=SVG), 415, "not an image"),
+    "svg": (post(content=SVG), 415, "SVG image, which is not read"),
     "html named jpg": (post(files=HTML), 415, "not an image"),
     "cut": (post(content=CUT), 422, "cannot be read"),
     "too large": (post(content=b"x" * 300_000), 413, "200,000 bytes"),

@@ -60,7 +60,8 @@ class Engine:
             return decode.prepare(content, self.model.preprocessing)
         except InputError as error:
             reason = str(error).removeprefix("image: ")
-            raise Problem(415 if "not an image" in reason else 422, f"the image cannot be read: {reason}") from None
+            unread = "not an image" in reason or "is not read" in reason
+            raise Problem(415 if unread else 422, f"the image cannot be read: {reason}") from None
 
     def _check_pixels(self, content: bytes) -> None:
         if not content:
