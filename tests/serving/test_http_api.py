@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 import alexnet
 from alexnet.artifacts.store import Model
 from alexnet.data.transforms.augment import Augmenter
+from alexnet.insight.explain import explain
 from alexnet.models.network import Network
 from alexnet.serving.app import create_app
 
@@ -94,6 +95,21 @@ def test_features_and_activations_are_the_networks(client: TestClient, opened: M
     assert told["value"] == pytest.approx(tapped["conv2:pre"][0, 3, 2, 1].item(), abs=1e-6)
     maps = answered(client.post("/v1/maps?layer=conv2&index=3", content=png(digits[0])))
     assert maps["data"][2][1] == told["value"]
+
+
+def test_explanations_are_the_librarys(client: TestClient, opened: Model, digits: list[np.ndarray]) -> None:
+    network = opened.module
+    assert isinstance(network, Network)
+    inputs = Augmenter(opened.preprocessing).evaluate(torch.from_numpy(digits[0][None, :, :, None]))
+    for method, label in (("gradcam", "3"), ("occlusion", None)):
+        asked = f"/v1/explain?method={method}" + (f"&label={label}" if label else "")
+        found = answered(client.post(asked, content=png(digits[0])))
+        best = alexnet.predict(opened, [digits[0][:, :, None]], top=1)[0].predictions[0].label
+        assert found["label"] == (label or best)
+        expected = explain(network, inputs, opened.classes.index(found["label"]), method)
+        np.testing.assert_allclose(found["data"], expected.detach().numpy(), atol=1e-5)
+    assert "unknown class" in refused(client.post("/v1/explain?label=cat", content=png(digits[0])), 422)
+    assert "did you mean" in refused(client.post("/v1/explain?method=gradcan", content=png(digits[0])), 422)
 
 
 def test_what_the_server_tells_of_itself(client: TestClient, opened: Model) -> None:

@@ -89,6 +89,15 @@ def test_a_drawn_digit_is_read_and_a_pixel_explained(page: Any) -> None:
     assert page.locator("#steps li").count() == 1
 
 
+def test_the_slider_moves_the_overlay(page: Any, tmp_path: Path) -> None:
+    chosen(page, tmp_path)
+    page.locator("#opacity").wait_for()
+    page.locator("#opacity").fill("20")
+    assert page.locator("#heat").evaluate("canvas => canvas.style.opacity") == "0.2"
+    pixels = "canvas => [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data].some(v => v)"
+    assert page.locator("#heat").evaluate(pixels)
+
+
 def test_by_keyboard_alone(page: Any) -> None:
     page.locator("#pad").focus()
     page.keyboard.press("Space")

@@ -1,4 +1,4 @@
-"""The API under /v1: predict, features, activations and the arithmetic of one number."""
+"""The API under /v1: predict, explain, features, activations and the arithmetic of one number."""
 
 import asyncio
 import base64
@@ -14,8 +14,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from alexnet.errors import InputError
+from alexnet.errors import InputError, unknown
 from alexnet.insight.arithmetic import account, trace
+from alexnet.insight.explain import explain as attribute
 from alexnet.serving.batching import Full
 from alexnet.serving.engine import Engine, Engines, room
 from alexnet.serving.inputs import Asked, read
@@ -37,6 +38,7 @@ class Api:
             Route("/v1/models", self.models),
             Route("/v1/predict", self.predict, methods=["POST"]),
             Route("/v1/features", self.features, methods=["POST"]),
+            Route("/v1/explain", self.explain, methods=["POST"]),
             Route("/v1/activations", self.activations, methods=["POST"]),
             Route("/v1/maps", self.maps, methods=["POST"]),
             Route("/v1/arithmetic", self.arithmetic, methods=["POST"]),
@@ -77,6 +79,27 @@ class Api:
 
         found = await self._threaded(engine, len(asked.images), compute)
         return JSONResponse({"model": engine.name, "precision": "fp32", "layers": found})
+
+    async def explain(self, request: Request) -> Response:
+        """Which parts of one image speak for a class: a map of the input's height and width."""
+        asked, engine = await self._asked(request, one=True)
+        options = asked.options
+
+        def compute() -> dict[str, Any]:
+            inputs, classes = engine.inputs(engine.decoded(asked.images[0])), engine.model.classes
+            network = _network(engine)
+            if options.label is None:
+                with torch.inference_mode():
+                    target = int(network(inputs).argmax())
+            elif options.label in classes:
+                target = classes.index(options.label)
+            else:
+                raise unknown("class", options.label, classes)
+            heat = attribute(network, inputs, target, options.method, options.layer)
+            shown = {"model": engine.name, "method": options.method, "label": classes[target]}
+            return shown | {"shape": list(heat.shape), "data": heat.tolist()}
+
+        return JSONResponse(await self._threaded(engine, 1, compute))
 
     async def activations(self, request: Request) -> Response:
         """Every layer of one image: shape, range, sparsity, and its first maps as one image."""

@@ -15,6 +15,7 @@ def describe(limits: Limits, models: list[str], secured: bool) -> Schema:
     paths = {
         "/v1/predict": _images("The likeliest classes of one or many images.", _PREDICTED, limits),
         "/v1/features": _images("Activations of layers, for one or many images.", _FEATURES, limits),
+        "/v1/explain": _images("Which parts of one image speak for a class.", _OBJECT, limits),
         "/v1/activations": _images("Every layer of one image.", _OBJECT, limits),
         "/v1/maps": _images("All values of one channel of one layer, for one image.", _OBJECT, limits),
         "/v1/arithmetic": _images("How one number of one layer came about, for one image.", _OBJECT, limits),

@@ -43,7 +43,7 @@ const App = {
     this.say(t("says", $("model").value, best.label, `${(best.score * 100).toFixed(1)} %`));
     const layers = await this.ask("activations", {});
     if (turn === this.turn && layers) Layers.show(layers.layers);
-    if (turn === this.turn) await Extras.show(turn);
+    if (turn === this.turn) await Heat.show(turn);
   },
   bars(answer, named) {
     const list = make("ol", { class: "bars" });
@@ -75,7 +75,7 @@ const App = {
     const model = this.model(), digits = model.input[0] === 1 && model.classes.join() === "0,1,2,3,4,5,6,7,8,9";
     $("pad-box").hidden = !digits;
     document.querySelector(".stack").classList.toggle("tiny", model.input[1] <= 64);
-    Extras.chosen(model);
+    Heat.hide();
     this.look();
   },
 };
@@ -115,7 +115,25 @@ const Pad = {
   },
 };
 
-const Extras = { chosen() {}, async show() {} };
+// Where the network looked: warm where the image speaks for the class, laid over it as strongly as the slider says.
+const Heat = {
+  hide() { $("heat-box").hidden = true; $("heat").getContext("2d").clearRect(0, 0, $("heat").width, $("heat").height); },
+  async show(turn) {
+    const found = await App.ask("explain", { method: "gradcam" });
+    if (turn !== App.turn || !found) return;
+    const [height, width] = found.shape, flat = found.data.flat(), high = Math.max(...flat, 1e-12);
+    const canvas = $("heat"), context = canvas.getContext("2d");
+    canvas.width = width; canvas.height = height;
+    const pixels = context.createImageData(width, height);
+    flat.forEach((value, i) => {
+      const share = Math.max(0, value) / high;
+      pixels.data.set([255, 200 * (1 - share), 0, 230 * share], i * 4);
+    });
+    context.putImageData(pixels, 0, 0);
+    canvas.style.opacity = $("opacity").value / 100;
+    $("heat-box").hidden = false;
+  },
+};
 
 document.addEventListener("DOMContentLoaded", () => {
   $("choose").addEventListener("click", () => $("file").click());
@@ -152,8 +170,10 @@ document.addEventListener("DOMContentLoaded", () => {
     language = language === "zh" ? "en" : "zh";
     speak();
     $("pad").setAttribute("aria-label", t("padname"));
+    if (Numbers.told) Numbers.title();
     App.look();
   });
+  $("opacity").addEventListener("input", () => { $("heat").style.opacity = $("opacity").value / 100; });
   $("model").addEventListener("change", () => App.chosen());
   $("beside").addEventListener("change", () => App.look());
   $("next").addEventListener("click", () => { Numbers.stop(); Numbers.go(Numbers.at + 1); });

@@ -169,11 +169,15 @@ const Numbers = {
     this.stop();
     this.told = told;
     $("number").hidden = false;
-    $("number-place").textContent = t("place", told.layer, told.index.join(", ") + (told.label ? ` (${told.label})` : ""), short(told.value));
+    this.title();
     this.group();
     $("progress").max = this.length();
     this.go(this.length());
     $("number").scrollIntoView({ block: "nearest" });
+  },
+  title() {
+    const { layer, index, label, value } = this.told;
+    $("number-place").textContent = t("place", layer, index.join(", ") + (label ? ` (${label})` : ""), short(value));
   },
   // Terms of a convolution by channel, the one that matters most first; other layers have one group.
   group() {
