@@ -1,15 +1,22 @@
+import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from alexnet.artifacts import card as cards
 from alexnet.artifacts.figures import Figures
+from alexnet.artifacts.predictions import Predictions
+from alexnet.artifacts.run import Run
 from alexnet.device import environment
 from alexnet.errors import InputError
+from alexnet.insight import paired
 from alexnet.insight.compare import HEAD, compare, line, write_comparison
 from alexnet.models import catalog
+from alexnet.recipes.recipe import load, to_toml
 
 DATA = {"name": "cifar10", "path": None, "fingerprint": "ab" * 32, "train": 800, "validation": 100, "test": 100}
 PUBLISHED = [
@@ -49,6 +56,7 @@ def runs(tmp_path: Path) -> list[Path]:
             | {"val_accuracy": 0.65, "val_top5": 0.9, "lr": 0.1, "images_per_second": 9.0}
             for e in (1, 2)
         ]
+        (folder / "recipe.toml").write_text(to_toml(load("cifar10", {"train.seed": len(folders)})))
         (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         folders.append(folder)
     return folders
@@ -81,3 +89,60 @@ def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
 def test_runs_of_one_name_are_refused(runs: list[Path], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="same name"):
         write_comparison([runs[0], runs[0]], tmp_path / "page.html")
+
+
+def said(correct: np.ndarray, names: Sequence[str]) -> Predictions:
+    """Predictions that are right where `correct` says."""
+    n = len(correct)
+    labels = np.arange(n) % 10
+    none = np.zeros((0, 8, 8, 3), np.uint8)
+    predictions = np.where(correct, labels, (labels + 1) % 10)
+    return Predictions(
+        split="test",
+        names=tuple(names),
+        labels=labels,
+        predictions=predictions,
+        probabilities=np.full(n, 0.5, np.float32),
+        losses=np.ones(n, np.float32),
+        confusion=np.bincount(labels * 10 + predictions, minlength=100).reshape(10, 10),
+        shown=np.zeros(0, np.int64),
+        thumbnails=none,
+        samples=none,
+        sample_labels=np.zeros(0, np.int64),
+    )
+
+
+def test_the_same_images_are_compared_in_pairs_whatever_their_order(runs: list[Path], tmp_path: Path) -> None:
+    n, names = 200, [f"image{i}" for i in range(200)]
+    first, second = np.arange(n) < 150, np.arange(n) < 120
+    Run(runs[0]).write_predictions(said(first, names))
+    shuffled = said(second, names)
+    order = np.random.default_rng(0).permutation(n)
+    columns = {name: getattr(shuffled, name)[order] for name in ("labels", "predictions", "probabilities", "losses")}
+    Run(runs[1]).write_predictions(dataclasses.replace(shuffled, names=tuple(names[i] for i in order), **columns))
+    (pair,), warnings = paired.pairs([Run(run) for run in runs])
+    assert (warnings, pair.count, pair.found.only_first, pair.found.only_second) == ([], n, 30, 0)
+    assert pair.found.difference == pytest.approx(0.15)
+    assert pair.verdict == "one is better on these images"
+    write_comparison(runs, tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "one is better on these images" in page
+    assert "train.seed" in page
+    assert "Recall by class" in page
+
+
+def test_other_images_are_compared_under_a_warning_only(runs: list[Path], tmp_path: Path) -> None:
+    for run, name in zip(runs, ("a", "b"), strict=True):
+        Run(run).write_predictions(said(np.ones(50, bool), [f"{name}{i}" for i in range(50)]))
+    tested, warnings = paired.pairs([Run(run) for run in runs])
+    assert tested == []
+    assert "do not say which is better" in warnings[0]
+    write_comparison(runs, tmp_path / "page.html")
+    assert "do not say which is better" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_no_difference_is_claimed_from_few_images(runs: list[Path]) -> None:
+    names = [f"image{i}" for i in range(20)]
+    Run(runs[0]).write_predictions(said(np.arange(20) < 15, names))
+    Run(runs[1]).write_predictions(said(np.arange(20) < 13, names))
+    assert paired.pairs([Run(run) for run in runs])[0][0].verdict == "no difference is shown"

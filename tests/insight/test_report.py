@@ -119,7 +119,7 @@ class Page(HTMLParser):
 
 def test_a_finished_run(finished):
     page = Page(write_report(finished))
-    assert page.tags.count("img") == 4
+    assert page.tags.count("img") == 5
     for expected in (
         "27.12%",
         "25.99%",
@@ -170,7 +170,7 @@ def test_nothing_of_a_stranger_becomes_markup_and_nothing_is_loaded(finished):
     assert "script" not in page.tags
     assert page.text.count("<script>alert(") > 50, "shown as text"
     assert not [value for name, value in page.attributes if name in ("href", "onerror")]
-    assert all(value.startswith("data:image/png;base64,") for name, value in page.attributes if name == "src")
+    assert all(value.startswith("data:image/") for name, value in page.attributes if name == "src")
     assert "url(" not in (finished / "report.html").read_text(encoding="utf-8")
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, TypeAdapter
 from torch import nn
 
-from alexnet.artifacts.figures import Figures
+from alexnet.artifacts.figures import Calibration, Figures
 from alexnet.artifacts.values import MAX_CLASSES, Count, Digest, Flag, LongText, Number, Side, Text, Value
 from alexnet.errors import InputError
 from alexnet.files import read_json, write_text
@@ -223,6 +223,8 @@ class Card(Value):
     """Of one image, a multiply-add counted as two."""
     imported: Origin | None = None
     """What `alexnet import` read; None: a run's own weights."""
+    calibration: Calibration | None = None
+    """What `alexnet evaluate --calibrate` fitted; applied only where it is asked for."""
 
     @property
     def origin(self) -> Origin | None:

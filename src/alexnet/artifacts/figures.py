@@ -43,6 +43,18 @@ class Figures(Value):
         return {name: value for name, value in super().to_json().items() if (name, value) != ("views", 1)}
 
 
+class Calibration(Value):
+    """A temperature that was fitted to probabilities: p becomes softmax(log p / temperature)."""
+
+    temperature: Annotated[float, Field(strict=True, gt=0, le=100)]
+    split: Text
+    """On which it was fitted."""
+    count: Count
+    ece_before: Fraction
+    """Expected calibration error on that split, as it was."""
+    ece_after: Fraction
+
+
 def interval(accuracy: float, count: int) -> tuple[float, float]:
     """Wilson's interval of a fraction of `count` independent images, with 95 % (Wilson 1927, equation 4).
 

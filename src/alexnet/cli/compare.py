@@ -16,7 +16,9 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare runs: accuracy by epoch and by seconds, size, published and measured figures."""
+    from alexnet.artifacts.run import Run
     from alexnet.insight import compare as side_by_side
+    from alexnet.insight import paired
 
     rows = side_by_side.compare(runs)
     if out is not None:
@@ -25,6 +27,14 @@ def compare(
         print_json(rows)
     else:
         comparison(side_by_side.HEAD, [side_by_side.line(row) for row in rows])
+        tested, warnings = paired.pairs([Run(run) for run in runs])
+        for each in tested:
+            say(
+                f"{each.first} − {each.second}: {each.found.difference:+.2%} on {each.count:,} {each.split} images "
+                f"(95 % {each.found.low:+.2%} to {each.found.high:+.2%}), McNemar p {each.found.p:.2g}: {each.verdict}"
+            )
+        for warning in warnings:
+            say(f"warning: {warning}")
         if out is not None:
             say(f"page: {out}")
 

@@ -1,14 +1,18 @@
 """`alexnet evaluate`."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from alexnet.cli.options import DataOption, Device, Json, ModelOrRun
-from alexnet.cli.screen import print_json, say
+from alexnet.cli.screen import print_json, say, table
 
 if TYPE_CHECKING:
-    from alexnet.inference.evaluate import Figures
+    from alexnet.artifacts.store import Model
+    from alexnet.inference.measures import Measures
+
+_CLASSES = 20  # up to which the table of classes is printed without being asked for
 
 
 def evaluate(
@@ -21,6 +25,16 @@ def evaluate(
         int, typer.Option(help="Views averaged per image: 1, 2 (mirrored) or 10 (corners, mirrored).")
     ] = 1,
     precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 if the processor has it.")] = "fp32",
+    per_class: Annotated[bool, typer.Option("--per-class", help="Print every class, however many there are.")] = False,
+    reject: Annotated[
+        float | None, typer.Option(help="Probability below which a prediction is rejected: coverage and accuracy.")
+    ] = None,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Fit a temperature on the validation split and keep it in the card.")
+    ] = False,
+    calibrated: Annotated[bool, typer.Option("--calibrated", help="Apply the card's temperature.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Every image's prediction: a .csv, .jsonl or .parquet file.")] = None,
+    page: Annotated[Path | None, typer.Option(help="An HTML page to write, with the most frequent confusions.")] = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
@@ -28,26 +42,102 @@ def evaluate(
     from alexnet.artifacts.store import load_model
     from alexnet.cli.progress import bar
     from alexnet.device import choose_device
-    from alexnet.inference.data import dataset_for
-    from alexnet.inference.evaluate import evaluate as measure
+    from alexnet.files import check_target
+    from alexnet.inference import calibrate as temperatures
+    from alexnet.inference.data import dataset_for, fitted
+    from alexnet.inference.evaluate import evaluate as run
     from alexnet.inference.fast import at_precision
+    from alexnet.inference.measures import check_format, measure, write_predictions
     from alexnet.inference.views import corners
 
+    for target in (out, page):
+        if target is not None:
+            check_target(target)
+    if out is not None:
+        check_format(out)
     opened = at_precision(load_model(model, choose_device(device)), precision)
+    if calibrate:
+        opened = _calibrate(opened, data, quiet=as_json)
+    temperature = None
+    if calibrated:
+        opened = temperatures.calibrated(opened)
+        temperature = opened.card.calibration.temperature if opened.card.calibration else None
     dataset = dataset_for(opened, data, split, lambda line: say(line, err=as_json))
     with bar("evaluating", quiet=as_json) as progress:
-        evaluation = measure(opened, dataset, progress=progress, views=views)
+        evaluation = run(opened, dataset, progress=progress, views=views)
+    labels = fitted(opened, dataset).labels
+    measures = measure(evaluation, labels, opened.classes, reject=reject, temperature=temperature)
+    if out is not None:
+        write_predictions(measures, dataset.names, out)
+    if page is not None:
+        from alexnet.files import write_text
+        from alexnet.insight.evaluated import describe
+        from alexnet.pages import html
+
+        write_text(page, html.render(describe(measures, fitted(opened, dataset), str(model))))
     if as_json:
-        print_json(evaluation.figures.to_json())
-    else:
-        _figures(evaluation.figures)
-        if views == 10 and (told := corners(opened)):
-            say(told)
+        print_json(measures.to_json())
+        return
+    _print(measures, per_class)
+    if views == 10 and (told := corners(opened)):
+        say(told)
+    for target in (out, page):
+        if target is not None:
+            say(f"wrote {target}")
 
 
-def _figures(measured: "Figures") -> None:
+def _calibrate(model: "Model", data: Path | None, quiet: bool) -> "Model":
+    """The model with a card that has a temperature, fitted on its validation split."""
+    import dataclasses
+
+    from alexnet.cli.progress import bar
+    from alexnet.inference import calibrate
+    from alexnet.inference.data import dataset_for, fitted
+    from alexnet.inference.evaluate import evaluate as run
+
+    calibrate.check_calibration(model)
+    dataset = dataset_for(model, data, "validation", lambda line: say(line, err=quiet))
+    with bar("calibrating", quiet=quiet) as progress:
+        evaluation = run(model, dataset, progress=progress, keep=True)
+    found = calibrate.fitted(evaluation, fitted(model, dataset).labels, "validation")
+    calibrate.keep(model, found)
+    if not quiet:
+        say(
+            f"temperature {found.temperature:.3f}, fitted on {found.count:,} validation images and kept in the card: "
+            f"calibration error {found.ece_before:.2%} → {found.ece_after:.2%}; --calibrated applies it"
+        )
+    return dataclasses.replace(model, card=model.card.changed(calibration=found.to_json()))
+
+
+def _print(measures: "Measures", every: bool) -> None:
+    from alexnet.inference import metrics
+
+    figures, found = measures.evaluation.figures, measures.per_class
+    low, high = measures.intervals["accuracy"]
+    views = f", {figures.views} views each" if figures.views > 1 else ""
     say(
-        f"top-1 {measured.top1:.2%}   top-5 {measured.top5:.2%}   loss {measured.loss:.4f}   "
-        f"{measured.count:,} images in {measured.precision}"
-        + (f", {measured.views} views each" if measured.views > 1 else "")
+        f"top-1 {figures.top1:.2%}   top-5 {figures.top5:.2%}   loss {figures.loss:.4f}   "
+        f"{figures.count:,} images in {figures.precision}{views}"
     )
+    say(f"95 % interval of top-1 (bootstrap): {low:.2%} to {high:.2%}")
+    most, share = metrics.majority(measures.labels)
+    balanced = metrics.balanced_accuracy(measures.evaluation.confusion)
+    say(
+        f"balanced accuracy {balanced:.2%}, macro F1 {found.macro('f1'):.4f}; always answering "
+        f"{measures.classes[most]!r} gives {share:.2%}"
+    )
+    applied = "" if measures.temperature is None else f" (temperature {measures.temperature:.3f} applied)"
+    say(f"expected calibration error {measures.reliability.ece:.2%}{applied}")
+    if covered := measures.covered:
+        say(
+            f"rejecting below {measures.reject:g}: {covered.rejected:,} images rejected, {covered.coverage:.2%} kept, "
+            f"accuracy on these {covered.accuracy:.2%}"
+        )
+    if every or len(measures.classes) <= _CLASSES:
+        lines = (
+            (name, f"{found.precision[i]:.2%}", f"{found.recall[i]:.2%}", f"{found.f1[i]:.4f}", found.support[i])
+            for i, name in enumerate(measures.classes)
+        )
+        table(("class", "precision>", "recall>", "F1>", "images>"), lines)
+    for each in measures.confusions[:5]:
+        say(f"{measures.classes[each.true]} as {measures.classes[each.predicted]}: {each.images:,} ({each.share:.1%})")

@@ -34,6 +34,8 @@ class Evaluation:
     """float32 [n]: cross-entropy of the true class."""
     confusion: np.ndarray
     """int64 [classes, classes]: rows true, columns predicted."""
+    log_probabilities: np.ndarray | None = None
+    """float32 [n, classes]: of every class, where they were to be kept."""
 
     def worst(self, count: int, labels: np.ndarray) -> np.ndarray:
         """Indices of the images that it gets most wrong, worst first (at most `count`; right ones are left out)."""
@@ -49,17 +51,19 @@ def evaluate(
     precision: str | None = None,
     progress: Callable[[int, int], None] | None = None,
     views: int = 1,
+    keep: bool = False,
 ) -> Evaluation:
     """Evaluates a model on a dataset whose classes are joined to the model's by name.
 
     Images of another size are fitted as the model's card says. `views`: 1, 2 (mirrored) or 10 (corners, center and
     mirrored); the probabilities are averaged as `alexnet.inference.views` explains. `precision`: 'fp32', 'bf16' or
-    'auto'; None: the model's own, which is fp32 unless it was converted.
+    'auto'; None: the model's own, which is fp32 unless it was converted. `keep`: the evaluation holds the
+    log-probabilities of all classes (4 bytes for each class of each image).
     Raises InputError when the images have a class that the model never saw, and for another number of views.
     """
     model = at_precision(model, precision)
     loader = Loader(fitted(model, dataset), next(model.module.parameters()).device)
-    found = run(model.module, loader, views_of(model), batch_size, progress=progress, views=views)
+    found = run(model.module, loader, views_of(model), batch_size, progress=progress, views=views, keep=keep)
     return replace(found, figures=found.figures.model_copy(update={"precision": model.precision}))
 
 
@@ -73,6 +77,7 @@ def run(
     progress: Callable[[int, int], None] | None = None,
     world: World = ALONE,
     views: int = 1,
+    keep: bool = False,
 ) -> Evaluation:
     """The same for a module and a loader whose labels are the module's classes; leaves the module's mode as it was.
 
@@ -89,6 +94,7 @@ def run(
     # Of all images, in their order; on the device, so that nothing is waited for in the loop.
     predicted, in_top5 = (torch.zeros(count, dtype=torch.int64, device=loader.device) for _ in range(2))
     best, losses = (torch.zeros(count, device=loader.device) for _ in range(2))
+    kept = torch.zeros(count, len(loader.dataset.classes), device=loader.device) if keep else None
     for images, labels in loader.batches(torch.arange(mine.start, mine.stop), batch_size):
         with autocast(loader.device, precision):
             said = log_probabilities(forward, augmenter, images, views)
@@ -98,6 +104,8 @@ def run(
         top5 = said.topk(min(5, said.shape[1]), 1).indices
         in_top5[these] = (top5 == labels[:, None]).any(1)
         losses[these] = -said.gather(1, labels[:, None])[:, 0]
+        if kept is not None:
+            kept[these] = said
         done += len(labels)
         if progress:
             progress(done - mine.start, len(mine))
@@ -113,4 +121,5 @@ def run(
         views=views,
         precision=precision,
     )
-    return Evaluation(figures, predicted, best, losses, confusion)
+    full = None if kept is None else world.total(kept).cpu().numpy()
+    return Evaluation(figures, predicted, best, losses, confusion, full)

@@ -8,7 +8,7 @@ from typing import Any
 from alexnet.artifacts.run import Run
 from alexnet.errors import InputError
 from alexnet.files import check_target, write_text
-from alexnet.insight import plots
+from alexnet.insight import paired, plots
 from alexnet.pages import html
 from alexnet.pages.document import Block, Document, Picture, Section, Table
 from alexnet.pages.text import duration, percent
@@ -36,13 +36,21 @@ def write_comparison(runs: Sequence[Path], out: Path) -> None:
         published = {row["name"]: row["published"] for row in rows if row["published"] is not None}
         plots.curves_side_by_side(metrics, by_epoch, "epoch", published)
         plots.curves_side_by_side(metrics, by_seconds, "seconds", published)
+        opened = [Run(run) for run in runs]
+        tested, warnings = paired.pairs(opened)
+        names = tuple(metrics)
+        recipes, classes = paired.recipe_differences(opened), paired.class_differences(opened)
         document = Document(
             " · ".join(metrics),
+            notes=warnings,
             all_sections=[
                 Section("Figures", [Table(HEAD, [line(row) for row in rows])]),
+                Section("Is one better?", [Table(paired.PAIRS, list(paired.lines(tested)))] if tested else []),
+                Section("Recipes: what differs", [Table(("key", *names), recipes)] if recipes else []),
                 Section("Published", _published(runs)),
                 Section("By epoch", [Picture(by_epoch.read_bytes(), "Loss and accuracy by epoch")]),
                 Section("By time", [Picture(by_seconds.read_bytes(), "Loss and accuracy by seconds of training")]),
+                Section("Recall by class", [Table(("class", *names), classes)] if classes else []),
             ],
         )
     write_text(out, html.render(document))

@@ -22,6 +22,7 @@ from PIL import Image
 
 from alexnet.artifacts.card import Published
 from alexnet.files import write_bytes
+from alexnet.inference.metrics import Reliability
 
 Images = Sequence[np.ndarray] | np.ndarray
 """uint8 H×W×C each, C 1 or 3: a list of any sizes, or one array N×H×W×C."""
@@ -151,6 +152,25 @@ def confusion(matrix: np.ndarray, classes: Sequence[str], path: Path | str) -> N
     bar.set_label("share of the true class", size=8, color=FAINT)
     bar.outline.set_visible(False)  # pyright: ignore
     bar.ax.tick_params(length=0, labelsize=8, colors=FAINT)
+    save(figure, path)
+
+
+def reliability(found: Reliability, path: Path | str) -> None:
+    """Accuracy by confidence, with a bar for each bin; the diagonal is perfect calibration."""
+    figure = Figure(figsize=(5.2, 4.6), layout="constrained")
+    axes = figure.subplots()
+    bins = len(found.count)
+    filled = found.count > 0
+    middles = (np.arange(bins) + 0.5) / bins
+    axes.bar(middles[filled], found.accuracy[filled], 0.92 / bins, color=BLUE, label="accuracy")
+    axes.plot([0, 1], [0, 1], color=INK, linestyle=DASHED, linewidth=1.2, label="perfectly calibrated")
+    axes.plot(
+        found.confidence[filled], found.accuracy[filled], "o", color=VERMILION, markersize=4, label="mean confidence"
+    )
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="accuracy")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(colors=INK, labelsize=9, color=FAINT)
+    axes.legend(frameon=False, fontsize=9, labelcolor=INK)
     save(figure, path)
 
 

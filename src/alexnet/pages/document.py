@@ -52,11 +52,18 @@ class Picture:
     content: bytes
     alt: str
     caption: str = ""
+    raster: bytes = b""
+    """A PNG of the same, for formats that take no SVG; empty: `content` is one."""
     kind: ClassVar = "picture"
 
     @property
     def mime(self) -> str:
         return mime(self.content)
+
+    @property
+    def pixels(self) -> bytes:
+        """As PNG or JPEG."""
+        return self.raster or self.content
 
 
 @dataclass(frozen=True)

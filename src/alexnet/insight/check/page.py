@@ -1,20 +1,15 @@
 """What `check` found, as a page with thumbnails."""
 
-import io
-
-import numpy as np
-from PIL import Image
-
 from alexnet.data.loading.decode import DecodeError, decode
 from alexnet.insight.check.check import Checked
 from alexnet.insight.check.faults import Fault, counts_of
 from alexnet.insight.check.listing import SPLITS
+from alexnet.insight.thumbnails import thumbnail
 from alexnet.pages.document import Block, Document, Gallery, Section, Table, Text, Thumbnail, Tile
 from alexnet.pages.text import Words
 
 ITEMS = 24  # of one kind that are shown; the JSON has them all
 TOGETHER = 6  # images of one item
-SIDE = 96  # pixels of a thumbnail
 CLASSES = 200  # rows of the table of classes
 
 
@@ -77,14 +72,9 @@ def _thumbnail(checked: Checked, row: int) -> bytes | None:
     """A small JPEG of an image; None where it cannot be read."""
     try:
         content = checked.listed.images.content(row)
-        image = Image.fromarray(decode(content) if isinstance(content, bytes) else np.squeeze(content))
+        return thumbnail(decode(content) if isinstance(content, bytes) else content)
     except DecodeError:
         return None
-    image = image.convert("RGB")
-    image.thumbnail((2 * SIDE, 2 * SIDE), Image.Resampling.LANCZOS)
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=80)
-    return file.getvalue()
 
 
 def _counts(checked: Checked, words: Words) -> list[Block]:

@@ -10,6 +10,8 @@ from typing import Any
 
 from alexnet.artifacts.card import Published, RunCard
 from alexnet.artifacts.run import Run
+from alexnet.insight.draw import draw, to_png
+from alexnet.insight.report import judged
 from alexnet.pages.document import Block, Code, Document, Facts, Finding, Fold, Picture, Section, Table, Text, Tile
 from alexnet.pages.text import Words, duration, facts, percent, sentence
 
@@ -27,10 +29,11 @@ def describe(run: Path, words: Words | None = None) -> Document:
     card = files.card if files.has_card else None
     rows = files.metrics
     findings = files.findings
+    found = files.predictions if card else None
     return Document(
         title=(card and (card.title or card.recipe)) or run.name,
         about=_about(run, card),
-        tiles=_tiles(card, rows, words),
+        tiles=[*_tiles(card, rows, words), *(judged.tiles(found, card.classes, words) if card and found else [])],
         notes=_notes(card, words),
         all_sections=[
             Section(words("What went wrong"), [_finding(each, words) for each in findings]),
@@ -39,6 +42,8 @@ def describe(run: Path, words: Words | None = None) -> Document:
             Section(words("Epoch by epoch"), _epochs(card, rows, words)),
             Section(words("Confusion"), _plot(run, "confusion", words("Confusion matrix of the validation split"))),
             Section(words("Worst mistakes"), _worst(run, words)),
+            Section(words("Per class"), judged.per_class(found, card.classes, words) if card and found else []),
+            Section(words("Calibration"), judged.calibration(found, words) if found else []),
             Section(
                 words("The images"),
                 [
@@ -46,7 +51,7 @@ def describe(run: Path, words: Words | None = None) -> Document:
                     *(_data(run, card, words) if card else []),
                 ],
             ),
-            Section(words("The network"), _network(card, words) if card else []),
+            Section(words("The network"), [*_drawing(card, words), *_network(card, words)] if card else []),
             Section(words("Recipe"), [Code(recipe, "toml")]),
             Section(
                 words("Environment"),
@@ -242,3 +247,8 @@ def _plot(run: Path, name: str, caption: str) -> list[Block]:
 def _facts(named: Mapping[str, Any]) -> list[Block]:
     items = facts(named)
     return [Facts(items)] if items else []
+
+
+def _drawing(card: RunCard, words: Words) -> list[Block]:
+    drawing = draw(card.name, len(card.classes), card.input)
+    return [Picture(drawing.to_svg().encode(), words("Drawing of the layers"), raster=to_png(drawing))]

@@ -1,11 +1,24 @@
-"""report.html: one page that holds everything a run is and found, to open anywhere and to mail."""
+"""A run's report as a file: the page in its folder, or the format that another path names."""
 
+import os
+import shutil
+import subprocess
+import tempfile
 from pathlib import Path
 
 from alexnet.artifacts.run import Run
-from alexnet.files import write_text
+from alexnet.errors import InputError, unknown
+from alexnet.files import check_target, make_folder, write_bytes, write_text
+from alexnet.insight.report import markdown, notebook, slides
 from alexnet.insight.report.content import describe
+from alexnet.insight.report.plots import draw
 from alexnet.pages import html
+from alexnet.pages.document import Document, Section, Text
+from alexnet.pages.text import Words
+
+FORMATS = ("html", "md", "pdf", "pptx", "ipynb")
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+_SECONDS = 120.0  # that making a PDF may take
 
 
 def write_report(run: Path) -> Path:
@@ -13,6 +26,82 @@ def write_report(run: Path) -> Path:
 
     Raises InputError when the folder holds no run.
     """
-    report = Run(run).report
-    write_text(report, html.render(describe(run)))
-    return report
+    page = Run(run).report
+    write_text(page, html.render(describe(run)))
+    return page
+
+
+def report(run: Path, format: str = "html", out: Path | None = None, language: str = "en") -> tuple[Path, list[str]]:
+    """Draws a run's plots and writes its report again, from its files alone, as one of FORMATS.
+
+    out: the file; None: report.FORMAT in the run's folder. Returns it, and what could not be drawn. InputError for
+    what is not a run, an unknown format or language, and a format whose program or library is missing.
+    """
+    if format not in FORMATS:
+        raise unknown("format", format, FORMATS)
+    words = Words(language)
+    Run(run).check()
+    target = run / f"report.{format}" if out is None else out
+    check_target(target)
+    left = draw(Run(run))
+    document = describe(run, words)
+    if format != "html":
+        document = _concluded(document, words)
+    match format:
+        case "html":
+            write_text(target, html.render(document))
+        case "md":
+            folder = target.with_name(f"{target.stem}_files")
+            text, pictures = markdown.render(document, folder.name)
+            make_folder(folder)
+            for name, content in pictures.items():
+                write_bytes(folder / name, content)
+            write_text(target, text)
+        case "pptx":
+            write_bytes(target, slides.render(document))
+        case "ipynb":
+            write_bytes(target, notebook.render(document, Run(run).recipe_text))
+        case _:
+            write_bytes(target, _pdf(document))
+    return target, left
+
+
+def _concluded(document: Document, words: Words) -> Document:
+    """With a last section for the author to fill."""
+    conclusion = Section(words("Conclusion"), [Text(words("To be written by the author."))])
+    return Document(
+        document.title,
+        document.about,
+        document.tiles,
+        document.notes,
+        [*document.all_sections, conclusion],
+        document.language,
+    )
+
+
+def _pdf(document: Document) -> bytes:
+    """The page as a browser of this machine prints it. InputError where there is none."""
+    browser = next((found for name in _BROWSERS if (found := shutil.which(name))), None)
+    office = shutil.which("soffice") or shutil.which("libreoffice")
+    if browser is None and office is None:
+        raise InputError(
+            "a PDF is printed by Chromium or LibreOffice, and neither is here; --format html prints as well"
+        )
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        page, printed = folder / "report.html", folder / "report.pdf"
+        page.write_text(html.render(document), encoding="utf-8", errors="backslashreplace")
+        if browser:
+            flags = ["--headless", "--disable-gpu", f"--user-data-dir={folder / 'profile'}"]
+            if hasattr(os, "geteuid") and os.geteuid() == 0:
+                flags.append("--no-sandbox")  # Chromium has none for root; the page has no script
+            command = [browser, *flags, "--no-pdf-header-footer", f"--print-to-pdf={printed}", page.as_uri()]
+        else:
+            command = [str(office), "--headless", "--convert-to", "pdf", "--outdir", name, str(page)]
+        try:
+            subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False)
+        except subprocess.TimeoutExpired:
+            raise InputError(f"{Path(command[0]).name} took more than {_SECONDS:.0f} s to print a PDF") from None
+        if not printed.is_file():
+            raise InputError(f"{Path(command[0]).name} printed no PDF; --format html prints as well")
+        return printed.read_bytes()

@@ -1,0 +1,130 @@
+"""`alexnet report`: everything is drawn again from a run's files, in every format, also where the run was copied to."""
+
+import ast
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from alexnet.artifacts.run import Run
+from alexnet.errors import InputError
+from alexnet.insight.report.content import describe
+from alexnet.insight.report.write import report
+from alexnet.pages.chinese import CHINESE
+from alexnet.pages.document import Chart, Picture
+from alexnet.pages.text import Words
+
+ARTIFACTS = ("recipe.toml", "card.json", "metrics.jsonl", "predictions.npz")
+
+
+@pytest.fixture
+def copied(trained: Run, tmp_path: Path) -> Path:
+    """What of the digits run is needed for a report: no plots, no weights, no data."""
+    folder = tmp_path / "copied"
+    folder.mkdir()
+    for name in ARTIFACTS:
+        shutil.copy(trained.path / name, folder / name)
+    return folder
+
+
+def test_a_copied_run_is_drawn_again(copied: Path, trained: Run) -> None:
+    path, left = report(copied)
+    assert (path, left) == (copied / "report.html", [])
+    for name in ("curves", "confusion", "worst"):
+        assert (copied / f"plots/{name}.png").read_bytes() == (trained.path / f"plots/{name}.png").read_bytes(), name
+    assert (copied / "plots/samples.png").is_file()
+    page = path.read_text(encoding="utf-8")
+    for expected in ("balanced accuracy", "95 % interval", "Calibration", "Per class", "image/svg+xml", "fp32"):
+        assert expected in page, expected
+
+
+def test_a_run_without_predictions_says_what_is_missing(copied: Path) -> None:
+    (copied / "predictions.npz").unlink()
+    left = report(copied)[1]
+    assert "no predictions.npz" in left[0]
+    assert (copied / "plots/curves.png").is_file()
+    assert not (copied / "plots/confusion.png").exists()
+
+
+def test_markdown_shows_strange_text_as_it_is(copied: Path) -> None:
+    card = json.loads((copied / "card.json").read_text())
+    card["title"] = "a](http://x) <script> | *b* `c` $d$"
+    (copied / "card.json").write_text(json.dumps(card))
+    text = report(copied, "md")[0].read_text(encoding="utf-8")
+    assert r"a\](http://x) \<script\> \| \*b\* \`c\` \$d\$" in text
+    for name in re.findall(r"\]\((report_files/[^)]+)\)", text):
+        assert (copied / name).is_file()
+    assert "To be written by the author" in text
+
+
+def test_slides_have_charts_that_stay_editable(copied: Path) -> None:
+    pptx = pytest.importorskip("pptx")
+    deck = pptx.Presentation(str(report(copied, "pptx")[0]))
+    shapes = [shape for slide in deck.slides for shape in slide.shapes]
+    charts = [shape.chart for shape in shapes if shape.has_chart]
+    assert charts
+    width, height = deck.slide_width, deck.slide_height
+    assert all(0 <= s.left <= s.left + s.width <= width and s.top + s.height <= height * 1.05 for s in shapes)
+
+
+def test_the_notebook_holds_the_recipe_as_a_cell_that_runs(copied: Path) -> None:
+    content = json.loads(report(copied, "ipynb")[0].read_text(encoding="utf-8"))
+    assert content["nbformat"] == 4
+    code = [cell["source"] for cell in content["cells"] if cell["cell_type"] == "code"]
+    assert len(code) == 1
+    tree = ast.parse(code[0])
+    written = next(
+        node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and "[train]" in str(node.value)
+    )
+    assert written == (copied / "recipe.toml").read_text(encoding="utf-8")
+    for cell in content["cells"]:
+        for name in re.findall(r"\(attachment:([^)]+)\)", "".join(cell["source"])):
+            assert name in cell["attachments"]
+
+
+def test_a_pdf_needs_a_printer(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    with pytest.raises(InputError, match="Chromium or LibreOffice"):
+        report(copied, "pdf")
+
+
+def test_pictures_and_numbers_say_the_same(copied: Path) -> None:
+    report(copied)
+    blocks = [block for section in describe(copied).sections for block in section.blocks]
+    charts = [block for block in blocks if isinstance(block, Chart)]
+    assert len(charts) == 1
+    assert all(len(values) == len(chart.x) for chart in charts for values in chart.series.values())
+    drawing = next(block for block in blocks if isinstance(block, Picture) and block.mime == "image/svg+xml")
+    assert drawing.pixels.startswith(b"\x89PNG")
+
+
+def test_every_sentence_of_a_report_is_translated(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    report(copied)
+    missing: list[str] = []
+    plain = Words.__call__
+
+    def checked(self: Words, text: str, /, **values: object) -> str:
+        if text not in CHINESE:
+            missing.append(text)
+        return plain(self, text, **values)
+
+    monkeypatch.setattr(Words, "__call__", checked)
+    document = describe(copied, Words("zh"))
+    assert missing == []
+    assert document.language == "zh"
+
+
+def test_a_translation_has_the_fields_of_its_sentence() -> None:
+    for english, chinese in CHINESE.items():
+        assert set(re.findall(r"{\w+}", english)) == set(re.findall(r"{\w+}", chinese)), english
+
+
+def test_the_verb(copied: Path, command: Callable, refused: Callable, tmp_path: Path) -> None:
+    ended = command("report", copied, "--format", "md", "--out", tmp_path / "r.md", "--language", "zh")
+    assert (ended.code, (tmp_path / "r.md").is_file()) == (0, True)
+    assert "html, md, pdf, pptx, ipynb" in refused("report", copied, "--format", "docx")
+    assert "en, zh" in refused("report", copied, "--language", "fr")
+    assert "is not a run" in refused("report", tmp_path)
