@@ -12,6 +12,7 @@ from alexnet.data.transforms.augment import Augmenter
 from alexnet.device import derive_seed
 from alexnet.inference import evaluate
 from alexnet.insight import plots
+from alexnet.insight.report.plots import draw
 from alexnet.insight.report.write import write_report
 from alexnet.training.card import write_card
 from alexnet.training.loop import Trainer
@@ -31,17 +32,8 @@ def finish(trainer: Trainer) -> RunCard:
         tested = evaluate.run(setup.model, Loader(apart, setup.device, setup.train.workers), augmenter, views=views)
         test, kept = tested.figures, _kept("test", apart, tested, setup)
     run.write_predictions(kept)
-    wrong = validated.worst(24, dataset.labels)
-    plots.worst(
-        list(dataset.batch(wrong)),
-        [setup.classes[dataset.labels[i]] for i in wrong],
-        [setup.classes[validated.predictions[i]] for i in wrong],
-        [float(validated.probabilities[i]) for i in wrong],
-        run.plot("worst"),
-    )
-    plots.confusion(validated.confusion, setup.classes, run.plot("confusion"))
     card = write_card(setup, run, log, trainer.best, validated.figures, test)
-    plots.curves(log.rows, run.plot("curves"), card.published)
+    draw(run)  # from its files, so that a copy of the run is drawn the same
     write_report(run.path)
     return card
 

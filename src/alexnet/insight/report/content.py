@@ -40,7 +40,14 @@ def describe(run: Path, words: Words | None = None) -> Document:
             Section(words("Published, and ours beside it"), _published(card, rows, words) if card else []),
             Section(words("Curves"), _plot(run, "curves", words("Loss and accuracy by epoch"))),
             Section(words("Epoch by epoch"), _epochs(card, rows, words)),
-            Section(words("Confusion"), _plot(run, "confusion", words("Confusion matrix of the validation split"))),
+            Section(
+                words("Confusion"),
+                _plot(
+                    run,
+                    "confusion",
+                    words("Confusion matrix, {split} images", split=words(found.split if found else "validation")),
+                ),
+            ),
             Section(words("Worst mistakes"), _worst(run, words)),
             Section(words("Per class"), judged.per_class(found, card.classes, words) if card and found else []),
             Section(words("Calibration"), judged.calibration(found, words) if found else []),

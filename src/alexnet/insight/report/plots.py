@@ -18,7 +18,7 @@ def draw(run: Run) -> list[str]:
     Raises InputError for a run without a card, and for damaged files.
     """
     card, rows, found = run.card, run.metrics, run.predictions
-    make_folder(run.path / "plots")
+    make_folder(run.plot("curves").parent)
     left = []
     if rows:
         plots.curves(rows, run.plot("curves"), card.published)
