@@ -89,7 +89,7 @@ def _pdf(document: Document) -> bytes:
         )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        page, printed = folder / "report.html", folder / "report.pdf"
+        page, printed = folder / "page.html", folder / "page.pdf"
         page.write_text(html.render(document), encoding="utf-8", errors="backslashreplace")
         if browser:
             flags = ["--headless", "--disable-gpu", f"--user-data-dir={folder / 'profile'}"]
