@@ -30,15 +30,15 @@ class Lost(Exception):
     """A fault that was not survived; the text says how."""
 
 
-def command(place: Path, *more: str, data: Path | None = None, processes: int = 1) -> list[str]:
+def command(place: Path, *more: str, processes: int = 1) -> list[str]:
     own = [*ALEXNET, *TRAIN, "--out", str(place / FOLDER), *more]
     return own if processes == 1 else [*own, "--processes", str(processes)]
 
 
-def started(arguments: list[str], **how: object) -> subprocess.Popen[bytes]:
+def started(arguments: list[str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=ENVIRONMENT, start_new_session=True, **how
-    )  # type: ignore[call-overload]
+        arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=ENVIRONMENT, start_new_session=True
+    )
 
 
 def finished(process: subprocess.Popen[bytes], seconds: float = 300) -> tuple[int, str]:

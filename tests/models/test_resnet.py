@@ -6,6 +6,7 @@
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -76,7 +77,7 @@ def transcribed(state: State, x: Tensor, blocks: list[int], bottleneck: bool, ve
 
 
 # Network: blocks by stage, bottlenecks, version, for ImageNet; a projection at the start of each stage.
-FORMS = {
+FORMS: dict[str, Any] = {
     "resnet-20": ([3, 3, 3], False, 1, False, [False, False, False]),
     "resnet-20-projection": ([3, 3, 3], False, 1, False, [False, True, True]),
     "resnet-20-v2-official": ([3, 3, 3], False, 2, False, [True, True, True]),

@@ -130,4 +130,6 @@ def test_caffes_hdf5_is_in_caffes_own_layout(digits: Network, comes_back: Callab
             layer, _, role = name.partition(".")
             file.create_dataset(f"data/{layer}/{'01'[role == 'bias']}", data=value.numpy())
         file.create_group("diff")
-    assert comes_back(tmp_path / "net.caffemodel.h5").card.imported.kind == "caffe"
+    imported = comes_back(tmp_path / "net.caffemodel.h5").card.imported
+    assert imported is not None
+    assert imported.kind == "caffe"
