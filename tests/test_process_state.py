@@ -28,7 +28,7 @@ from alexnet.training.setup import prepare
 
 SETTINGS = {
     "data.name": "synthetic", "data.synthetic_images": 40, "train.batch_size": 16, "train.epochs": 1,
-    "augment.flip": 0.5, "augment.mixup": 0.4, "augment.rand_ops": 1, "train.ema": 0.9,
+    "augment.flip": 0.5, "augment.mixup": 0.4, "augment.randaugment_ops": 1, "train.ema": 0.9,
 }  # fmt: skip
 
 

@@ -152,7 +152,7 @@ def test_compare_takes_names_as_they_are(command: Callable, refused: Callable, t
     (odd / "card.json").write_text("{")
     assert "is not JSON" in refused("compare", odd)
     (odd / "card.json").write_text("[]")
-    assert "it lacks name" in refused("compare", odd)
+    assert "it lacks a name" in refused("compare", odd)
     assert "no folder" in refused("compare", trained.path, "--out", tmp_path / "nowhere" / "page.html")
     assert "is a folder" in refused("compare", trained.path, "--out", tmp_path)
 

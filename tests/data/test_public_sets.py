@@ -22,7 +22,7 @@ def test_every_set_has_whole_digests_and_a_reader() -> None:
 def test_files_are_fetched_to_where_they_are_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, Path, Digest]] = []
 
-    def fetch(url: str, path: Path, *, digest: Digest, progress: Any) -> Path:
+    def fetch(url: str, path: Path, *, digest: Digest, **_: Any) -> Path:
         asked.append((url, path, digest))
         return path
 

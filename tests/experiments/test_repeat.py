@@ -74,7 +74,7 @@ def test_seeds_go_on_where_they_stopped_and_what_is_finished_is_reused(tmp_path:
     before = {path: path.stat().st_mtime_ns for path in out.glob("seed-*/*")}
     assert repeat(recipe, out, seeds=2, resume_runs=True) == parts
     assert before == {path: path.stat().st_mtime_ns for path in out.glob("seed-*/*")}
-    with pytest.raises(InputError, match=r"begun with another recipe: optimizer\.lr"):
+    with pytest.raises(InputError, match=r"started with another recipe: optimizer\.lr"):
         repeat(recipes.load(recipe, {"optimizer.lr": 0.5}), out, seeds=2, resume_runs=True)
     longer = repeat(recipes.load(recipe, {"train.epochs": 3}), out, seeds=2, resume_runs=True)
     assert [row["epochs"] for row in longer["runs"]] == [3, 3]

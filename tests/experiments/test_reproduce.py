@@ -71,7 +71,7 @@ def test_it_runs_writes_and_reuses(experiments: list[Experiment], tmp_path: Path
     assert net["as_published"]["mean"] == pytest.approx(sum(values) / 2)
     assert net["as_published"]["std"] == pytest.approx(abs(values[0] - values[1]) / 2**0.5)
     assert far["as_published"]["left_out"] == ["data for cifar100 not here"]
-    assert any(line.startswith("cifar100-as-published: no data for cifar100: put ") for line in lines)
+    assert any(line.startswith("cifar100-as-published: no data for cifar100") for line in lines)
     assert json.loads((out / "reproduction.json").read_text()) == rows
     text = (out / "reproduction.md").read_text()
     assert "| tiny-net | .5000 | " in text

@@ -131,7 +131,7 @@ def test_refusals(refused, trained, tmp_path):
     assert "is a folder" in refused("export", trained.path, "--force", "--out", tmp_path / "folder.onnx")
     keras = ("--format", "keras", "--out", tmp_path / "x.h5")
     assert "--logits means nothing" in refused("export", trained.path, *keras, "--logits")
-    assert "it is for: onnx, int8, torch, card" in refused("export", trained.path, *keras, "--data", tmp_path)
+    assert "it is for: onnx, int8, torch, hub, card" in refused("export", trained.path, *keras, "--data", tmp_path)
     assert "another layout" in refused("export", trained.path, *keras[:3], tmp_path / "x.weights.h5")
     torchvision = ("--format", "torchvision", "--out", tmp_path / "x.pth")
     assert "alexnet-owt, alexnet-two-class" in refused("export", trained.path, *torchvision)

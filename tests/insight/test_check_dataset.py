@@ -1,7 +1,6 @@
 """`alexnet check`: a generated dataset with planted faults, of which every one is found, and none in the clean one."""
 
 import json
-import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -200,7 +199,7 @@ PLANTED: dict[str, tuple[Callable[[Path], set[str]], bool]] = {
     "imbalance": (crowd, False),
     "names that differ by case": (another_class("Cat"), True),
     "names that differ by spaces": (another_class("ne wt"), True),
-    "names that differ by Unicode form": (another_class(unicodedata.normalize("NFD", "dög")), True),
+    "names that differ by Unicode form": (another_class("ｎewt"), True),
     "image outside of any class": (beside, False),
     "file that is no image": (in_class, False),
 }
@@ -215,8 +214,6 @@ def test_every_kind_is_planted_or_tested_apart() -> None:
 @pytest.mark.parametrize("kind", PLANTED)
 def test_a_planted_fault_is_found_where_it_is(root: Path, kind: str) -> None:
     plant, serious = PLANTED[kind]
-    if kind.endswith("Unicode form"):
-        another_class(unicodedata.normalize("NFC", "dög"))(root)
     wanted = plant(root)
     checked = check(root)
     assert kind in {fault.kind for fault in checked.faults}
@@ -229,7 +226,6 @@ def test_a_planted_fault_is_found_where_it_is(root: Path, kind: str) -> None:
 
 
 def test_all_at_once(root: Path) -> None:
-    another_class(unicodedata.normalize("NFC", "dög"))(root)
     for plant, _ in PLANTED.values():
         plant(root)
     assert set(PLANTED) <= found(root) | {"gray among color"}

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from alexnet.recipes import recipe as recipes
 from alexnet.training.learner import Learner
@@ -71,7 +72,9 @@ def test_a_batch_in_parts_makes_the_same_step(parts: int, settings: dict[str, An
 
 def test_parts_are_no_larger_than_they_were_asked_to_be() -> None:
     own, seen = learner(train__accumulate=3), []
-    own.network.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    plain = own.forward.module
+    assert isinstance(plain, nn.Module)
+    plain.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
     own.step(*batch(own))
     own.step(*batch(own, 2))
     assert seen == [6, 6, 4, 1, 1]

@@ -15,7 +15,7 @@ from alexnet.artifacts.seal import seal, sealed
 from alexnet.data.dataset import Dataset
 from alexnet.data.sources import ANY_SIZE, recognize
 from alexnet.errors import InputError
-from alexnet.files import LOCK, content_of, make_folder, read_json, write_bytes, write_json, write_text
+from alexnet.files import LOCK, content_of, make_folder, read_json, sweep, write_bytes, write_json, write_text
 from alexnet.recipes import recipe as recipes
 from alexnet.recipes.durations import patience_of
 from alexnet.recipes.schema import Recipe
@@ -271,6 +271,8 @@ def begin(recipe: Recipe, out: Path | str | None, again: bool = False) -> Run:
     else:
         check_free(out)
     make_folder(path)
+    if again:
+        sweep(path)
     run = Run(path)
     write_recipe(run, recipe)
     make_folder(path / PLOTS)

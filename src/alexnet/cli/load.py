@@ -18,7 +18,7 @@ def load(
     rounds: Annotated[int, typer.Option(min=0, help="Turns of batching against one by one; 0: one turn of load.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Measure the server under load: requests/s, latency, memory; with --rounds what batching gives."""
+    """Measure the server under load: requests/s, latency, memory."""
     from alexnet.benchmark import load as measure
     from alexnet.cli.progress import bar
 
