@@ -41,7 +41,7 @@ def test_keras_saves_and_we_load(name: str, suffix: str, tmp_path: Path, table: 
     layout = "channels_last" if suffix == ".weights.h5" else None  # which a weights file does not record
     imported = import_weights(file, tmp_path / "imported.safetensors", layout=layout)
     assert imported.card.name == name
-    assert imported.missing == []
+    assert not imported.missing
     batch = draw(ours, 0)
     loaded = store.load_model(imported.path).module
     found = relative(torch.from_numpy(outputs(loaded, batch.images)).log_softmax(1).numpy(), origin.run(batch).outputs)

@@ -107,10 +107,9 @@ def _same_settings(shipped: dict[str, Any], name: str, module: Any) -> None:
         assert shipped["kernel_shape"] == list(module.kernel_size)
         assert shipped["strides"] == list(module.stride)
         assert shipped.get("group", 1) == module.groups
-        padding = {0: 0, "same": module.kernel_size[0] // 2}.get(module.pad, module.pad)
-        assert shipped["pads"] == [padding] * 4
+        assert shipped["pads"] == [*module.padding] * 2
     elif name.startswith("pool"):
-        assert shipped["kernel_shape"] == [module.size] * 2
+        assert shipped["kernel_shape"] == [module.kernel_size] * 2
         assert shipped["strides"] == [module.stride] * 2
     elif name.startswith("norm"):
         assert module.divide
