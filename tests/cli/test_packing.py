@@ -58,7 +58,8 @@ def test_what_lies_at_data_decides_how_it_is_read(
     assert card.classes == ("001.ak47", "002.american-flag")
     measured = json.loads(command("evaluate", tmp_path / "run", "--json").out)
     assert card.figures.test is not None
-    assert measured == card.figures.test.to_json()
+    recorded = card.figures.test.to_json()
+    assert {name: measured[name] for name in recorded} == recorded
 
 
 def test_what_cannot_be_packed_is_said(refused: Callable[..., str], folder: Path, tmp_path: Path) -> None:
