@@ -198,10 +198,10 @@ def agree(
 
     In float32 a unit that stands within rounding of a kink (ReLU at 0, two equal values in a pool) may fall on either
     side in either framework, and then a whole path of gradients differs. Such a batch says nothing about the network
-    (float64 shows that), so up to twelve are drawn; the number is reported.
+    (float64 shows that), so up to three are drawn; the number is reported.
     """
     batch = draw(model, draws, scale)
     found = difference(ours(model, batch, origin.output, training), origin.run(batch, training))
-    if found.worst > BOUNDS[precision] and precision == "float32" and draws < 12:
+    if found.worst > BOUNDS[precision] and precision == "float32" and draws < 3:
         return agree(model, origin, precision, scale, training, draws + 1)
     return replace(found, draws=draws)
