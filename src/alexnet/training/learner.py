@@ -17,8 +17,6 @@ from alexnet.training.finetune import Freezing
 from alexnet.training.objective import Batch
 from alexnet.training.setup import Setup
 
-SAMPLE_STEPS = 20  # the gradients' norm is measured once in this many steps
-
 
 @dataclass(frozen=True)
 class Outcome:
@@ -31,7 +29,7 @@ class Outcome:
     count: int
     """The images of the batch."""
     norm: Tensor | None
-    """The norm of the gradients before clipping; None in the steps that do not measure it."""
+    """The norm of the gradients before clipping; None in the steps that were not asked to measure it."""
 
 
 class Learner:
@@ -69,25 +67,34 @@ class Learner:
         """Of the next step within its epoch, from 0."""
         return self.done % self.steps
 
-    def step(self, images: Tensor, labels: Tensor, *, count: int | None = None, rate: float | None = None) -> Outcome:
+    def step(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        count: int | None = None,
+        rate: float | None = None,
+        measure_norm: bool = False,
+    ) -> Outcome:
         """One step. images: uint8 N×H×W×C, labels: int64 N, on the device.
 
         count: the images of the whole batch, where these are this process's part of it. rate: the learning rate, in
-        place of the schedule's. Raises torch.OutOfMemoryError, as torch does.
+        place of the schedule's. measure_norm: for `Outcome.norm`, which costs a pass
+        over the gradients. Raises torch.OutOfMemoryError, as torch does.
         """
-        settings, (epoch, position) = self.recipe.train, (self.epoch, self.position)
+        settings, epoch = self.recipe.train, self.epoch
         self._enter(epoch)
         rate = self.learning_rate() if rate is None else rate
         optim.set_rates(self.optimizer, rate, self.recipe.learning_rate, epoch)
         loss, correct, count = self.gradients(images, labels, count)
         norm = None
-        if settings.clip_norm or position % SAMPLE_STEPS == 0:
+        if settings.clip_norm or measure_norm:
             norm = nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip_norm or float("inf"))
         self.optimizer.step()
         if self.average:
             self.average.update(self.network)
         self.done += 1
-        return Outcome(loss, correct, count, norm if position % SAMPLE_STEPS == 0 else None)
+        return Outcome(loss, correct, count, norm if measure_norm else None)
 
     def gradients(
         self, images: Tensor, labels: Tensor, count: int | None = None, parts: int = 1
@@ -109,8 +116,10 @@ class Learner:
                     aim, loss = self.objective(logits.float(), part)
                     share = part.own * world.size / batch.count
                     ((aim if share == 1 else aim * share) + (self.l2() if last else 0.0)).backward()
-                losses.append(loss.detach() * (part.own / max(batch.own, 1)))
-                correct.append((logits.detach().argmax(1) == part.labels)[: part.own].sum())
+                # Nothing is computed that only a batch in parts, or one with padding, needs.
+                loss, right = loss.detach(), logits.detach().argmax(1) == part.labels
+                losses.append(loss if part.own == batch.own else loss * (part.own / max(batch.own, 1)))
+                correct.append((right if part.own == len(right) else right[: part.own]).sum())
         return *world.figures(sum(losses[1:], losses[0]), sum(correct[1:], correct[0]), batch.count), batch.count
 
     def release(self) -> None:

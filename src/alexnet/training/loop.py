@@ -21,12 +21,14 @@ from alexnet.training import checkpoint
 from alexnet.training.card import write_card
 from alexnet.training.dead import dead_fractions
 from alexnet.training.interrupts import Interrupted
-from alexnet.training.learner import SAMPLE_STEPS, Learner, Outcome
+from alexnet.training.learner import Learner, Outcome
 from alexnet.training.log import Log
 from alexnet.training.reporter import Reporter
 from alexnet.training.setup import Setup
 from alexnet.training.shortage import advice, is_shortage
 from alexnet.training.watch import Finding, Watch
+
+SAMPLE_STEPS = 20  # the watch looks, and a GPU is waited for, once in this many steps
 
 
 class Diverged(Exception):
@@ -220,7 +222,7 @@ class Trainer:
     def _step(self, images: Tensor, labels: Tensor, count: int) -> Outcome:
         """The learner's; InputError says which batch would fit where this one does not fit into memory."""
         try:
-            return self.learner.step(images, labels, count=count)
+            return self.learner.step(images, labels, count=count, measure_norm=self.position % SAMPLE_STEPS == 0)
         except (RuntimeError, MemoryError) as error:
             if not is_shortage(error):
                 raise
