@@ -4,6 +4,7 @@ Everything passes between them as NumPy arrays under our names and in our layout
 out × in × height × width, fully connected out × in with inputs flattened channel first).
 """
 
+import copy
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -21,6 +22,7 @@ Table = Callable[..., None]
 
 BOUNDS = {"float32": 1e-5, "float64": 1e-10}
 """Largest ‖difference‖ / ‖reference‖ that counts as equal."""
+_BATCHES = 12  # of eight batches of alexnet-slim, two had a unit that our float32 put on the other side (AVX2)
 
 
 @dataclass(frozen=True)
@@ -191,17 +193,23 @@ def both_ways(model: nn.Module, origin: Origin) -> Iterator[str]:
     yield "origin → ours"
 
 
-def agree(
-    model: Network, origin: Origin, precision: str, scale: float = 1.0, training: bool = False, draws: int = 1
-) -> Difference:
-    """The difference on one random batch, when both carry the same weights.
+def agree(model: Network, origin: Origin, precision: str, scale: float = 1.0, training: bool = False) -> Difference:
+    """The difference on a random batch, when both carry the same weights.
 
     In float32 a unit that stands within rounding of a kink (ReLU at 0, two equal values in a pool) may fall on either
     side in either framework, and then a whole path of gradients differs. Such a batch says nothing about the network
-    (float64 shows that), so up to three are drawn; the number is reported.
+    (float64 shows that), so another is drawn; the number is reported. At most three batches may differ without our own
+    float64 showing that it is our float32 that fell on the other side, which depends on the processor.
     """
-    batch = draw(model, draws, scale)
-    found = difference(ours(model, batch, origin.output, training), origin.run(batch, training))
-    if found.worst > BOUNDS[precision] and precision == "float32" and draws < 3:
-        return agree(model, origin, precision, scale, training, draws + 1)
-    return replace(found, draws=draws)
+    seed, unexplained = 1, 0
+    while True:
+        batch = draw(model, seed, scale)
+        got = ours(model, batch, origin.output, training)
+        found = replace(difference(got, origin.run(batch, training)), draws=seed)
+        if precision != "float32" or found.worst <= BOUNDS[precision]:
+            return found
+        exact = ours(copy.deepcopy(model).double(), batch, origin.output, training)
+        unexplained += difference(got, exact).worst <= BOUNDS[precision]
+        if unexplained == 3 or seed == _BATCHES:
+            return found
+        seed += 1
