@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,22 @@ def test_no_home(refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.delenv("ALEXNET_DATA", raising=False)
     assert "set HOME, or ALEXNET_DATA" in refused("data", "mnist")
     assert "set HOME, or ALEXNET_DATA" in refused("train", "mnist", "--out", tmp_path / "run")
+
+
+def test_a_warning_is_a_line_without_escapes(command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    from alexnet.models import summary
+
+    outline = summary.outline
+
+    def warned(*arguments: Any) -> Any:
+        warnings.warn("3 of \x1b[2J5 images are left out", stacklevel=1)
+        return outline(*arguments)
+
+    monkeypatch.setattr(summary, "outline", warned)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        ended = command("summary", "alexnet-digits", "--json")
+    assert (ended.code, ended.err) == (0, "alexnet: 3 of \\x1b[2J5 images are left out\n")
 
 
 def test_an_interrupt_while_a_verb_is_imported(command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:

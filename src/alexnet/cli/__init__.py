@@ -3,6 +3,8 @@
 import contextlib
 import os
 import sys
+import warnings
+from typing import Any
 
 
 def main() -> None:
@@ -13,6 +15,7 @@ def main() -> None:
         from alexnet.process.program import set_up
 
         set_up()
+        warnings.showwarning = _warned
         code = app(standalone_mode=False, prog_name="alexnet") or 0
         sys.stdout.flush()  # here, where what goes wrong is still caught
     except SystemExit:
@@ -27,6 +30,13 @@ def main() -> None:
             with contextlib.suppress(OSError):  # stderr may be closed too
                 say(text, err=True)
     sys.exit(code)
+
+
+def _warned(message: Warning | str, *_: Any, **__: Any) -> None:
+    """A warning as a line of its own: where in our code it arose says nothing to whoever typed a command."""
+    from alexnet.cli.screen import say
+
+    say(f"alexnet: {message}", err=True)
 
 
 def _open_standard_files() -> None:
