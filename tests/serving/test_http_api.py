@@ -236,6 +236,12 @@ def test_a_form_that_answers_otherwise_is_not_served(opened: Model, monkeypatch:
         create_app([opened], LIMITS)
 
 
+def test_the_end_of_the_server_ends_its_threads(opened: Model) -> None:
+    with TestClient(create_app([opened], LIMITS)):
+        running = sum(thread.name == "alexnet-batcher" for thread in threading.enumerate())
+    assert sum(thread.name == "alexnet-batcher" for thread in threading.enumerate()) == running - 1
+
+
 def test_two_models_have_two_names(opened: Model, digits: list[np.ndarray]) -> None:
     with TestClient(create_app([opened, opened], LIMITS)) as client:
         first, second = client.get("/healthz").json()["models"]

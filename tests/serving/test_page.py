@@ -129,6 +129,7 @@ def test_what_is_no_image_is_told(page: Any, tmp_path: Path) -> None:
     (tmp_path / "page.png").write_text("<html><script>alert(1)</script></html>")
     page.set_input_files("#file", tmp_path / "page.png")
     page.locator("#status", has_text="not an image").wait_for()
+    assert page.locator("#told").is_hidden()
 
 
 def test_every_control_has_a_name_and_words_exist_in_both_languages(page: Any) -> None:
