@@ -80,7 +80,8 @@ def fuzz(name: str, count: int, first: int = 0) -> Counter[str]:
                 said = pipe.recv() if pipe.poll(SECONDS) else f"takes more than {SECONDS} s"
             except EOFError:
                 worker.join()
-                said = f"ended by {signal.Signals(-worker.exitcode).name if (worker.exitcode or 0) < 0 else 'exit'}"
+                code = worker.exitcode or 0
+                said = f"ended by {signal.Signals(-code).name if code < 0 else 'exit'}"
             tally[said if said in ("read", "refused") else "fault"] += 1
             if said not in ("read", "refused"):
                 _keep(seed, said)
