@@ -17,6 +17,7 @@ VERBS = {
     "explain": "Show which parts of an image speak for a class: Grad-CAM, integrated gradients, occlusion and others.",
     "filters": "Show what units respond to: kernels as in the paper's Figure 3, synthesized images, top images.",
     "activations": "Show what each layer makes of an image, conv1 to the logits: maps, shapes, sparsity and ranges.",
+    "what-if": "Change one constant (colors, mean, scale, LRN, pooling) and see how prediction and features move.",
     "rsa": "Compare representations of the same images: layers, networks and seeds by RSA or CKA.",
     "models": "List every network: name, parameters, FLOPs, input, source.",
     "summary": "Print a network's layers: name, output shape, parameters, FLOPs.",

@@ -163,4 +163,4 @@ def _decoded(content: bytes, how: Preprocessing) -> tuple[np.ndarray, bytes]:
 def _refitted(image: np.ndarray, how: Preprocessing) -> tuple[np.ndarray, bytes]:
     array = image if image.ndim == 3 else image[:, :, None]
     size = decode.stored_size(how.size, how.resize)
-    return decode.refit(array, how.channels, size, how.fit), hashlib.sha256(image.tobytes()).digest()
+    return decode.refit(array, how.channels, size, how.fit, how.antialias), hashlib.sha256(image.tobytes()).digest()

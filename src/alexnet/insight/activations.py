@@ -11,6 +11,7 @@ from alexnet.artifacts.store import Model
 from alexnet.inference.features import network_of
 from alexnet.insight import view as views
 from alexnet.models import aliases
+from alexnet.models.network import Network
 
 SHOWN = 16
 """Maps of a layer in the picture: those of the largest mean."""
@@ -32,6 +33,12 @@ class LayerView:
         return asdict(self)
 
 
+def stages(network: Network) -> list[str]:
+    """conv1 … the logits: the convolutions (of residual networks the stages) and the fully-connected layers."""
+    weighted = {name.partition(":")[0] for name in aliases.names(network.layer_names) if ":" in name}
+    return [name for name in network.layer_names if name in weighted or name.startswith("stage") or name == "fc"]
+
+
 def look(model: Model, image: Path | str | np.ndarray) -> tuple[views.View, list[LayerView], dict[str, np.ndarray]]:
     """The image, and for conv1 … the logits what is measured of each layer, and its activations (float32 C×h×w or C).
 
@@ -39,12 +46,10 @@ def look(model: Model, image: Path | str | np.ndarray) -> tuple[views.View, list
     """
     network = network_of(model)
     seen = views.view(model, image)
-    weighted = {name.partition(":")[0] for name in aliases.names(network.layer_names) if ":" in name}
-    stages = [name for name in network.layer_names if name in weighted or name.startswith("stage") or name == "fc"]
     with torch.inference_mode():
         was_training = network.training
         network.eval()
-        taps = network.tap(seen.x, stages)
+        taps = network.tap(seen.x, stages(network))
         network.train(was_training)
     values = {name: tap[0].float().cpu().numpy() for name, tap in taps.items()}
     rows = [

@@ -32,7 +32,7 @@ def view(model: Model, image: Path | str | np.ndarray) -> View:
     how = model.preprocessing
     if isinstance(image, np.ndarray):
         array = image if image.ndim == 3 else image[:, :, None]
-        stored = decode.refit(array, how.channels, decode.stored_size(how.size, how.resize), how.fit)
+        stored = decode.refit(array, how.channels, decode.stored_size(how.size, how.resize), how.fit, how.antialias)
     else:
         stored = decode.prepare(Path(image), how)
     top, left = ((have - want) // 2 for have, want in zip(stored.shape[:2], how.size, strict=True))

@@ -78,7 +78,7 @@ class Engine:
     def fitted(self, image: np.ndarray) -> np.ndarray:
         """A decoded image, uint8 H×W×C, at the stored size and with the model's channels."""
         wants = self.model.preprocessing
-        return decode.refit(image, wants.channels, self.size, wants.fit)
+        return decode.refit(image, wants.channels, self.size, wants.fit, wants.antialias)
 
     def close(self) -> None:
         self.batcher.close()
