@@ -66,7 +66,7 @@ $(READY): pyproject.toml constraints.txt
 
 $(PARITY)/.ready: pyproject.toml parity/constraints.txt
 	$(call environment,$(PARITY),-r parity/constraints.txt)
-	@$(PARITY)/bin/python -m pip install -q --disable-pip-version-check --no-deps -e .
+	@$(PARITY)/bin/python -m pip install -q --disable-pip-version-check --no-deps -e . imagecorruptions-imaug==1.1.5
 	@touch $@
 
 # A training killed, starved, stopped and disturbed; half an hour with 100 kills.

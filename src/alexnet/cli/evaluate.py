@@ -11,6 +11,7 @@ from alexnet.cli.screen import print_json, say, table
 if TYPE_CHECKING:
     from alexnet.artifacts.store import Model
     from alexnet.inference.measures import Measures
+    from alexnet.inference.robustness import Robustness
 
 _CLASSES = 20  # up to which the table of classes is printed without being asked for
 
@@ -33,21 +34,34 @@ def evaluate(
         bool, typer.Option("--calibrate", help="Fit a temperature on the validation split and keep it in the card.")
     ] = False,
     calibrated: Annotated[bool, typer.Option("--calibrated", help="Apply the card's temperature.")] = False,
+    corruptions: Annotated[
+        bool, typer.Option("--corruptions", help="Also measure under 15 standard corruptions in 5 strengths.")
+    ] = False,
+    corruption_images: Annotated[
+        int, typer.Option(min=1, max=10**9, help="Number of images that --corruptions corrupts, evenly spread.")
+    ] = 1000,
+    baseline: Annotated[
+        Path | None, typer.Option(help="A run to divide by: --corruptions then gives the mean corruption error.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Every image's prediction: a .csv, .jsonl or .parquet file.")] = None,
     page: Annotated[Path | None, typer.Option(help="An HTML page to write, with the most frequent confusions.")] = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """Measure a trained model on labeled images: top-1, top-5, loss."""
+    import dataclasses
+
     from alexnet.artifacts.store import load_model
     from alexnet.cli.progress import bar
     from alexnet.device import choose_device
+    from alexnet.errors import InputError
     from alexnet.files import check_target
     from alexnet.inference import calibrate as temperatures
-    from alexnet.inference.data import dataset_for, fitted
+    from alexnet.inference.data import dataset_for, fitted, repeated
     from alexnet.inference.evaluate import evaluate as run
     from alexnet.inference.fast import at_precision
     from alexnet.inference.measures import check_format, measure, write_predictions
+    from alexnet.inference.robustness import robustness
     from alexnet.inference.views import corners
 
     for target in (out, page):
@@ -55,6 +69,9 @@ def evaluate(
             check_target(target)
     if out is not None:
         check_format(out)
+    if baseline is not None and not corruptions:
+        raise InputError("--baseline is the run that --corruptions divides by; add --corruptions")
+    other = at_precision(load_model(baseline, choose_device(device)), precision) if baseline else None
     opened = at_precision(load_model(model, choose_device(device)), precision)
     if calibrate:
         opened = _calibrate(opened, data, quiet=as_json)
@@ -66,7 +83,12 @@ def evaluate(
     with bar("evaluating", quiet=as_json) as progress:
         evaluation = run(opened, dataset, progress=progress, views=views)
     labels = fitted(opened, dataset).labels
-    measures = measure(evaluation, labels, opened.classes, reject=reject, temperature=temperature)
+    copies = repeated(opened, dataset)
+    measures = measure(evaluation, labels, opened.classes, reject=reject, temperature=temperature, copies=copies)
+    if corruptions:
+        with bar("corrupting", quiet=as_json) as progress:
+            found = robustness(opened, dataset, images=corruption_images, baseline=other, progress=progress)
+        measures = dataclasses.replace(measures, robustness=found)
     if out is not None:
         write_predictions(measures, dataset.names, out)
     if page is not None:
@@ -128,6 +150,10 @@ def _print(measures: "Measures", every: bool) -> None:
     )
     applied = "" if measures.temperature is None else f" (temperature {measures.temperature:.3f} applied)"
     say(f"expected calibration error {measures.reliability.ece:.2%}{applied}")
+    if measures.copies is not None and measures.copies.any():
+        left = measures.without_copies
+        rest = f"top-1 {left[1]:.2%} on the {left[0]:,} others" if left else "there are no others"
+        say(f"{int(measures.copies.sum()):,} images are copies of training images or of each other: {rest}")
     if covered := measures.covered:
         say(
             f"rejecting below {measures.reject:g}: {covered.rejected:,} images rejected, {covered.coverage:.2%} kept, "
@@ -139,5 +165,35 @@ def _print(measures: "Measures", every: bool) -> None:
             for i, name in enumerate(measures.classes)
         )
         table(("class", "precision>", "recall>", "F1>", "images>"), lines)
+    if measures.robustness:
+        _print_robustness(measures.robustness)
     for each in measures.confusions[:5]:
         say(f"{measures.classes[each.true]} as {measures.classes[each.predicted]}: {each.images:,} ({each.share:.1%})")
+
+
+def _print_robustness(found: "Robustness") -> None:
+    import numpy as np
+
+    from alexnet.data.transforms.corruptions import CORRUPTIONS, STRENGTHS
+
+    ce = found.corruption_errors
+    lines = (
+        (
+            name,
+            *(f"{error:.1%}" for error in found.errors[i]),
+            f"{found.errors[i].mean():.1%}",
+            *([] if ce is None else ["–" if np.isnan(ce[i]) else f"{ce[i]:.1%}"]),
+        )
+        for i, name in enumerate(CORRUPTIONS)
+    )
+    head = ("error under", *(f"{strength}>" for strength in STRENGTHS), "mean>", *([] if ce is None else ["CE>"]))
+    table(head, lines)
+    say(
+        f"mean error under corruption {found.mean:.2%}, clean {found.clean:.2%}: {found.count:,} images, strengths of "
+        f"{found.strengths}; frost is drawn, not photographed"
+    )
+    if found.mce is not None and found.baseline is not None:
+        say(
+            f"mean corruption error {found.mce:.2%} of the baseline's (mean error {found.baseline.mean:.2%}, clean "
+            f"{found.baseline.clean:.2%})"
+        )

@@ -104,6 +104,19 @@ def _unseen(dataset: Dataset, record: Split | None, origin: str, tell: Callable[
     return dataset.subset(np.flatnonzero(kept))
 
 
+def repeated(model: Model, dataset: Dataset) -> np.ndarray:
+    """Which images are copies: of an image that trained the model, by the digests that its run recorded, or of an
+    earlier one of the set; bool [n]. Where every image trained the model, only the latter."""
+    found = digests(dataset.digests)
+    first = {digest: row for row, digest in reversed(list(enumerate(found)))}
+    again = np.array([first[digest] != row for row, digest in enumerate(found)], bool)
+    run = Run(model.path if model.path.is_dir() else model.path.parent)
+    record = run.split if run.is_run else None
+    seen = frozenset(record.digests.get("train", ())) if record else frozenset[str]()
+    trained = np.array([digest in seen for digest in found], bool)
+    return again if trained.all() else again | trained
+
+
 def _warn(text: str) -> None:
     warnings.warn(text, LeftOut, stacklevel=4)
 

@@ -14,6 +14,7 @@ from alexnet.errors import InputError
 from alexnet.files import write_bytes
 from alexnet.inference import metrics
 from alexnet.inference.evaluate import Evaluation
+from alexnet.inference.robustness import Robustness
 
 CONFUSIONS = 10
 FORMATS = (".csv", ".jsonl", ".parquet")
@@ -32,6 +33,15 @@ class Measures:
     temperature: float | None = None
     """By which the probabilities were divided; None: as the network gives them."""
     intervals: dict[str, metrics.Interval] = field(default_factory=dict)
+    copies: np.ndarray | None = None
+    """Bool [n]: copies of training images or of earlier ones (`data.repeated`); None: not looked for."""
+    robustness: Robustness | None = None
+
+    @property
+    def without_copies(self) -> tuple[int, float] | None:
+        """How many images are left without the copies, and the top-1 accuracy on them; None where nothing is."""
+        kept = None if self.copies is None else ~self.copies
+        return None if kept is None or not kept.any() else (int(kept.sum()), float(self.correct[kept].mean()))
 
     @property
     def correct(self) -> np.ndarray:
@@ -57,7 +67,7 @@ class Measures:
 
     def to_json(self) -> dict[str, Any]:
         """The figures (top1, top5, loss, count, precision …), then balanced_accuracy, majority, macro, intervals,
-        ece, per_class, confusions, and what was asked for."""
+        ece, per_class, confusions, without_duplicates, and what was asked for."""
         each, (most, share) = self.per_class, metrics.majority(self.labels)
         content = self.evaluation.figures.to_json() | {
             "balanced_accuracy": metrics.balanced_accuracy(self.evaluation.confusion),
@@ -80,6 +90,10 @@ class Measures:
                 for c in self.confusions
             ],
         }
+        if found := self.without_copies:
+            content["without_duplicates"] = {"count": found[0], "top1": found[1]}
+        if self.robustness is not None:
+            content["robustness"] = self.robustness.to_json()
         if self.temperature is not None:
             content["temperature"] = self.temperature
         if found := self.covered:
@@ -95,12 +109,13 @@ def measure(
     *,
     reject: float | None = None,
     temperature: float | None = None,
+    copies: np.ndarray | None = None,
 ) -> Measures:
     """`labels`: int64 [n], the true classes as indices into `classes`. InputError for a threshold that is none."""
     if reject is not None and not 0 <= reject <= 1:
         raise InputError(f"--reject takes a probability from 0 to 1, not {reject:g}")
     intervals = metrics.bootstrap_confusion(evaluation.confusion)
-    return Measures(evaluation, labels, classes, reject, temperature, intervals)
+    return Measures(evaluation, labels, classes, reject, temperature, intervals, copies)
 
 
 def check_format(out: Path) -> None:
