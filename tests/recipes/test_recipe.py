@@ -37,7 +37,9 @@ def test_a_shipped_recipe_takes_steps(name: str) -> None:
     """On made-up images and in memory: the largest network has 87 million parameters, and takes one step."""
     changes = {"data.name": "synthetic", "data.synthetic_images": 20, "train.batch_size": 2, "train.epochs": 1}
     elsewhere = dict.fromkeys(("data.first_classes", "data.first_images", "data.train_images", "model.weights"))
-    setup = prepare(load(name, changes | elsewhere | {"model.skip": [], "model.freeze": []}), None, "cpu")
+    setup = prepare(
+        load(name, changes | elsewhere | {"model.skip": [], "model.freeze": [], "schedule.unfreeze": []}), None, "cpu"
+    )
     learner = Learner(setup)
     images, labels = next(setup.train.batches(torch.arange(2), 2))
     before = setup.model.state_dict()["conv1.weight"].clone()

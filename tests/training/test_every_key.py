@@ -304,6 +304,7 @@ _elsewhere("training/test_schedule.py", "schedule.layer_drops", "schedule.biases
 _elsewhere("training/test_pca_color.py", "augment.pca_color", "augment.pca_color_form", "augment.pca_color_until")
 _elsewhere("training/test_pca_color.py", "augment.pca_color_from")
 _elsewhere("training/test_loop.py", "train.patience", "train.checkpoint_seconds", "train.batch_size")
+_elsewhere("training/test_loop.py", "train.least_steps")
 _elsewhere("training/test_loop.py", "train.precision")
 _elsewhere("training/test_streamed.py", "data.workers")
 _elsewhere("training/test_compiled.py", "train.compile")

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import alexnet
 from alexnet.artifacts import store
-from alexnet.artifacts.run import Run
+from alexnet.artifacts.run import Run, finished
+from alexnet.data.loading.loader import Loader
 from alexnet.errors import InputError
 from alexnet.recipes import recipe as recipes
 from alexnet.training.interrupts import Interrupted
@@ -293,6 +295,35 @@ def test_the_rate_follows_the_schedule_and_every_image_is_seen_once(tmp_path: Pa
     # 40 images in batches of 16 are three steps: the last, smaller one is not dropped.
     assert seen == [(epoch, step, 3) for epoch in (1, 2) for step in (1, 2, 3)]
     assert [row["lr"] for row in run.metrics] == pytest.approx([3e-3, 3e-4])
+
+
+@pytest.mark.usefixtures("bare")
+def test_a_small_dataset_is_passed_over_until_an_epoch_has_its_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """72 images in batches of 16: 11 steps want 3 passes, 14 steps; each image is trained on three times, and a run
+    that was stopped within the epoch ends as one that was not."""
+    seen: list[int] = []
+    batches = Loader.batches
+
+    def noted(self: Loader, order: torch.Tensor, size: int, *more: Any) -> Any:
+        if len(order) > 72:
+            seen.extend(order.tolist())
+        return batches(self, order, size, *more)
+
+    monkeypatch.setattr(Loader, "batches", noted)
+    settings = {"train.least_steps": 11, "data.validation": 0.1, "train.epochs": 2}
+    whole = train(tmp_path / "whole", settings=settings)
+    first, second = seen[: 3 * 72], seen[3 * 72 :]
+    for epoch in (first, second):
+        assert sorted(epoch) == sorted(3 * list(range(72)))
+        assert all(sorted(epoch[at : at + 72]) == list(range(72)) for at in (0, 72, 144))
+    assert len({tuple(each[at : at + 72]) for each in (first, second) for at in (0, 72, 144)}) == 6  # orders of its own
+    assert finished(whole, whole.recipe)
+    assert len(whole.metrics) == 2
+    with pytest.raises(Interrupted):
+        train(tmp_path / "stopped", settings=settings, reporter=At(9, lambda: os.kill(os.getpid(), signal.SIGTERM)))
+    assert ended(train(tmp_path / "stopped", settings=settings, resume_run=True)) == ended(whole)
 
 
 @pytest.mark.usefixtures("bare")

@@ -17,7 +17,7 @@ from alexnet.data.sources import ANY_SIZE, recognize
 from alexnet.errors import InputError
 from alexnet.files import LOCK, content_of, make_folder, read_json, sweep, write_bytes, write_json, write_text
 from alexnet.recipes import recipe as recipes
-from alexnet.recipes.durations import patience_of
+from alexnet.recipes.durations import patience_of, steps_of_epoch
 from alexnet.recipes.schema import Recipe
 
 # What a resumed run may have otherwise than it began: none of it changes a step that was already made.
@@ -307,7 +307,7 @@ def finished(run: Run, recipe: Recipe) -> bool:
     settings, done = recipe.train, len(run.metrics)
     if not done or not run.report.is_file():
         return False
-    steps = -(-run.card.data.train // settings.batch_size)
+    steps = steps_of_epoch(recipe, run.card.data.train)
     patient = 0 < patience_of(recipe, steps) <= done - run.card.figures.epoch
     return settings.steps > 0 or done >= settings.epochs or patient
 

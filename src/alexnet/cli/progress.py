@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
@@ -97,7 +98,7 @@ class PlainReporter(Reporter):
 
 
 class LiveReporter(PlainReporter):
-    """The same, with a moving bar below: loss, accuracy, images per second, time left."""
+    """The same, with a moving bar below: loss, accuracy, images per second, time left. It may ask."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -115,6 +116,9 @@ class LiveReporter(PlainReporter):
 
     def step(self, epoch: int, step: int, steps: int, figures: dict[str, float]) -> None:
         self._show(f"epoch {epoch}/{self.epochs}", step, steps, _figures(figures))
+
+    def confirm(self, question: str) -> bool:
+        return sys.stdin.isatty() and typer.confirm(clean(question), default=True)
 
     def close(self) -> None:
         self._progress.stop()

@@ -35,6 +35,15 @@ def train(
     freeze: Annotated[
         list[str] | None, typer.Option(help="Layers to freeze, such as conv1..conv5; repeatable.")
     ] = None,
+    pretrained: Annotated[
+        bool | None,
+        typer.Option(
+            "--pretrained/--from-scratch",
+            help="Own images without a recipe: start from pretrained convolutions, fetched if missing, or from random "
+            "weights. Default: pretrained if the weights are on this machine.",
+            show_default=False,
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out.")] = False,
     device: Device = "auto",
     gpus: Annotated[
@@ -70,11 +79,11 @@ def train(
     leashed()
     if offline:
         os.environ["ALEXNET_OFFLINE"] = "1"
-    from alexnet.artifacts.run import recipe_for
     from alexnet.cli.progress import terminal
+    from alexnet.experiments.start import start
     from alexnet.experiments.train import train as run_training
     from alexnet.process.group import Lost
-    from alexnet.recipes.recipe import lasting, load, parse_override
+    from alexnet.recipes.recipe import lasting, parse_override
     from alexnet.training.interrupts import Interrupted
     from alexnet.training.loop import Diverged
     from alexnet.training.reporter import Reporter
@@ -83,16 +92,19 @@ def train(
     given = {"weights": str(weights.absolute()) if weights else None, "skip": skip, "freeze": freeze}
     changes |= {f"model.{name}": value for name, value in given.items() if value}
     changes |= lasting(None if lr_range else epochs, None if lr_range else steps)
-    if lr_range:
-        return _lr_range(load(recipe or recipe_for(data, changes), changes), data, out, steps, device)
     reporter = terminal() if is_first() else Reporter()
+    if lr_range:
+        return _lr_range(start(recipe, data, changes, pretrained, reporter).recipe, data, out, steps, device)
     options: dict[str, Any] = {"data": data, "device": device, "stop_after": stop_after, "reporter": reporter}
     try:
         if folds or seeds:
-            chosen = load(recipe or recipe_for(data, changes), changes)
-            _repeat(chosen, out or Path("runs") / chosen.name, folds or 0, seeds or 0, resume, options)
+            chosen = start(recipe, data, changes, pretrained, reporter)
+            for remark in chosen.remarks:
+                say(remark)
+            place = out or Path("runs") / chosen.recipe.name
+            _repeat(chosen.recipe, place, folds or 0, seeds or 0, resume, options)
         else:
-            run = run_training(recipe, out=out, resume_run=resume, settings=changes, **options)
+            run = run_training(recipe, out=out, resume_run=resume, settings=changes, pretrained=pretrained, **options)
             if is_first() and run.skipped:  # listed when the run began
                 raise typer.Exit(3)
     except Interrupted as stopped:
@@ -146,10 +158,9 @@ def _spreads(summary: dict[str, Any]) -> None:
 def _lr_range(recipe: "Recipe", data: Path | None, out: Path | None, steps: int | None, device: str) -> None:
     from alexnet.cli.progress import bar
     from alexnet.experiments import lr_range
-    from alexnet.training.finetune import anchored
     from alexnet.training.setup import prepare
 
-    setup = prepare(anchored(recipe), data, device)
+    setup = prepare(recipe, data, device)
     with bar("raising the learning rate") as progress:
         found = lr_range.lr_range(setup, steps or lr_range.STEPS, progress)
     folder = out or Path("runs") / f"{recipe.name}-lr-range"

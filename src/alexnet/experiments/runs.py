@@ -13,6 +13,7 @@ from alexnet.artifacts.run import Run, finished, free
 from alexnet.errors import InputError
 from alexnet.experiments.train import train
 from alexnet.recipes import recipe as recipes
+from alexnet.recipes.durations import passes
 from alexnet.recipes.schema import Recipe
 from alexnet.training import checkpoint
 from alexnet.training.learner import Learner
@@ -60,7 +61,8 @@ def expected_seconds(setup: Setup, found: Found | None, others: Sequence[Run]) -
         return others[-1].metrics[-1]["seconds"]
     # Forward alone is about a third of a step.
     evaluated = math.ceil(setup.length) * len(setup.validation.dataset) + len(setup.test or ())
-    trained = setup.length * len(setup.train.dataset)
+    images = len(setup.train.dataset)
+    trained = setup.length * images * passes(setup.recipe, images)
     return _seconds_a_image(setup) * (trained + evaluated / 3)
 
 

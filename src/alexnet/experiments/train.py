@@ -5,20 +5,20 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from alexnet.artifacts.run import Run, begin, begun, check_free, free, recipe_for, resume
+from alexnet.artifacts.run import Run, begin, begun, check_free, free, resume
 from alexnet.errors import InputError
 from alexnet.experiments.finish import draw_samples, finish
+from alexnet.experiments.start import Start, start
 from alexnet.files import lock, make_folder
 from alexnet.process.group import joined
 from alexnet.recipes import recipe as recipes
 from alexnet.recipes.schema import Recipe
 from alexnet.training import checkpoint
-from alexnet.training.finetune import anchored
 from alexnet.training.interrupts import Interrupts
 from alexnet.training.loop import Trainer
 from alexnet.training.reporter import Reporter
 from alexnet.training.schedule import extended
-from alexnet.training.setup import Setup, prepare
+from alexnet.training.setup import prepare
 from alexnet.training.shortage import ended_from_outside
 
 
@@ -34,6 +34,7 @@ def train(
     stop_after: int | None = None,
     reporter: Reporter | None = None,
     settings: Mapping[str, Any] | None = None,
+    pretrained: bool | None = None,
     **overrides: Any,
 ) -> Run:
     """Trains a recipe and returns its run: weights, figures, plots and report in the folder `out`.
@@ -42,6 +43,8 @@ def train(
     data: where the images are, if not in the usual place. epochs, or steps: in place of the recipe's.
     resume_run: continue the run in `out`, or start it where it has not begun. stop_after: stop after this number of
     epochs as Ctrl-C would.
+    pretrained: for images without a recipe, whether to start from pretrained convolutions (fetched where they are
+    missing) or from scratch; None: from those that are on this machine, if any.
     settings, overrides: recipe keys as {'optimizer.lr': 0.01}, or with `__` for the dot as optimizer__lr=0.01.
     The process is left as it was found: random state, warning filters, signal handlers, threads. On a CPU, a script of
     its own gains from `alexnet.process.program.set_up()`, which the command line calls.
@@ -54,19 +57,17 @@ def train(
     with contextlib.ExitStack() as stack, joined(device) as world:
         reporter = reporter if reporter and world.is_writer else Reporter()
 
-        # The recipe, the images and the network are checked before a folder is made.
-        def anew() -> Setup:
-            wanted = anchored(recipes.load(recipe or recipe_for(data, changes), changes))
-            check_free(out)
-            return prepare(wanted, data, device, reporter.scanning, fetching=reporter.fetching)
+        def begins() -> Start:
+            """The recipe, which like the images and the network is checked before a folder is made.
 
-        def anew_again() -> Setup:
-            """A run that was stopped before its first state, or never started, starts anew with the same recipe."""
-            if Run(Path(out or "")).is_run:
-                _, wanted = resume(recipe, out, changes)
-            else:
-                wanted = anchored(recipes.load(recipe or recipe_for(data, changes), changes))
-            return prepare(wanted, data, device, reporter.scanning, fetching=reporter.fetching)
+            A run that was stopped before its first state starts anew with the same recipe.
+            """
+            if resume_run and Run(Path(out or "")).is_run:
+                return Start(resume(recipe, out, changes)[1])
+            found = start(recipe, data, changes, pretrained, reporter)
+            if not resume_run:
+                check_free(out)
+            return found
 
         def again() -> Trainer:
             run, wanted = resume(recipe, out, changes)
@@ -98,9 +99,13 @@ def train(
             trainer = world.each(again)
             world.first(trainer.tidy)
         else:
-            setup = world.each(anew_again if resume_run else anew)
+            chosen = world.first(begins)
+            setup = world.each(
+                lambda: prepare(chosen.recipe, data, device, reporter.scanning, fetching=reporter.fetching)
+            )
             run = world.first(lambda: _started(setup.recipe, out, resume_run, held))
             trainer = world.each(lambda: Trainer(setup, run, reporter, world))
+            trainer.remarks += chosen.remarks
         with Interrupts() as interrupts, _still_there(trainer.run):
             if world.is_writer and trainer.learner.done == 0:
                 draw_samples(trainer.setup, trainer.run)

@@ -127,6 +127,7 @@ OWT: Layers = (
 )
 TWO_CLASS: Layers = (*OWT, LogSoftmax())
 OWT_PROBE: Layers = (*OWT[:13], Linear(None))  # conv1 to pool5
+OWT_LINEAR: Layers = (*OWT[:13], Dropout(0.5), Linear(None))
 BEARPAW: Layers = (
     *(Conv(64, 11, stride=4, padding=5), ReLU(), Pool(2, 2)),
     *(Conv(192, 5), ReLU(), Pool(2, 2)),

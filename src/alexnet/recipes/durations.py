@@ -32,6 +32,17 @@ Duration = Annotated[float | str, PlainValidator(_checked)]
 """A number of epochs, or a string: '500 steps', or '5%' of the run."""
 
 
+def passes(recipe: "Recipe", images: int) -> int:
+    """How often an epoch passes over this number of training images: once, or more to make `train.least_steps`."""
+    wanted = recipe.train.least_steps * recipe.train.batch_size
+    return max(-(-wanted // max(images, 1)), 1)
+
+
+def steps_of_epoch(recipe: "Recipe", images: int) -> int:
+    """The steps of an epoch over this number of training images."""
+    return -(-images * passes(recipe, images) // recipe.train.batch_size)
+
+
 def in_epochs(value: float | str, steps: int, length: float) -> float:
     """A duration in epochs of `steps` steps, in a run of `length` epochs."""
     found = _FORM.fullmatch(value) if isinstance(value, str) else None

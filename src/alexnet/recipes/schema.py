@@ -238,6 +238,9 @@ class Train:
         0, "number of steps, instead of `epochs`; warm-up and milestones scale with it; 0: as many as `epochs` have",
         ge=0, le=10**12,
     )  # fmt: skip
+    least_steps: Count = key(
+        0, "smallest number of steps per epoch: an epoch passes over a small dataset several times; 0: one pass"
+    )
     batch_size: Whole = key(64, "images per step", ge=1, le=1_000_000)
     accumulate: Whole = key(
         1, "number of parts that a batch is computed in, one after the other, to save memory; one step as before",

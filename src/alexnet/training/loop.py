@@ -17,6 +17,7 @@ from alexnet.files import sweep
 from alexnet.inference import evaluate
 from alexnet.process.group import ALONE, World
 from alexnet.process.memory import oom_kills
+from alexnet.recipes.durations import passes
 from alexnet.training import checkpoint
 from alexnet.training.card import write_card
 from alexnet.training.dead import dead_fractions
@@ -98,8 +99,11 @@ class Trainer:
             self.log.close()
 
     def train_epoch(self, asked: Callable[[], bool]) -> None:
-        """The rest of this epoch's steps. Every image once, in an order that the seed and the epoch decide."""
-        order = image_order(len(self.setup.train.dataset), self.recipe.data.shuffle, self.epoch, self._draws)
+        """The rest of this epoch's steps. Every image once in each pass, in an order that seed and epoch decide."""
+        number, shuffle = len(self.setup.train.dataset), self.recipe.data.shuffle
+        times = passes(self.recipe, number)
+        numbered = range(self.epoch * times, (self.epoch + 1) * times)
+        order = torch.cat([image_order(number, shuffle, each, self._draws) for each in numbered])
         size = self.recipe.train.batch_size
         order = order[: self.steps * size]
         for images, labels in self.setup.train.batches(order, size, self.position, self.world.part):
@@ -258,10 +262,14 @@ class Trainer:
             "loss": self.loss_sum.item() / self.seen,
             "accuracy": self.correct.item() / self.seen,
             "images_per_second": speed,
-            "seconds_left": (min(self.steps * self.recipe.train.batch_size, len(self.setup.train.dataset)) - self.seen)
-            / speed,
+            "seconds_left": (min(self.steps * self.recipe.train.batch_size, self._of_epoch()) - self.seen) / speed,
         }
         self.reporter.step(self.epoch + 1, self.position, self.steps, figures)
+
+    def _of_epoch(self) -> int:
+        """The images of a whole epoch, each as often as it is passed over."""
+        images = len(self.setup.train.dataset)
+        return images * passes(self.recipe, images)
 
     def _tick(self) -> None:
         """Adds the time since the last tick to the run's and the epoch's."""

@@ -16,6 +16,10 @@ class Reporter:
     def fetching(self, done: int, total: int) -> None:
         """Bytes of a public dataset have arrived; `total` is 0 where it is not known."""
 
+    def confirm(self, question: str) -> bool:
+        """Asks whoever is there, yes or no; nobody is, so: no."""
+        return False
+
     def begin(self, run: Run, facts: dict[str, Any]) -> None:
         """Everything is set up; `facts` name the network, its parameters, the data and the device."""
 

@@ -31,7 +31,7 @@ from alexnet.models.network import Network
 from alexnet.models.quick import quicken
 from alexnet.models.summary import Summary, summarize
 from alexnet.preprocessing import MeanImage, Preprocessing
-from alexnet.recipes.durations import resolved
+from alexnet.recipes.durations import resolved, steps_of_epoch
 from alexnet.recipes.schema import Recipe
 from alexnet.training import schedule
 from alexnet.training.compiled import compiled
@@ -81,7 +81,7 @@ class Setup:
     @property
     def steps(self) -> int:
         """Of an epoch that no limit cuts short."""
-        return _steps(self.recipe, self.train.dataset)
+        return steps_of_epoch(self.recipe, len(self.train.dataset))
 
     @property
     def length(self) -> float:
@@ -264,12 +264,8 @@ def prepare(
     )
 
 
-def _steps(recipe: Recipe, dataset: Dataset) -> int:
-    return -(-len(dataset) // recipe.train.batch_size)
-
-
 def _timed(recipe: Recipe, dataset: Dataset) -> Recipe:
-    steps, limit = _steps(recipe, dataset), recipe.train.steps
+    steps, limit = steps_of_epoch(recipe, len(dataset)), recipe.train.steps
     return resolved(recipe, steps, limit / steps if limit else recipe.train.epochs)
 
 

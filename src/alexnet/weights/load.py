@@ -74,7 +74,8 @@ def load_into(network: Network, path: Path | str, skip: Iterable[str] = ()) -> L
     network.load_state_dict(found.state(), strict=False)
     preprocessing = read_preprocessing(foreign.card, foreign.card_path) if foreign.card else None
     origin = origin_of(foreign, source, found, skipped)
-    remarks = [each for each in (replaced, contradiction(foreign, network.spec)) if each]
+    above = f"left out of the file, above {last}: {listed(found.above, 6)}" if found.above else None
+    remarks = [each for each in (replaced, above, contradiction(foreign, network.spec)) if each]
     return Loaded(source.path, origin, preprocessing, "; ".join(remarks) or None)
 
 

@@ -30,6 +30,8 @@ class Fit:
     """Our tensors that the file does not have."""
     problems: list[str] = field(default_factory=list)
     """What does not fit, tensor by tensor."""
+    above: list[str] = field(default_factory=list)
+    """The file's layers above a last layer that is skipped: left out."""
     doubtful: bool = False
     """Whether the first dense layer's inputs were ordered by a guess that matters."""
 
@@ -74,11 +76,18 @@ def select(network: Network, names: Iterable[str]) -> list[str]:
 
 
 def fit(foreign: Foreign, network: Network, skip: Collection[str] = ()) -> Fit:
-    """Lays the foreign weights into `network`, whose layers named in `skip` are left as they are."""
+    """Lays the foreign weights into `network`, whose layers named in `skip` are left as they are.
+
+    Where its last layer is one of those, the file's layers above that one are left out: a new head takes the place of
+    several layers.
+    """
     own, result = weighted(network), Fit(network)
     pairs = _pairs(foreign, own)
-    known = set(pairs.values())
-    result.problems += [f"{layer} of the file has no place in it" for layer in foreign.layers if layer not in known]
+    theirs, last = list(foreign.layers), list(own)[-1]
+    if last in skip and last in pairs:
+        result.above = [layer for layer in theirs[theirs.index(pairs[last]) :] if layer not in set(pairs.values())]
+    known = {*pairs.values(), *result.above}
+    result.problems += [f"{layer} of the file has no place in it" for layer in theirs if layer not in known]
     image = None if foreign.flatten == "NCHW" else _flattened(network)
     first_dense = next((name for name, part in own.items() if isinstance(part, nn.Linear)), None)
     for name, part in own.items():

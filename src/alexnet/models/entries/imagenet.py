@@ -183,6 +183,17 @@ ENTRIES = (
         source="ours; convolutions of torchvision/models/alexnet.py",
     ),
     Spec(
+        name="alexnet-owt-linear",
+        title="conv1 to conv5 of torchvision's AlexNet under dropout and one linear layer, at 224 pixels",
+        year=2026,
+        classes=10,
+        architecture=alexnet.OWT_LINEAR,
+        init="torch",
+        preprocessing=TORCHVISION,
+        parameters=2_561_866,
+        source="ours; convolutions of torchvision/models/alexnet.py",
+    ),
+    Spec(
         name="alexnet-two-class",
         title="torchvision's AlexNet with two classes and log-probabilities ('MineAlexNet')",
         year=2022,
