@@ -53,7 +53,7 @@ def features(
     from alexnet.inference.extract import extract
     from alexnet.inference.features import want
     from alexnet.inference.images import open_images
-    from alexnet.inference.opening import open_model
+    from alexnet.inference.opening import open_model, untrained
     from alexnet.inference.preprocess import mismatch
     from alexnet.inference.rows import Transform
 
@@ -79,7 +79,7 @@ def features(
         flatten=flatten,
         precision=choose_precision(precision, on),
     )
-    for remark in (mismatch(opened.model, wanted.preprocessing), _untrained(opened, wanted.taps)):
+    for remark in (mismatch(opened.model, wanted.preprocessing), untrained(opened, wanted.taps)):
         if remark:
             say(remark, err=True)
     with bar("features", quiet=as_json) as progress:
@@ -121,18 +121,6 @@ def _written(done: "Extracted") -> None:
         say(f"skipped {reason if name in reason else f'{name}: {reason}'}", err=True)
     if len(done.failed) > _SHOWN:
         say(f"skipped {len(done.failed) - _SHOWN:,} more; the file's provenance lists them", err=True)
-
-
-def _untrained(opened: "Opened", taps: tuple[str, ...]) -> str | None:
-    """A line when a layer asked for has, or stands behind, weights that were never trained."""
-    from alexnet.inference.features import network_of
-
-    names = list(network_of(opened.model).layer_names)
-    if not opened.missing or len(opened.missing) == len(names):  # the latter is said already
-        return None
-    first = min(names.index(layer) for layer in opened.missing)
-    behind = [tap for tap in taps if names.index(tap.partition(":")[0]) >= first]
-    return f"no trained weights reach {', '.join(behind)}: these features mean nothing" if behind else None
 
 
 def _check(opened: "Opened", images: "Images", path: Path, rows: int, as_json: bool) -> None:

@@ -15,6 +15,7 @@ VERBS = {
     "predict": "Classify images: the most likely classes with their probabilities.",
     "features": "Write the activations of any layers for many images, with where they come from; or check such a file.",
     "explain": "Show which parts of an image speak for a class: Grad-CAM, integrated gradients, occlusion and others.",
+    "similar": "Find the images nearest to an image by a layer's features, as in the paper's Figure 4 (right).",
     "filters": "Show what units respond to: kernels as in the paper's Figure 3, synthesized images, top images.",
     "activations": "Show what each layer makes of an image, conv1 to the logits: maps, shapes, sparsity and ranges.",
     "what-if": "Change one constant (colors, mean, scale, LRN, pooling) and see how prediction and features move.",

@@ -1,6 +1,7 @@
 """MODEL, as every verb takes it: a run, a weights file with its card, or a network of the catalog."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,16 @@ def open_model(
     model = store.load_model(path, device)
     file = store.locate(path)[0]
     return Opened(model, {"file": file.name, "sha256": sha256(file)})
+
+
+def untrained(opened: Opened, taps: Sequence[str]) -> str | None:
+    """A line when a layer asked for has, or stands behind, weights that were never trained."""
+    names = [name for name, _ in opened.model.module.named_children()]
+    if not opened.missing or len(opened.missing) == len(names):  # the latter is said already
+        return None
+    first = min(names.index(layer) for layer in opened.missing)
+    behind = [tap for tap in taps if names.index(tap.partition(":")[0]) >= first]
+    return f"no trained weights reach {', '.join(behind)}: these features mean nothing" if behind else None
 
 
 def candidates(name: str) -> list[Path]:

@@ -1,5 +1,6 @@
 """Whether the features of a file are those of a model and of images: a few rows computed again."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 
+from alexnet.artifacts.card import lrn_constants
 from alexnet.errors import InputError
 from alexnet.inference import rows as row_transforms
 from alexnet.inference.feature_read import read
@@ -57,16 +59,16 @@ def recheck(opened: Opened, images: Images, path: Path | str, count: int = 8, se
     if not said or not found.names or "layers" not in said or "preprocessing" not in said:
         raise InputError(f"{str(path)!r} does not say where its features come from, so they cannot be checked")
     found.verify()
-    _same(opened, said, found)
+    same_model(opened, said, found)
     place = {name: row for row, name in enumerate(images.names)}
     chosen = np.sort(np.random.default_rng(seed).permutation(len(found.names))[:count])
     names = [found.names[row] for row in chosen]
     for name in names:
         if name not in place:
             raise InputError(f"{str(path)!r} has features of {name!r}, which is not among the images given")
-    wanted = _wanted(opened, said, found)
+    wanted = wanted_of(opened, said, found)
     transform = Transform(**{key: said["transform"][key] for key in ("center", "pca", "l2")})
-    arrays = _transform_arrays(found, transform)
+    arrays = transform_arrays(found, transform)
     again: dict[str, list[np.ndarray]] = {layer: [] for layer in wanted.layers}
     changed = []
     for chunk in run(opened.model, images.subset([place[name] for name in names]), wanted):
@@ -91,7 +93,7 @@ def _distance(ours: np.ndarray, theirs: np.ndarray) -> float:
     return float((np.linalg.norm(ours - theirs, axis=1) / length).max())
 
 
-def _same(opened: Opened, said: Mapping[str, Any], found: Features) -> None:
+def same_model(opened: Opened, said: Mapping[str, Any], found: Features) -> None:
     card = opened.model.card
     if said.get("network") != card.name:
         raise InputError(f"{str(found.path)!r} holds features of {said.get('network')}, not of {card.name}")
@@ -101,9 +103,12 @@ def _same(opened: Opened, said: Mapping[str, Any], found: Features) -> None:
             str(each.get("sha256") or f"initialized by seed {each.get('initialized')}")[:24] for each in (theirs, ours)
         ]
         raise InputError(f"{str(found.path)!r} was made with other weights ({short[0]}) than the model's ({short[1]})")
+    lrn = json.loads(json.dumps(lrn_constants(opened.model.module)))
+    if said.get("lrn") != lrn:
+        raise InputError(f"{str(found.path)!r} was made with other LRN constants ({said.get('lrn')}) than {lrn}")
 
 
-def _wanted(opened: Opened, said: Mapping[str, Any], found: Features) -> Wanted:
+def wanted_of(opened: Opened, said: Mapping[str, Any], found: Features) -> Wanted:
     try:
         own = opened.model.preprocessing.mean_image
         image = own if said["preprocessing"].get("mean_image") else None
@@ -114,7 +119,7 @@ def _wanted(opened: Opened, said: Mapping[str, Any], found: Features) -> Wanted:
         raise InputError(f"the provenance of {str(found.path)!r} is not of this version: {error}") from None
 
 
-def _transform_arrays(found: Features, transform: Transform) -> dict[str, np.ndarray]:
+def transform_arrays(found: Features, transform: Transform) -> dict[str, np.ndarray]:
     if not transform.center and not transform.pca:
         return {}
     path = row_transforms.beside(found.path)
