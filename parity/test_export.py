@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from alexnet.artifacts import card as cards
-from alexnet.artifacts.store import Model
 from alexnet.export import formats
 from alexnet.export.agree import samples
+from alexnet.inference.model import Model
 from alexnet.models import catalog
 from alexnet.models.network import Network
 from parity.compare import BOUNDS, Table, draw, outputs, randomize, relative

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from alexnet.artifacts import store
+from alexnet.inference.model import load_model
 from alexnet.models import catalog
 from alexnet.models.network import Network
 from alexnet.weights.imports import import_weights
@@ -43,7 +43,7 @@ def test_keras_saves_and_we_load(name: str, suffix: str, tmp_path: Path, table: 
     assert imported.card.name == name
     assert not imported.missing
     batch = draw(ours, 0)
-    loaded = store.load_model(imported.path).module
+    loaded = load_model(imported.path).module
     found = relative(torch.from_numpy(outputs(loaded, batch.images)).log_softmax(1).numpy(), origin.run(batch).outputs)
     table(SECTION, origin=f"Keras {suffix}", network=name, output=found)
     assert found <= BOUNDS["float32"]
@@ -58,7 +58,7 @@ def test_opencv_reads_the_same_caffemodel(name: str, pool_first: bool, version: 
     file = tmp_path / "net.caffemodel"
     file.write_bytes(content)
     net = origins_caffe.opencv(content, pool_first)
-    loaded = store.load_model(import_weights(file, tmp_path / "imported.safetensors", name).path).module
+    loaded = load_model(import_weights(file, tmp_path / "imported.safetensors", name).path).module
     assert isinstance(loaded, Network)
     images = draw(ours, 0, 60.0).images[:1].astype(np.float32)
     net.setInput(images, "data")

@@ -11,10 +11,9 @@ import torch
 
 import alexnet
 from alexnet.artifacts import card as cards
-from alexnet.artifacts import store
 from alexnet.artifacts.run import Run
-from alexnet.artifacts.store import Model
 from alexnet.cli import main
+from alexnet.inference.model import Model, load_model
 from alexnet.models import catalog
 
 # One thread: the networks here are tiny, and waiting for each other costs more than it gives.
@@ -43,7 +42,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
 @pytest.fixture(scope="session")
 def opened(trained: Run) -> Model:
     """The digits run. Not to be changed."""
-    return store.load_model(trained)
+    return load_model(trained)
 
 
 def untrained(name: str, **how: Any) -> Model:

@@ -11,12 +11,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # for editors and type checkers; at run time a name is looked up when it is first used
-    from alexnet.artifacts.store import load_model as load
     from alexnet.data.pick import dataset
     from alexnet.errors import InputError
     from alexnet.experiments.train import train
     from alexnet.inference.evaluate import evaluate
     from alexnet.inference.features import features
+    from alexnet.inference.model import load_model as load
     from alexnet.inference.predict import predict
     from alexnet.weights.load import create
 
@@ -30,7 +30,7 @@ _HOMES = {
     "dataset": ("alexnet.data.pick", "dataset"),
     "evaluate": ("alexnet.inference.evaluate", "evaluate"),
     "features": ("alexnet.inference.features", "features"),
-    "load": ("alexnet.artifacts.store", "load_model"),
+    "load": ("alexnet.inference.model", "load_model"),
     "predict": ("alexnet.inference.predict", "predict"),
     "train": ("alexnet.experiments.train", "train"),
 }

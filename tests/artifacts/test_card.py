@@ -17,6 +17,7 @@ from alexnet.artifacts.run import Run
 from alexnet.errors import InputError
 from alexnet.export import model_card
 from alexnet.files import write_json, write_text
+from alexnet.inference.model import load_model
 from alexnet.models import catalog
 from alexnet.weights import public
 from alexnet.weights.imports import import_weights
@@ -183,4 +184,4 @@ def test_the_spread_of_accuracies() -> None:
 
 
 def test_only_a_run_has_figures(trained: Run) -> None:
-    assert isinstance(store.load_model(trained).card, RunCard)
+    assert isinstance(load_model(trained).card, RunCard)

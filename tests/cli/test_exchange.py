@@ -13,6 +13,7 @@ from alexnet.artifacts.run import Run
 from alexnet.data.dataset import Dataset
 from alexnet.data.readers.digits import read_digits
 from alexnet.files import write_json
+from alexnet.inference.model import load_model
 from alexnet.insight.doctor import examine
 from alexnet.models import catalog
 from alexnet.weights import public
@@ -110,7 +111,7 @@ def test_doctor_finds_what_the_weights_want(command: Command, mistaken: Path, ea
 
 
 def test_doctor_leaves_a_right_card_alone_and_the_model_as_it_was(trained: Run, easy: Dataset):
-    opened = store.load_model(trained)
+    opened = load_model(trained)
     before = cards.lrn_constants(opened.module)
     diagnosis = examine(opened, trained.path, 100)
     assert diagnosis.best.loss <= diagnosis.own.loss

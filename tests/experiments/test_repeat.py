@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from alexnet.artifacts import store
 from alexnet.artifacts.run import Run, finished
 from alexnet.data.sources import open_splits
 from alexnet.errors import InputError
 from alexnet.experiments.repeat import repeat, spread
 from alexnet.files import read_json
 from alexnet.inference.data import dataset_for
+from alexnet.inference.model import load_model
 from alexnet.recipes import recipe as recipes
 from alexnet.training.interrupts import Interrupted
 
@@ -48,8 +48,7 @@ def test_every_image_validates_once_and_the_summary_says_it_all(tmp_path: Path) 
     assert (tmp_path / "runs" / "compare.html").exists()
     # A fold is a run like any other: it is evaluated on its own validation images.
     assert (
-        list(dataset_for(store.load_model(paths[1]), split="validation").names)
-        == names[len(names) // 3 : -len(names) // 3]
+        list(dataset_for(load_model(paths[1]), split="validation").names) == names[len(names) // 3 : -len(names) // 3]
     )
 
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from alexnet.artifacts.store import Model
 from alexnet.errors import InputError
 from alexnet.export.agree import Samples, agree, samples
 from alexnet.graphs.served import Served
+from alexnet.inference.model import Model
 
 
 def runs(model: Model, change=lambda probabilities, logits: (probabilities, logits), sizes=None):

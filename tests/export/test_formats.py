@@ -9,9 +9,7 @@ import onnxruntime
 import pytest
 import torch
 
-from alexnet.artifacts import store
 from alexnet.artifacts.card import RunCard
-from alexnet.artifacts.store import Model
 from alexnet.data.transforms.augment import Augmenter
 from alexnet.errors import InputError
 from alexnet.export import formats
@@ -20,6 +18,7 @@ from alexnet.files import read_json
 from alexnet.graphs import onnx_graph
 from alexnet.inference.data import dataset_for
 from alexnet.inference.evaluate import evaluate
+from alexnet.inference.model import Model, load_model
 
 
 def expected(opened: Model, images: np.ndarray) -> np.ndarray:
@@ -102,7 +101,7 @@ def test_torch_with_logits(make, tmp_path):
 def test_safetensors(command, trained, opened: Model, tmp_path):
     out = tmp_path / "digits.safetensors"
     assert command("export", trained.path, "--format", "safetensors", "--out", out).code == 0
-    again = store.load_model(out)
+    again = load_model(out)
     assert again.classes == opened.classes
     images = dataset_for(opened)
     assert evaluate(again, images).figures == evaluate(opened, images).figures

@@ -9,9 +9,9 @@ import torch
 
 import alexnet
 from alexnet.artifacts.run import Run
-from alexnet.artifacts.store import Model
 from alexnet.errors import InputError
 from alexnet.export import formats
+from alexnet.inference.model import Model
 
 
 def test_a_folder_is_the_same_model(command, trained: Run, opened: Model, tmp_path: Path):

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alexnet.artifacts.store import Model
 from alexnet.data.dataset import Dataset
 from alexnet.errors import InputError
 from alexnet.export import formats, int8
 from alexnet.export.agree import Samples
 from alexnet.inference.data import dataset_for, fitted
+from alexnet.inference.model import Model
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from alexnet.artifacts import store
-from alexnet.artifacts.store import Model
 from alexnet.errors import InputError
 from alexnet.export import layouts
+from alexnet.inference.model import Model
 from alexnet.weights.imports import import_weights
 
 

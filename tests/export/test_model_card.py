@@ -6,9 +6,9 @@ import pytest
 
 from alexnet.artifacts.card import RunCard
 from alexnet.artifacts.figures import Figures
-from alexnet.artifacts.store import Model
 from alexnet.export import model_card as cards
 from alexnet.inference.evaluate import Evaluation
+from alexnet.inference.model import Model
 
 
 def head(text: str) -> dict[str, Any]:

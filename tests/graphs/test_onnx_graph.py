@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from alexnet.artifacts import card as cards
-from alexnet.artifacts.store import Model
 from alexnet.errors import InputError
 from alexnet.export.agree import agree, samples
 from alexnet.graphs import onnx_graph
+from alexnet.inference.model import Model
 from alexnet.models import catalog
 from alexnet.models.spec import Spec
 from alexnet.models.structure import (
@@ -49,7 +49,7 @@ def test_every_part(make, colors: str, channels: int):
             part.running_mean.uniform_(-1, 1)
     classes = ("a", "b\udcff", "ß", "name, with comma")
     model = Model(module, classes, wants, cards.make(module, classes, wants), Path("nowhere"))
-    graph = onnx_graph.build(model, model.card)
+    graph = onnx_graph.build(model.module, model.preprocessing, model.card)
     session = onnx_graph.Session(graph.SerializeToString())
     assert agree(model, session, samples(model, None, 18)).logits is not None
     assert session.names() == ["a", "b\\udcff", "ß", "name, with comma"]
@@ -57,7 +57,7 @@ def test_every_part(make, colors: str, channels: int):
 
 def test_a_residual_network(make):
     model = make("resnet-20", size=16)
-    graph = onnx_graph.build(model, model.card)
+    graph = onnx_graph.build(model.module, model.preprocessing, model.card)
     assert agree(model, onnx_graph.Session(graph.SerializeToString()), samples(model, None, 3)).difference <= 1e-4
 
 
@@ -65,7 +65,7 @@ def test_more_than_one_file_holds_is_refused(make, monkeypatch):
     monkeypatch.setattr(onnx_graph, "_LIMIT", 2**24)
     model = make("figure1-relu")
     with pytest.raises(InputError, match="do not fit into one ONNX file"):
-        onnx_graph.build(model, model.card)
+        onnx_graph.build(model.module, model.preprocessing, model.card)
 
 
 def test_what_cannot_be_traced_is_told_in_one_line(make):
@@ -76,13 +76,13 @@ def test_what_cannot_be_traced_is_told_in_one_line(make):
     model = make("figure1-relu")
     model.module.add_module("odd", Odd())
     with pytest.raises(InputError, match="cannot write this network as ONNX: ") as told:
-        onnx_graph.build(model, model.card)
+        onnx_graph.build(model.module, model.preprocessing, model.card)
     assert "\n" not in str(told.value)
 
 
 def test_session_has_names_and_probabilities_that_sum_to_1(make):
     model = make("figure1-tanh", classes=2)
-    session = onnx_graph.Session(onnx_graph.build(model, model.card).SerializeToString())
+    session = onnx_graph.Session(onnx_graph.build(model.module, model.preprocessing, model.card).SerializeToString())
     probabilities, logits = session(np.zeros((3, 32, 32, 3), np.uint8))
     np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-6)
     assert logits is not None

@@ -9,11 +9,11 @@ import torch
 from PIL import Image
 
 import alexnet
-from alexnet.artifacts.store import Model
 from alexnet.data.transforms.augment import Augmenter
 from alexnet.errors import InputError
 from alexnet.inference import images as sources
 from alexnet.inference.features import features, network_of, run, want
+from alexnet.inference.model import Model
 from alexnet.inference.preprocess import CHOICES, mismatch, preprocessing_for
 from alexnet.preprocessing import MeanImage, Preprocessing
 

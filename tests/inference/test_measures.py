@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from alexnet.artifacts import store
 from alexnet.artifacts.run import Run
-from alexnet.artifacts.store import Model
 from alexnet.errors import InputError
 from alexnet.inference import calibrate, metrics
 from alexnet.inference.data import dataset_for
 from alexnet.inference.evaluate import evaluate
 from alexnet.inference.measures import COLUMNS, check_format, measure, write_predictions
+from alexnet.inference.model import Model, load_model
 from alexnet.inference.predict import predict
 
 
@@ -84,14 +83,14 @@ def test_other_formats_are_refused() -> None:
 
 
 def test_a_temperature_changes_probabilities_and_no_class(copied: Path) -> None:
-    model = store.load_model(copied)
+    model = load_model(copied)
     with pytest.raises(InputError, match="is not calibrated"):
         calibrate.calibrated(model)
     dataset = dataset_for(model, split="validation")
     before = evaluate(model, dataset, keep=True)
     found = calibrate.fitted(before, dataset.labels, "validation")
     calibrate.keep(model, found)
-    again = store.load_model(copied)
+    again = load_model(copied)
     assert again.card.calibration == found
     assert evaluate(again, dataset).probabilities == pytest.approx(before.probabilities), "only when it is asked for"
     applied = calibrate.calibrated(again)
@@ -115,5 +114,5 @@ def test_the_verb(copied: Path, command: Callable, refused: Callable, tmp_path: 
         assert expected in ended.out
     assert (tmp_path / "page.html").read_text(encoding="utf-8").count("data:image") > 2
     content = json.loads(command("evaluate", copied, "--json", "--calibrated").out)
-    assert content["temperature"] == store.load_model(copied).card.calibration.temperature  # pyright: ignore
+    assert content["temperature"] == load_model(copied).card.calibration.temperature  # pyright: ignore
     assert ".csv, .jsonl, .parquet" in refused("evaluate", copied, "--out", tmp_path / "x.txt")

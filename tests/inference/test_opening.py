@@ -11,6 +11,7 @@ from alexnet.artifacts import store
 from alexnet.artifacts.run import Run
 from alexnet.errors import InputError
 from alexnet.files import sha256, write_json
+from alexnet.inference.model import load_model
 from alexnet.inference.opening import candidates, open_model
 from alexnet.inference.predict import predict
 from alexnet.models import catalog
@@ -69,7 +70,7 @@ def test_weights_in_the_folder_are_found_the_best_first(weights_folder: Path, tr
     opened = open_model("alexnet-digits")
     assert opened.remark == f"weights: {weights_folder / 'alexnet-digits.safetensors'}"
     assert (opened.missing, opened.model.classes) == ((), tuple("0123456789"))
-    assert opened.model.preprocessing == store.load_model(trained).preprocessing
+    assert opened.model.preprocessing == load_model(trained).preprocessing
     assert opened.weights["sha256"] == sha256(trained.path / "best.safetensors")
 
 

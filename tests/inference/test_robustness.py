@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from alexnet.artifacts.run import Run
-from alexnet.artifacts.store import Model
 from alexnet.data.dataset import ArrayDataset
 from alexnet.errors import InputError
 from alexnet.inference.data import dataset_for, repeated
 from alexnet.inference.evaluate import evaluate
 from alexnet.inference.measures import measure
+from alexnet.inference.model import Model
 from alexnet.inference.robustness import Robustness, robustness
 
 

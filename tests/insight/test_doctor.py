@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from alexnet.artifacts import card as cards
-from alexnet.artifacts.store import Model
 from alexnet.data.dataset import ArrayDataset
 from alexnet.data.transforms.augment import Augmenter
+from alexnet.inference.model import Model
 from alexnet.insight.doctor import LRN_FORMS, RANGES, examine
 from alexnet.models import catalog
 from alexnet.models.layers import LocalResponseNorm

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 import alexnet
 from alexnet.artifacts.run import Run
-from alexnet.artifacts.store import Model
 from alexnet.data.transforms.augment import Augmenter
 from alexnet.errors import InputError
 from alexnet.inference.features import network_of
+from alexnet.inference.model import Model
 from alexnet.insight import explain as module
 from alexnet.insight.explain import METHODS, SIGNED, cut, explain, last_maps, logits_of, sanity
 from alexnet.insight.explain_picture import explain_image, overlay

@@ -11,10 +11,10 @@ from PIL import Image
 
 import alexnet
 from alexnet.artifacts.run import Run
-from alexnet.artifacts.store import Model
 from alexnet.errors import InputError
 from alexnet.inference.features import features, network_of
 from alexnet.inference.images import open_images
+from alexnet.inference.model import Model
 from alexnet.insight import filters
 from alexnet.insight.activations import look
 from alexnet.models import catalog

@@ -13,10 +13,10 @@ from PIL import Image
 
 import alexnet
 from alexnet.artifacts.run import Run
-from alexnet.artifacts.store import Model
 from alexnet.errors import InputError
 from alexnet.inference.features import features, network_of
 from alexnet.inference.images import of_arrays
+from alexnet.inference.model import Model
 from alexnet.insight.view import view
 from alexnet.insight.what_if import changed_model, what_if
 from alexnet.insight.what_if_picture import taken_for

@@ -8,7 +8,7 @@ pytest.importorskip("starlette", reason="serving needs: pip install 'alexnet[ser
 from requests_made import LIMITS
 from starlette.testclient import TestClient
 
-from alexnet.artifacts.store import Model
+from alexnet.inference.model import Model
 from alexnet.serving.app import create_app
 
 

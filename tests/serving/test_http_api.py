@@ -13,8 +13,8 @@ from requests_made import LIMITS, png
 from starlette.testclient import TestClient
 
 import alexnet
-from alexnet.artifacts.store import Model
 from alexnet.data.transforms.augment import Augmenter
+from alexnet.inference.model import Model
 from alexnet.insight.explain import explain
 from alexnet.models.network import Network
 from alexnet.serving.app import create_app

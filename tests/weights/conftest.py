@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from alexnet.artifacts import store
 from alexnet.errors import InputError
+from alexnet.inference.model import load_model
 from alexnet.models import catalog
 from alexnet.models.network import Network
 from alexnet.weights.imports import Imported, import_weights
@@ -53,7 +53,7 @@ def comes_back(digits: Network, tmp_path: Path) -> Callable[..., Imported]:
     def check(file: Path, layout: str | None = None) -> Imported:
         imported = import_weights(file, tmp_path / "net.safetensors", layout=layout)
         assert imported.card.name == "alexnet-digits"
-        loaded = store.load_model(imported.path).module.state_dict()
+        loaded = load_model(imported.path).module.state_dict()
         assert all(torch.equal(value, loaded[name]) for name, value in digits.state_dict().items())
         return imported
 

@@ -10,6 +10,7 @@ from alexnet.artifacts import store
 from alexnet.artifacts.run import Run
 from alexnet.errors import InputError
 from alexnet.files import sha256
+from alexnet.inference.model import load_model
 from alexnet.models import catalog
 from alexnet.models.network import Network
 from alexnet.weights import foreign as foreign_module
@@ -31,7 +32,7 @@ def test_a_card_stands_beside_the_weights(digits: Network, tmp_path: Path):
     assert card.license == "unknown"
     assert imported.origin.sha256 == sha256(tmp_path / "theirs.pth")
     assert imported.origin.layers["fc8"] == "net.fc8"
-    assert store.load_model(tmp_path / "ours.safetensors").classes == classes
+    assert load_model(tmp_path / "ours.safetensors").classes == classes
 
 
 def test_our_own_run_keeps_its_card(trained: Run, tmp_path: Path):
@@ -46,7 +47,7 @@ def test_a_partial_file_is_written_as_it_is_and_says_so(digits: Network, tmp_pat
     assert imported.card.name == "alexnet-digits"
     assert imported.missing[0] == "fc6.weight"
     with pytest.raises(InputError, match=r"fc6\.weight is missing"):
-        store.load_model(imported.path)
+        load_model(imported.path)
 
 
 def test_nothing_is_written_when_it_fails(digits: Network, tmp_path: Path, nothing_written: Callable[[], bool]):

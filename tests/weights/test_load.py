@@ -8,6 +8,7 @@ from alexnet.artifacts import store
 from alexnet.artifacts.run import Run
 from alexnet.errors import InputError
 from alexnet.files import write_json
+from alexnet.inference.model import load_model
 from alexnet.models import catalog
 from alexnet.models.network import Network
 from alexnet.weights.load import WeightsWarning, load_into
@@ -85,6 +86,6 @@ def test_a_run_gives_its_weights_and_its_preprocessing(trained: Run):
     made = catalog.create("alexnet-digits")
     loaded = load_into(made, trained.path)
     assert loaded.origin.kind == "own"
-    assert loaded.preprocessing == store.load_model(trained).preprocessing
+    assert loaded.preprocessing == load_model(trained).preprocessing
     assert loaded.told == ""
     assert loaded.origin.sha256 == trained.card.sha256["best"]

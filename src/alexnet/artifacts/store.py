@@ -1,9 +1,7 @@
 """Weights on disk: safetensors with a JSON card beside them. Nothing is ever unpickled."""
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import safetensors.torch
 import torch
@@ -15,27 +13,12 @@ from alexnet.artifacts.card import Card
 from alexnet.artifacts.run import Run
 from alexnet.errors import InputError
 from alexnet.files import write_bytes
-from alexnet.models import catalog
-from alexnet.models.network import Network
 from alexnet.preprocessing import MeanImage, Preprocessing
 
 CARD = cards.FILE
 HUB_WEIGHTS = "model.safetensors"
 """In the folder that `alexnet export --format hub` writes."""
 _MAX_MEAN_BYTES = 2**28  # 4096 × 4096 × 3 numbers, and some
-
-
-@dataclasses.dataclass
-class Model:
-    """A model ready to use."""
-
-    module: nn.Module
-    classes: tuple[str, ...]
-    preprocessing: Preprocessing
-    card: Card
-    path: Path
-    precision: str = "fp32"
-    """That of the module: 'fp32' or 'bf16'. `inference.fast.at_precision` converts."""
 
 
 def packed(state: Mapping[str, Tensor]) -> bytes:
@@ -58,24 +41,6 @@ def load_tensors(path: Path | str) -> dict[str, Tensor]:
         raise InputError(f"{str(path)!r} is not a readable safetensors file: {error}") from None
 
 
-def load_model(model: Any, device: torch.device | str = "cpu") -> Model:
-    """A trained model from a run, a run's folder, or a weights file `X.safetensors` with its card `X.json`.
-
-    Raises InputError when there is no model, no card, or the two do not fit each other.
-    """
-    path = Path(getattr(model, "path", model))
-    weights, card_path = locate(path)
-    card = cards.read(card_path)
-    channels, height, width = card.input
-    with torch.device("meta"):  # the weights of the file take the place of its own
-        module = catalog.create(card.name, classes=len(card.classes), channels=channels, size=(height, width))
-    preprocessing = read_preprocessing(card, card_path)
-    _check_lrn(module, card, card_path)
-    fill(module, load_tensors(weights), str(weights))
-    module.eval().to(device)
-    return Model(module, card.classes, preprocessing, card, path)
-
-
 def fill(module: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:
     """Copies `state` into `module`; InputError names the tensors that do not fit."""
     own = module.state_dict()
@@ -94,12 +59,6 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:
         name: value.to(own[name].dtype, copy=True) if own[name].is_meta else value for name, value in state.items()
     }
     module.load_state_dict(taken, assign=any(value.is_meta for value in own.values()))
-
-
-def _check_lrn(network: Network, card: Card, card_path: Path) -> None:
-    """The catalog's network must normalize as the weights' own did; they would load all the same, and be wrong."""
-    if [lrn.to_json() for lrn in card.lrn] != cards.lrn_constants(network):
-        raise InputError(f"{str(card_path)!r} has other LRN constants than {card.name} of this version")
 
 
 def mean_file(card_path: Path) -> Path:

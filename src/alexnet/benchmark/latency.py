@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from alexnet.artifacts.store import Model, load_model
 from alexnet.benchmark.machine import seconds
 from alexnet.data.dataset import refitted
 from alexnet.data.loading.decode import stored_size
@@ -17,6 +16,7 @@ from alexnet.data.transforms.augment import Augmenter
 from alexnet.device import choose_device, choose_precision, environment
 from alexnet.inference.data import dataset_for, spread
 from alexnet.inference.fast import quick
+from alexnet.inference.model import Model, load_model
 from alexnet.models import catalog
 
 _IMAGES = 2000  # that the answers are compared on, at most

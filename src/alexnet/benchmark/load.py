@@ -21,7 +21,7 @@ from alexnet.errors import InputError
 
 _SERVE = """
 import sys
-from alexnet.artifacts.store import load_model
+from alexnet.inference.model import load_model
 from alexnet.process.memory import keep_freed_memory
 from alexnet.serving.app import create_app
 from alexnet.serving.limits import Limits

@@ -20,9 +20,9 @@ def doctor(
     as_json: Json = False,
 ) -> None:
     """Find the preprocessing and LRN constants that some weights were trained with."""
-    from alexnet.artifacts.store import load_model
     from alexnet.cli.progress import bar
     from alexnet.device import choose_device
+    from alexnet.inference.model import load_model
     from alexnet.insight.doctor import examine
 
     opened = load_model(model, choose_device(device))

@@ -14,9 +14,9 @@ def draw(
     classes: Annotated[int | None, typer.Option(min=1, help="Number of classes. Default: as published.")] = None,
 ) -> None:
     """Draw a network in the manner of the 2012 paper's Figure 2, as SVG or PNG."""
-    from alexnet.artifacts.store import load_model
     from alexnet.errors import InputError
     from alexnet.files import check_target, write_bytes, write_text
+    from alexnet.inference.model import load_model
     from alexnet.insight.draw import draw as drawn
     from alexnet.insight.draw import to_png
     from alexnet.models.network import Network

@@ -9,8 +9,8 @@ from alexnet.cli.options import DataOption, Device, Json, ModelOrRun
 from alexnet.cli.screen import print_json, say, table
 
 if TYPE_CHECKING:
-    from alexnet.artifacts.store import Model
     from alexnet.inference.measures import Measures
+    from alexnet.inference.model import Model
     from alexnet.inference.robustness import Robustness
 
 _CLASSES = 20  # up to which the table of classes is printed without being asked for
@@ -51,7 +51,6 @@ def evaluate(
     """Measure a trained model on labeled images: top-1, top-5, loss."""
     import dataclasses
 
-    from alexnet.artifacts.store import load_model
     from alexnet.cli.progress import bar
     from alexnet.device import choose_device
     from alexnet.errors import InputError
@@ -61,6 +60,7 @@ def evaluate(
     from alexnet.inference.evaluate import evaluate as run
     from alexnet.inference.fast import at_precision
     from alexnet.inference.measures import check_format, measure, write_predictions
+    from alexnet.inference.model import load_model
     from alexnet.inference.robustness import robustness
     from alexnet.inference.views import corners
 

@@ -27,8 +27,8 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a trained model for other programs, after checking that it computes the same."""
-    from alexnet.artifacts.store import load_model
     from alexnet.export.formats import export as write
+    from alexnet.inference.model import load_model
 
     exported = write(load_model(model), format, out, data=data, logits=logits, max_loss=max_loss, force=force)
     if as_json:

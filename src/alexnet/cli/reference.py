@@ -68,7 +68,7 @@ def api() -> str:
     """The public names of the package, and what they return."""
     from alexnet.artifacts.card import Card
     from alexnet.artifacts.run import Run
-    from alexnet.artifacts.store import Model
+    from alexnet.inference.model import Model
     from alexnet.models.network import Network
 
     offered = {f"alexnet.{name}": getattr(alexnet, name) for name in alexnet.__all__ if not name.startswith("_")}

@@ -32,7 +32,7 @@ def serve(
         from alexnet.serving.server import bound, run
     except ModuleNotFoundError as error:
         raise InputError(f"serving needs {error.name}: pip install 'alexnet[serve]'") from None
-    from alexnet.artifacts.store import load_model
+    from alexnet.inference.model import load_model
     from alexnet.serving.limits import Limits
 
     listening = bound(host, port)

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from alexnet.artifacts.store import Model
 from alexnet.data.loading.decode import stored_size
 from alexnet.errors import InputError
 from alexnet.graphs.served import Served
 from alexnet.inference.data import dataset_for, fitted, spread
+from alexnet.inference.model import Model
 
 BOUND = 1e-4
 """Largest ‖difference‖ of one image's probabilities, and of its logits relative to theirs, that counts as equal."""

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from alexnet.artifacts.card import Card
-from alexnet.artifacts.store import CARD, HUB_WEIGHTS, Model, mean_file, packed
+from alexnet.artifacts.store import CARD, HUB_WEIGHTS, mean_file, packed
 from alexnet.errors import InputError, unknown
 from alexnet.export import layouts
 from alexnet.export import model_card as cards
 from alexnet.export.agree import COUNT, Agreement, Samples, agree, samples
 from alexnet.files import atomic, check_target, json_bytes, make_folder
 from alexnet.inference.data import spread
+from alexnet.inference.model import Model
 
 if TYPE_CHECKING:
     from alexnet.export.int8 import Quantized
@@ -156,7 +157,7 @@ def _graph(request: Request, images: Samples) -> tuple[bytes, Agreement]:
     """An ONNX file's content that does what the model does, on these images."""
     from alexnet.graphs import onnx_graph
 
-    graph = onnx_graph.build(request.model, request.card)
+    graph = onnx_graph.build(request.model.module, request.model.preprocessing, request.card)
     agreement = agree(request.model, onnx_graph.Session(graph.SerializeToString()), images)
     if not request.logits:
         onnx_graph.drop_logits(graph)

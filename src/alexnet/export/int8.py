@@ -12,11 +12,11 @@ import numpy as np
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from alexnet.artifacts.store import Model
 from alexnet.data.dataset import Dataset
 from alexnet.errors import InputError
 from alexnet.graphs.onnx_graph import Session
 from alexnet.inference.data import dataset_for, fitted, spread
+from alexnet.inference.model import Model
 
 CALIBRATION = 256
 """Images from which the activations' ranges are taken."""

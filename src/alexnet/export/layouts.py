@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from alexnet.artifacts.store import Model
 from alexnet.errors import InputError
+from alexnet.inference.model import Model
 from alexnet.models.network import Network
 from alexnet.models.structure import Shape, numbered
 

@@ -11,10 +11,10 @@ import numpy as np
 from alexnet.artifacts.card import UNKNOWN, Card, RunCard
 from alexnet.artifacts.figures import Figures
 from alexnet.artifacts.run import BEST, CARD, Run
-from alexnet.artifacts.store import Model
 from alexnet.errors import InputError
 from alexnet.inference.data import dataset_for
 from alexnet.inference.evaluate import Evaluation, evaluate
+from alexnet.inference.model import Model
 from alexnet.models import catalog
 
 # What the Hugging Face hub calls these sets.

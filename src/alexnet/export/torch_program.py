@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from alexnet.artifacts.card import Card
-from alexnet.artifacts.store import Model
 from alexnet.graphs.served import BATCH, Served, example
+from alexnet.inference.model import Model
 
 
 def build(model: Model, card: Card, logits: bool) -> bytes:

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from alexnet.artifacts.card import Card, RunCard
-from alexnet.artifacts.store import Model
 from alexnet.errors import InputError
 from alexnet.graphs.served import BATCH, Served, example
 from alexnet.models.layers import LocalResponseNorm
+from alexnet.preprocessing import Preprocessing
 
 OPSET = 18
 _LIMIT = 2**31  # bytes in one protobuf message
@@ -44,28 +44,25 @@ class _LRN(nn.Module):
         return y.reshape(count, channels, height, width)
 
 
-def build(model: Model, card: Card) -> onnx.ModelProto:
+def build(network: nn.Module, preprocessing: Preprocessing, card: Card) -> onnx.ModelProto:
     """The graph: input `images`, uint8 N×H×W×C; outputs `probabilities` and `logits`, float32 N×K, and `names`,
     K strings. The card and the class names are in the metadata. InputError when it cannot be made."""
     parts = (
-        (name, _LRN(part) if isinstance(part, LocalResponseNorm) else part)
-        for name, part in model.module.named_children()
+        (name, _LRN(part) if isinstance(part, LocalResponseNorm) else part) for name, part in network.named_children()
     )
-    served = Served(nn.Sequential(OrderedDict(parts)), model.preprocessing).eval()
-    size = sum(tensor.numel() * tensor.element_size() for tensor in model.module.state_dict().values())
+    served = Served(nn.Sequential(OrderedDict(parts)), preprocessing).eval()
+    size = sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
     if size > _LIMIT - 2**24:
         raise InputError(f"{size / 1e9:.1f} GB of weights do not fit into one ONNX file, which holds 2 GB")
-    graph = _trace(served, example(model.preprocessing))
+    graph = _trace(served, example(preprocessing))
     for kept in (graph.graph, *graph.graph.node, *graph.graph.input, *graph.graph.output, *graph.graph.value_info):
         del kept.metadata_props[:]  # stack traces of this machine
-    names = onnx.numpy_helper.from_array(np.array(spelled(model.classes), dtype=object), "names")
+    names = onnx.numpy_helper.from_array(np.array(spelled(card.classes), dtype=object), "names")
     graph.graph.node.append(onnx.helper.make_node("Constant", [], ["names"], "names", value=names))
-    graph.graph.output.append(
-        onnx.helper.make_tensor_value_info("names", onnx.TensorProto.STRING, [len(model.classes)])
-    )
+    graph.graph.output.append(onnx.helper.make_tensor_value_info("names", onnx.TensorProto.STRING, [len(card.classes)]))
     graph.producer_name = "alexnet"
     graph.graph.name = card.name
-    about = {"classes": json.dumps(model.classes), "card": json.dumps(card.to_json()), "license": card.license}
+    about = {"classes": json.dumps(card.classes), "card": json.dumps(card.to_json()), "license": card.license}
     if isinstance(card, RunCard):
         about["weights"] = card.figures.chosen
     onnx.helper.set_model_props(graph, about)

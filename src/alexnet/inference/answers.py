@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 
-from alexnet.artifacts.store import Model
 from alexnet.errors import InputError
 from alexnet.files import atomic, check_target, make_folder
+from alexnet.inference.model import Model
 from alexnet.inference.predict import BATCH, Predicted, Prediction
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")

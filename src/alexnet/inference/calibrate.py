@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from alexnet.artifacts import store
 from alexnet.artifacts.card import RunCard
 from alexnet.artifacts.figures import Calibration
-from alexnet.artifacts.store import Model
 from alexnet.errors import InputError
 from alexnet.files import write_json
 from alexnet.inference import metrics
 from alexnet.inference.evaluate import Evaluation
+from alexnet.inference.model import Model
 from alexnet.models.quick import quicken
 
 

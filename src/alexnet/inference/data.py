@@ -11,12 +11,12 @@ import numpy as np
 from alexnet.artifacts.card import Data, RunCard
 from alexnet.artifacts.rows import Split, digests
 from alexnet.artifacts.run import Run
-from alexnet.artifacts.store import Model
 from alexnet.data.dataset import Dataset, refitted
 from alexnet.data.loading.decode import stored_size
 from alexnet.data.pick import pick
 from alexnet.data.sources import open_splits
 from alexnet.errors import InputError
+from alexnet.inference.model import Model
 
 
 class LeftOut(UserWarning):

@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from alexnet.artifacts.figures import Figures
-from alexnet.artifacts.store import Model
 from alexnet.data.dataset import Dataset
 from alexnet.data.loading.loader import Loader
 from alexnet.data.transforms.augment import Augmenter
@@ -16,6 +15,7 @@ from alexnet.device import autocast
 from alexnet.errors import InputError
 from alexnet.inference.data import fitted
 from alexnet.inference.fast import at_precision
+from alexnet.inference.model import Model
 from alexnet.inference.views import log_probabilities, views_of
 from alexnet.models.quick import quicken
 from alexnet.process.group import ALONE, World

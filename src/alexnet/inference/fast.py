@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from alexnet.artifacts.store import Model
 from alexnet.device import choose_precision
 from alexnet.errors import InputError, unknown
+from alexnet.inference.model import Model
 from alexnet.models.quick import quicken
 
 PRECISIONS = ("auto", "fp32", "bf16")

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from alexnet.artifacts import card as cards
-from alexnet.artifacts.store import Model
 from alexnet.data.dataset import Dataset
 from alexnet.data.loading.decode import DecodeError
 from alexnet.data.transforms.augment import Augmenter
 from alexnet.device import autocast
 from alexnet.errors import InputError, unknown
 from alexnet.inference.images import Images, batches, of_arrays, of_dataset, of_files
+from alexnet.inference.model import Model
 from alexnet.inference.preprocess import preprocessing_for
 from alexnet.models import aliases
 from alexnet.models.network import Network

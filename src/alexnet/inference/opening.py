@@ -10,9 +10,9 @@ import torch
 
 from alexnet.artifacts import card as cards
 from alexnet.artifacts import store
-from alexnet.artifacts.store import Model
 from alexnet.errors import InputError, unknown
 from alexnet.files import sha256
+from alexnet.inference.model import Model, load_model
 from alexnet.models import catalog
 from alexnet.models.network import Network
 from alexnet.weights import public
@@ -52,7 +52,7 @@ def open_model(
         raise InputError(f"{text!r} must be imported first: alexnet import {text} --out {path.stem}.safetensors")
     if not path.exists() and path.suffix != ".safetensors" and path.name == text:
         raise unknown("model", text, catalog.CATALOG)
-    model = store.load_model(path, device)
+    model = load_model(path, device)
     file = store.locate(path)[0]
     return Opened(model, {"file": file.name, "sha256": sha256(file)})
 

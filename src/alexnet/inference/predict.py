@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from alexnet.artifacts.store import Model
 from alexnet.data.loading import decode
 from alexnet.data.transforms.augment import Augmenter
 from alexnet.errors import InputError
 from alexnet.inference.fast import at_precision
+from alexnet.inference.model import Model
 from alexnet.models.quick import quicken
 from alexnet.preprocessing import Preprocessing
 

@@ -1,7 +1,7 @@
 """Preprocessings by name: published features of the same network differ by them."""
 
-from alexnet.artifacts.store import Model
 from alexnet.errors import InputError, unknown
+from alexnet.inference.model import Model
 from alexnet.preprocessing import Preprocessing
 
 _IMAGENET = {"colors": "RGB", "scale": 1 / 255, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from alexnet.artifacts.store import Model
 from alexnet.data.dataset import Dataset
 from alexnet.data.loading.loader import Loader
 from alexnet.data.transforms.corruptions import CORRUPTIONS, SMALL, STRENGTHS, Corrupted
 from alexnet.errors import InputError
 from alexnet.inference.data import fitted, spread
 from alexnet.inference.evaluate import run
+from alexnet.inference.model import Model
 from alexnet.inference.views import views_of
 
 IMAGES = 1000

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from alexnet.artifacts.card import RunCard, Shifts
-from alexnet.artifacts.store import Model
 from alexnet.data.loading.decode import stored_size
 from alexnet.data.transforms.augment import Augmenter
 from alexnet.errors import InputError
+from alexnet.inference.model import Model
 
 VIEWS = (1, 2, 10)
 """The center; the center and its mirror image; four corners and the center, and their mirror images."""

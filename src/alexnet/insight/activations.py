@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from matplotlib import colormaps
 
-from alexnet.artifacts.store import Model
 from alexnet.inference.features import network_of
+from alexnet.inference.model import Model
 from alexnet.insight import view as views
 from alexnet.models import aliases
 from alexnet.models.network import Network

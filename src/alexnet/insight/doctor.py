@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from alexnet.artifacts.store import Model
 from alexnet.data.dataset import Dataset
 from alexnet.data.loading.loader import Loader
 from alexnet.data.transforms.augment import Augmenter
 from alexnet.inference import evaluate
 from alexnet.inference.data import dataset_for, spread
+from alexnet.inference.model import Model
 from alexnet.models.layers import LocalResponseNorm
 from alexnet.preprocessing import FITS, Preprocessing
 

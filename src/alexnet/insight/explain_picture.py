@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from matplotlib import colormaps
 
-from alexnet.artifacts.store import Model
 from alexnet.errors import InputError
 from alexnet.inference.features import network_of
+from alexnet.inference.model import Model
 from alexnet.insight import view as views
 from alexnet.insight.explain import METHODS, SIGNED, explain
 from alexnet.insight.view import View

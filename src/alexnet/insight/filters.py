@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from alexnet.artifacts.store import Model
 from alexnet.data.loading.decode import stored_size
 from alexnet.errors import InputError
 from alexnet.inference.features import network_of, run, want
 from alexnet.inference.images import Images
+from alexnet.inference.model import Model
 from alexnet.insight import view as views
 from alexnet.insight.explain import cut
 from alexnet.insight.plots import FAINT, INK, PALETTE, drawable

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from alexnet.artifacts.store import Model
 from alexnet.data.loading import decode
 from alexnet.data.transforms.augment import Augmenter
+from alexnet.inference.model import Model
 from alexnet.insight.plots import FAINT, INK, save
 from alexnet.insight.plots import drawable as shown
 

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from alexnet.artifacts.store import Model
 from alexnet.errors import InputError, unknown
 from alexnet.inference.features import network_of
+from alexnet.inference.model import Model
 from alexnet.inference.predict import Prediction
 from alexnet.insight.activations import stages
 from alexnet.insight.view import View, view

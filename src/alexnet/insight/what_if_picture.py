@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from alexnet.artifacts.store import Model
+from alexnet.inference.model import Model
 from alexnet.insight import view as views
 from alexnet.insight.plots import BLUE, FAINT, INK, PALETTE, drawable
 from alexnet.insight.what_if import Outcome, WhatIf

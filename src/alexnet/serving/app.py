@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from alexnet.artifacts.store import Model
+from alexnet.inference.model import Model
 from alexnet.serving.api import Api
 from alexnet.serving.engine import Engine, Engines, named
 from alexnet.serving.limits import Guard, Limits

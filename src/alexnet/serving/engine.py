@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from alexnet.artifacts.store import Model
 from alexnet.data.loading import decode
 from alexnet.data.transforms.augment import Augmenter
 from alexnet.errors import InputError
 from alexnet.inference.fast import at_precision
+from alexnet.inference.model import Model
 from alexnet.models.quick import quicken
 from alexnet.serving.batching import Batcher, Full
 from alexnet.serving.limits import Limits

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from alexnet.artifacts import store
 from alexnet.device import autocast
 from alexnet.errors import InputError
+from alexnet.inference.model import load_model
 from alexnet.models.quick import quicken
 from alexnet.preprocessing import Preprocessing
 
@@ -35,7 +35,7 @@ class Teacher:
         """
         if not Path(model).exists():
             raise InputError(f"no teacher at {str(model)!r}; a run that learns from one needs it to be resumed, too")
-        self.opened = store.load_model(model, device)
+        self.opened = load_model(model, device)
         self.precision = precision
         self.seen, self.wants = seen, self.opened.preprocessing
         if seen != self.wants and (seen.mean_by_place or self.wants.mean_by_place):
