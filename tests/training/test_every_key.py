@@ -308,6 +308,7 @@ _elsewhere("training/test_loop.py", "train.least_steps")
 _elsewhere("training/test_loop.py", "train.precision")
 _elsewhere("training/test_streamed.py", "data.workers")
 _elsewhere("training/test_compiled.py", "train.compile")
+_elsewhere("training/test_quarantine.py", "data.quarantine", "data.group_by")
 _elsewhere("experiments/test_repeat.py", "data.folds", "data.fold")
 _elsewhere("artifacts/test_mean_image.py", "train.test_views")
 

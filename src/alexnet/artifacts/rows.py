@@ -48,6 +48,8 @@ class Split(Value):
     """The names of the images that validate: a split that was cut is cut again exactly."""
     digests: dict[Text, Digests]
     """Of the images of train, validation and test: the first 16 hexadecimal digits of their SHA-256."""
+    quarantined: Names = ()
+    """The names of training images that the run's quarantine list left out."""
     paths: Annotated[tuple[LongText, ...], Field(max_length=10)] = ()
     """Where the images were on the machine that trained, which `seal` vouches for."""
     seal: Text = ""

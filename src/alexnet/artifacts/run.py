@@ -173,12 +173,16 @@ class Run:
         if skipped:
             write_text(self.path / SKIPPED, "".join(f"{name}\t{reason}\n" for name, reason in skipped))
 
-    def write_split(self, parts: Mapping[str, Dataset], places: Iterable[str | None]) -> None:
-        """Records which image is in which of the `parts` (train, validation, test), and where the images are."""
+    def write_split(
+        self, parts: Mapping[str, Dataset], places: Iterable[str | None], quarantined: Sequence[str] = ()
+    ) -> None:
+        """Records which image is in which of the `parts` (train, validation, test), which were `quarantined`, and where
+        the images are."""
         paths = tuple(dict.fromkeys(place for place in places if place))
         split = Split(
             validation=parts["validation"].names,
             digests={name: digests(part.digests) for name, part in parts.items()},
+            quarantined=tuple(quarantined),
             paths=paths,
             seal=seal(paths) if paths else "",
         )

@@ -4,21 +4,27 @@ import dataclasses
 
 import numpy as np
 
+from alexnet.data import groups
 from alexnet.data.splits import Splits
 from alexnet.errors import InputError
 
 
-def folded(splits: Splits, fold: int, folds: int, seed: int) -> Splits:
+def folded(splits: Splits, fold: int, folds: int, seed: int, group_by: str | None = None) -> Splits:
     """The splits with part `fold` (from 1) of `folds` of the training images for validation.
 
-    The division depends on `seed` and `folds` alone. Raises InputError when the dataset has a validation split, or too
+    The division depends on `seed` and `folds` alone. `group_by`: a regular expression; images in whose names it finds
+    the same group lie in one part. Raises InputError when the dataset has a validation split, or too
     few images.
     """
     if splits.validation is not None:
         raise InputError(f"data.folds validates on training images, but {splits.name} has its own validation images")
     if folds > len(splits.train):
         raise InputError(f"data.folds is {folds}, but there are only {len(splits.train)} training images")
-    part = parts(splits.train.labels, folds, seed)
+    if group_by is None:
+        part = parts(splits.train.labels, folds, seed)
+    else:
+        numbers = groups.numbered(splits.train.names, group_by)
+        part = groups.parts(splits.train.labels, numbers, folds, seed)
     train, held = (splits.train.subset(np.flatnonzero(chosen)) for chosen in (part != fold - 1, part == fold - 1))
     return dataclasses.replace(splits, train=train, validation=held)
 

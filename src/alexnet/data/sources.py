@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from alexnet.data import groups
 from alexnet.data.dataset import parted, refitted
 from alexnet.data.loading.decode import stored_size
 from alexnet.data.loading.samples import checked_range
@@ -46,6 +47,8 @@ def open_splits(
     validation: float | str | None = 0.1,
     seed: int = 0,
     validation_names: Sequence[str] | None = None,
+    quarantine: Sequence[str] = (),
+    group_by: str | None = None,
     progress: Progress | None = None,
     fetching: Progress | None = None,
     first_classes: int | None = None,
@@ -70,6 +73,8 @@ def open_splits(
       images of its own; 'given': its own; 'test': the test images validate, as some publications did; None: none
       is cut.
     - `validation_names`: the names of a recorded validation split, which is cut again exactly where one is cut.
+    - `quarantine`: names of images that neither train nor are cut from training (`groups.read_quarantine`).
+    - `group_by`: a regular expression; images in whose names it finds the same group are cut to the same side.
     - `first_classes`: only so many, in their order; of sets of files and of shards. `first_images`: only so many of the
       images that would train, in the order of classes and names.
     - `layout`: of class folders, whether the folders are read as 'splits', as 'classes', or 'auto': by their names.
@@ -142,7 +147,15 @@ def open_splits(
         splits.protocol |= {"layout": layout, "transpose": transpose}
     del read, opened  # the last hold on arrays that are now parted
     _draw_test(splits, per_class, train_images, seed)
-    _cut_validation(splits, validation, seed, validation_names)
+    if quarantine:
+        splits.train, splits.quarantined = groups.without(splits.train, quarantine)
+        splits.notes.append(f"{len(splits.quarantined):,} training images are in the quarantine list and left out")
+        if others := len(quarantine) - len(splits.quarantined):
+            splits.notes.append(f"{others:,} names of the quarantine list are of no training image")
+    _cut_validation(splits, validation, seed, validation_names, group_by)
+    if group_by is not None:
+        there = (("train", splits.train), ("validation", splits.validation), ("test", splits.test))
+        splits.notes += groups.shared([(split, own) for split, own in there if own is not None], group_by)
     return splits
 
 
@@ -239,7 +252,13 @@ def _draw_test(splits: Splits, per_class: int | None, train_images: int | None, 
         splits.train = splits.train.subset(train)
 
 
-def _cut_validation(splits: Splits, validation: float | str | None, seed: int, recorded: Sequence[str] | None) -> None:
+def _cut_validation(
+    splits: Splits,
+    validation: float | str | None,
+    seed: int,
+    recorded: Sequence[str] | None,
+    group_by: str | None,
+) -> None:
     """Chooses the validation images."""
     if isinstance(validation, str):
         if validation not in ("given", "test"):
@@ -249,7 +268,10 @@ def _cut_validation(splits: Splits, validation: float | str | None, seed: int, r
         if splits.validation is None:
             raise InputError(f"validation is {validation!r}, but this set has no such images; give a fraction")
     elif splits.validation is None and validation is not None:
-        if recorded is None:
+        if recorded is None and group_by is not None:
+            numbers = groups.numbered(splits.train.names, group_by)
+            train, held = groups.cut(splits.train.labels, numbers, validation, seed)
+        elif recorded is None:
             train, held = stratified(splits.train.labels, validation, seed)
         else:
             train, held = by_names(splits.train.names, recorded)

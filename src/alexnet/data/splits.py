@@ -31,6 +31,8 @@ class Splits:
     validation_is_test: bool = False
     protocol: dict[str, Any] = field(default_factory=dict)
     """The options of `open_splits` that drew classes and test images, where some did."""
+    quarantined: tuple[str, ...] = ()
+    """Names of images that would have trained and are in a quarantine list."""
     notes: list[str] = field(default_factory=list)
     """How the set was read, a line each: what as splits, what as classes, what was left out."""
     samples: Range | None = None

@@ -14,6 +14,7 @@ from alexnet.artifacts.run import Run
 from alexnet.data.dataset import Dataset, refitted
 from alexnet.data.loading.decode import stored_size
 from alexnet.data.pick import pick
+from alexnet.data.readers.tree import same_name
 from alexnet.data.sources import open_splits
 from alexnet.errors import InputError
 from alexnet.inference.model import Model
@@ -68,7 +69,7 @@ def dataset_for(
         as_trained["validation"] = "test"
     elif record is not None:
         # A set of its own validation images ignores the record, one that was cut is cut again exactly.
-        as_trained["validation_names"] = record.validation
+        as_trained |= {"validation_names": record.validation, "quarantine": record.quarantined}
     else:
         as_trained["validation"] = None
     if data is None:
@@ -92,6 +93,10 @@ def _unseen(dataset: Dataset, record: Split | None, origin: str, tell: Callable[
         return dataset
     seen = frozenset(record.digests.get("train", ()))
     kept = np.array([digest not in seen for digest in digests(dataset.digests)], bool)
+    listed = frozenset(map(same_name, record.quarantined))
+    if listed and (kept & (out := np.array([same_name(name) in listed for name in dataset.names], bool))).any():
+        tell(f"{int((kept & out).sum()):,} images of {origin} are in the run's quarantine list and left out")
+        dataset, kept = dataset.subset(np.flatnonzero(~out)), kept[~out]
     if kept.all():
         return dataset
     if not kept.any():

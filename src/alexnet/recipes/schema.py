@@ -98,6 +98,14 @@ class Data:
         "training images' mean image from 0–255 values (2012: its center, for every crop; pixel-at-crop, as Caffe: "
         "at the crop's own place); scale: 0–1; none: 0–255",
     )
+    quarantine: Text | None = key(
+        None, "a list of training images to leave out, as `alexnet check --quarantine` writes it"
+    )
+    group_by: Text | None = key(
+        None,
+        "regular expression that finds an image's group (a patient, a burst) in its name, in its first parenthesis or "
+        "as a whole: a group is never cut into training and validation",
+    )
     first_classes: Whole | None = key(
         None, "use only the first classes by name, this many (Caltech-256: 001 is the first, with label 0)",
         ge=2, le=MOST,

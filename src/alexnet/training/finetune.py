@@ -67,7 +67,7 @@ def by_layer(settings: Mapping[str, Value], network: nn.Module) -> dict[str, Val
 
 
 def anchored(recipe: Recipe) -> Recipe:
-    """The recipe with absolute paths to its weights, teacher and PCA matrix: it can be resumed from another folder.
+    """The recipe with absolute paths to the files that it names, so that it can be resumed from another folder.
 
     Weights that are not there are looked for among the fetched ones ($ALEXNET_DATA/weights, or the cache); there
     'torchvision' stands for the public file of that name, or for a .safetensors file 'torchvision-….safetensors'.
@@ -79,6 +79,9 @@ def anchored(recipe: Recipe) -> Recipe:
     if recipe.augment.pca_color_from is not None:
         card = str(Path(recipe.augment.pca_color_from).expanduser().absolute())
         recipe = dataclasses.replace(recipe, augment=dataclasses.replace(recipe.augment, pca_color_from=card))
+    if recipe.data.quarantine is not None:
+        listed = str(Path(recipe.data.quarantine).expanduser().absolute())
+        recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, quarantine=listed))
     weights = recipe.model.weights
     if weights is None:
         return recipe

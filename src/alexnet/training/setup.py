@@ -16,6 +16,7 @@ from alexnet.artifacts.card import Origin
 from alexnet.artifacts.run import Run
 from alexnet.data.dataset import Dataset
 from alexnet.data.folds import folded
+from alexnet.data.groups import read_quarantine
 from alexnet.data.loading.loader import Loader
 from alexnet.data.loading.samples import checked_range
 from alexnet.data.sources import ANY_SIZE, open_splits
@@ -164,7 +165,9 @@ class Setup:
         """Before training: which image is in which split, the mean image if there is one, and what was left out."""
         parts = {"train": self.train.dataset, "validation": self.validation.dataset, "test": self.test}
         places = (self.data, str(self.splits.path.absolute()) if self.splits.path else None)
-        run.write_split({name: part for name, part in parts.items() if part is not None}, places)
+        run.write_split(
+            {name: part for name, part in parts.items() if part is not None}, places, self.splits.quarantined
+        )
         store.save_mean(run.path / store.CARD, self.preprocessing)
         run.write_skipped(self.splits.skipped)
 
@@ -300,8 +303,10 @@ def _opened(
         samples=checked_range(samples) if samples else None,
         antialias=wanted.antialias,
         count=wanted.synthetic_images,
+        quarantine=read_quarantine(wanted.quarantine) if wanted.quarantine else (),
+        group_by=wanted.group_by,
     )
-    return folded(splits, wanted.fold, wanted.folds, seed) if wanted.folds else splits
+    return folded(splits, wanted.fold, wanted.folds, seed, wanted.group_by) if wanted.folds else splits
 
 
 def _preprocessing(recipe: Recipe, own: Preprocessing, dataset: Dataset) -> Preprocessing:

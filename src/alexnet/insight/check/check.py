@@ -1,11 +1,11 @@
 """`alexnet check`: what is wrong with a dataset, before anything is trained on it."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from alexnet.data.groups import grouping
 from alexnet.errors import InputError
 from alexnet.insight.check.faults import Fault, counts_of, find
 from alexnet.insight.check.inspect import Seen
@@ -87,20 +87,6 @@ def check(
         if progress:
             progress(len(seen), len(listed.names))
     return Checked(listed, seen, find(listed, seen, group_of))
-
-
-def grouping(pattern: str) -> Callable[[str], str | None]:
-    """An image's group by its name; None where the pattern does not occur. InputError for an invalid pattern."""
-    try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise InputError(f"{pattern!r} is not a regular expression: {error}") from None
-
-    def group_of(name: str) -> str | None:
-        found = compiled.search(name)
-        return None if found is None else found.group(1 if compiled.groups else 0)
-
-    return group_of
 
 
 def quarantine_text(checked: Checked) -> str:
