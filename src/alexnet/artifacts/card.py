@@ -116,6 +116,7 @@ class Protocol(Value):
     train_images: Annotated[int, Field(strict=True, ge=1, le=2**31)] | None = None
     layout: Literal["auto", "splits", "classes"] = "auto"
     transpose: Flag | None = None
+    labels: LongText | None = None
     seed: Count = 0
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alexnet.cli.options import DataOption, Device, Json, ModelOrRun
+from alexnet.cli.options import DataOption, Device, Json, LabelsOption, ModelOrRun
 from alexnet.cli.screen import print_json, say, table
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ _CLASSES = 20  # up to which the table of classes is printed without being asked
 def evaluate(
     model: ModelOrRun,
     data: DataOption = None,
+    labels: LabelsOption = None,
     split: Annotated[
         str | None, typer.Option(help="train, validation or test. Default: test, if there is one.")
     ] = None,
@@ -79,12 +80,12 @@ def evaluate(
     if calibrated:
         opened = temperatures.calibrated(opened)
         temperature = opened.card.calibration.temperature if opened.card.calibration else None
-    dataset = dataset_for(opened, data, split, lambda line: say(line, err=as_json))
+    dataset = dataset_for(opened, data, split, lambda line: say(line, err=as_json), labels)
     with bar("evaluating", quiet=as_json) as progress:
         evaluation = run(opened, dataset, progress=progress, views=views)
-    labels = fitted(opened, dataset).labels
+    truth = fitted(opened, dataset).labels
     copies = repeated(opened, dataset)
-    measures = measure(evaluation, labels, opened.classes, reject=reject, temperature=temperature, copies=copies)
+    measures = measure(evaluation, truth, opened.classes, reject=reject, temperature=temperature, copies=copies)
     if corruptions:
         with bar("corrupting", quiet=as_json) as progress:
             found = robustness(opened, dataset, images=corruption_images, baseline=other, progress=progress)

@@ -7,6 +7,10 @@ import typer
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DataOption = Annotated[Path | None, typer.Option("--data", help="Where the images are: a folder or a file.")]
+LabelsOption = Annotated[
+    Path | None,
+    typer.Option("--labels", help="A table (.csv, .tsv, .jsonl, .parquet) with the labels of the images in --data."),
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Set a recipe key (see `alexnet recipes --keys`); repeatable."),

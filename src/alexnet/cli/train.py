@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from alexnet.cli.launch import LOST, count_of, is_first, launch, launched, leashed
-from alexnet.cli.options import DataOption, Device, SetOption
+from alexnet.cli.options import DataOption, Device, LabelsOption, SetOption
 from alexnet.cli.screen import say
 from alexnet.errors import InputError
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 def train(
     recipe: Annotated[str | None, typer.Argument(help="A recipe or a TOML file. Default: handwritten digits.")] = None,
     data: DataOption = None,
+    labels: LabelsOption = None,
     out: Annotated[Path | None, typer.Option(help="The run folder. Default: runs/RECIPE.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Number of epochs. Default: the recipe's.")] = None,
     steps: Annotated[
@@ -89,6 +90,8 @@ def train(
     from alexnet.training.reporter import Reporter
 
     changes = dict(parse_override(text) for text in set_ or [])
+    if labels:
+        changes["data.labels"] = str(labels)
     given = {"weights": str(weights.absolute()) if weights else None, "skip": skip, "freeze": freeze}
     changes |= {f"model.{name}": value for name, value in given.items() if value}
     changes |= lasting(None if lr_range else epochs, None if lr_range else steps)

@@ -20,10 +20,10 @@ def folded(splits: Splits, fold: int, folds: int, seed: int, group_by: str | Non
         raise InputError(f"data.folds validates on training images, but {splits.name} has its own validation images")
     if folds > len(splits.train):
         raise InputError(f"data.folds is {folds}, but there are only {len(splits.train)} training images")
-    if group_by is None:
+    numbers = groups.of(splits.train.names, splits.groups, group_by)
+    if numbers is None:
         part = parts(splits.train.labels, folds, seed)
     else:
-        numbers = groups.numbered(splits.train.names, group_by)
         part = groups.parts(splits.train.labels, numbers, folds, seed)
     train, held = (splits.train.subset(np.flatnonzero(chosen)) for chosen in (part != fold - 1, part == fold - 1))
     return dataclasses.replace(splits, train=train, validation=held)

@@ -1,7 +1,7 @@
 """Images that belong together (a patient, a burst) stay on one side of a split; quarantined images stay out of it."""
 
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,22 @@ def grouping(pattern: str) -> Callable[[str], str | None]:
         return None if found is None else found.group(1 if compiled.groups else 0)
 
     return group_of
+
+
+def of(names: Sequence[str], table: Mapping[str, str], pattern: str | None) -> np.ndarray | None:
+    """The group of each image, int64 [n], by `pattern` or by the group column of a table of labels; None: no groups.
+
+    An image without a group is one of its own. InputError where both say groups.
+    """
+    if pattern is not None and table:
+        raise InputError("data.group_by and the group column of the table of labels both say groups; leave one out")
+    if pattern is not None:
+        return numbered(names, pattern)
+    if not table:
+        return None
+    keys = [(0, table[name]) if name in table else (1, name) for name in names]
+    number = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+    return np.array([number[key] for key in keys], np.int64)
 
 
 def numbered(names: Sequence[str], pattern: str) -> np.ndarray:

@@ -21,13 +21,24 @@ from alexnet.data.readers.imagenet import ImageNet
 from alexnet.data.readers.shards import Shards
 from alexnet.data.readers.source import ListedSource, Request, Source
 from alexnet.data.readers.synthetic import Synthetic
+from alexnet.data.readers.table import Table
 from alexnet.data.splits import Splits, by_names, drawn, stratified
 from alexnet.errors import InputError, MissingData, unknown
 from alexnet.preprocessing import FITS
 
 SOURCES: dict[str, Source] = {
     source.name: source
-    for source in (*idx.SOURCES, *cifar.SOURCES, Shards(), Caltech(), ImageNet(), Folder(), Digits(), Synthetic())
+    for source in (
+        *idx.SOURCES,
+        *cifar.SOURCES,
+        Shards(),
+        Table(),
+        Caltech(),
+        ImageNet(),
+        Folder(),
+        Digits(),
+        Synthetic(),
+    )
 }
 """Every kind of dataset by its name, in the order in which they are recognized: any folder may be class folders."""
 
@@ -55,6 +66,7 @@ def open_splits(
     first_images: int | None = None,
     per_class: int | None = None,
     train_images: int | None = None,
+    labels: Path | str | None = None,
     layout: str = "auto",
     transpose: bool | None = None,
     samples: tuple[float, float] | None = None,
@@ -77,6 +89,7 @@ def open_splits(
     - `group_by`: a regular expression; images in whose names it finds the same group are cut to the same side.
     - `first_classes`: only so many, in their order; of sets of files and of shards. `first_images`: only so many of the
       images that would train, in the order of classes and names.
+    - `labels`: a table (CSV, TSV, JSON lines, Parquet) with the labels of the images below `data`: readers/table.py.
     - `layout`: of class folders, whether the folders are read as 'splits', as 'classes', or 'auto': by their names.
     - `transpose`: of IDX files, whether rows and columns are exchanged; None: where the files are EMNIST's.
     - `samples`: the range of samples of more than 8 bits that becomes 0–255; None: it is found for the whole set.
@@ -89,6 +102,13 @@ def open_splits(
 
     Raises InputError for anything wrong in the data or in the arguments, naming what is expected.
     """
+    table = Path(labels).expanduser() if labels is not None else None
+    if table is not None:
+        if name not in (None, "auto", "folder", "table"):
+            raise InputError(f"a table of labels is for a folder of images, not for {name}")
+        if data is None:
+            raise InputError("a table of labels needs data, the folder that its files are relative to")
+        name = "table"
     source, path, fetched = _found(name, Path(data).expanduser() if data is not None else None, fetching)
     if fit not in FITS:
         raise InputError(f"fit is {fit!r}; choose one of: {', '.join(FITS)}")
@@ -107,6 +127,7 @@ def open_splits(
         checked_range(samples) if samples is not None else None,
         layout,
         transpose,
+        table,
         first_classes,
         progress,
         classes,
@@ -145,6 +166,9 @@ def open_splits(
         splits.protocol = protocol | {"seed": seed}
     if layout != "auto" or transpose is not None:
         splits.protocol |= {"layout": layout, "transpose": transpose}
+    if table is not None:
+        splits.protocol |= {"labels": str(table.absolute())}
+    splits.groups = opened.groups
     del read, opened  # the last hold on arrays that are now parted
     _draw_test(splits, per_class, train_images, seed)
     if quarantine:
@@ -159,8 +183,8 @@ def open_splits(
     return splits
 
 
-def list_images(name: str, path: Path) -> Listing:
-    """The image files of the set `name` ('auto': recognized) at `path`, none of them decoded."""
+def list_images(name: str, path: Path, labels: Path | None = None) -> Listing:
+    """The image files of the set `name` ('auto': recognized) at `path`, none of them decoded. labels: their table."""
     listed = [source.name for source in SOURCES.values() if isinstance(source, ListedSource)]
     if name != "auto" and name not in listed:
         raise unknown("dataset of image files", name, listed)
@@ -170,7 +194,7 @@ def list_images(name: str, path: Path) -> Listing:
     if not isinstance(source, ListedSource):
         raise unknown("dataset of image files", source.name, listed)
     try:
-        return source.list(path)
+        return source.list(path, labels=labels)
     except OSError as error:
         raise _unreadable(error, path) from error
 
@@ -268,11 +292,13 @@ def _cut_validation(
         if splits.validation is None:
             raise InputError(f"validation is {validation!r}, but this set has no such images; give a fraction")
     elif splits.validation is None and validation is not None:
-        if recorded is None and group_by is not None:
-            numbers = groups.numbered(splits.train.names, group_by)
-            train, held = groups.cut(splits.train.labels, numbers, validation, seed)
-        elif recorded is None:
-            train, held = stratified(splits.train.labels, validation, seed)
+        if recorded is None:
+            numbers = groups.of(splits.train.names, splits.groups, group_by)
+            labels = splits.train.labels
+            if numbers is None:
+                train, held = stratified(labels, validation, seed)
+            else:
+                train, held = groups.cut(labels, numbers, validation, seed)
         else:
             train, held = by_names(splits.train.names, recorded)
         splits.train, splits.validation = parted(splits.train, train, held)

@@ -35,6 +35,8 @@ class Splits:
     """Names of images that would have trained and are in a quarantine list."""
     notes: list[str] = field(default_factory=list)
     """How the set was read, a line each: what as splits, what as classes, what was left out."""
+    groups: dict[str, str] = field(default_factory=dict)
+    """Image's name → its group, where a table of labels says: no group is parted by the cut for validation."""
     samples: Range | None = None
     """The range of samples of more than 8 bits that became 0–255, where there were some that do not use all bits."""
 

@@ -52,6 +52,8 @@ def start(
     Raises InputError for `pretrained` beside a recipe, weights or a network, and for a download that fails.
     """
     settings = dict(changes)
+    if "data.labels" in settings:
+        settings.setdefault("data.name", "table")
     name = recipe_for(data, settings) if recipe is None else recipe
     own = recipe is None and name == SCRATCH and not any(key.startswith("model.") for key in settings)
     if not own:
@@ -63,7 +65,7 @@ def start(
         return Start(anchored(recipes.load(name, settings)))
     assert data is not None  # without images the recipe is another one
     remarks = []
-    if "augment.flip" not in settings and _gray(settings["data.name"], Path(data)):
+    if "augment.flip" not in settings and _gray(settings, Path(data)):
         settings["augment.flip"] = 0.0
         remarks.append("the images are gray: they are not mirrored (--set augment.flip=0.5 mirrors half of them)")
     if pretrained is not False:
@@ -86,12 +88,13 @@ def _wanted(reporter: Reporter | None) -> bool:
     return reporter is not None and not offline() and reporter.confirm(question)
 
 
-def _gray(name: str, data: Path) -> bool:
+def _gray(settings: Mapping[str, Any], data: Path) -> bool:
     """Whether no image, of some that are spread over all of them, has a color."""
+    name, labels = settings["data.name"], settings.get("data.labels")
     if name not in ANY_SIZE:
         return False
     try:
-        splits = list_images(name, data).splits.values()
+        splits = list_images(name, data, Path(labels) if labels else None).splits.values()
     except InputError:  # packed, or not to be listed: whoever opens it says what is wrong
         return False
     found = [(part, row) for part in splits for row in range(len(part.names))]

@@ -83,6 +83,11 @@ def train(
                     raise InputError(
                         f"the images of this run were in {recorded!r}, which is gone; add --data with their place"
                     )
+            if wanted.data.labels is not None and not run.opens(wanted.data.labels):
+                raise InputError(
+                    f"{str(run.path)!r} was not trained here by you, so that the table of labels it names is not "
+                    "opened; train anew with --labels"
+                )
             setup = prepare(wanted, data or recorded, device, reporter.scanning, start=state.get("start"))
             trainer = Trainer(setup, run, reporter, world)
             trainer.load_state_dict(state)

@@ -25,12 +25,17 @@ class LeftOut(UserWarning):
 
 
 def dataset_for(
-    model: Model, data: Path | None = None, split: str | None = None, tell: Callable[[str], None] | None = None
+    model: Model,
+    data: Path | None = None,
+    split: str | None = None,
+    tell: Callable[[str], None] | None = None,
+    labels: Path | None = None,
 ) -> Dataset:
     """The split `split` of `data`, or of the images that the model was trained on, as the model wants them.
 
     split None: 'test', else 'validation'; for `data` without splits, all of it. The images of `data` that the model was
     trained on are left out, told apart one by one by their digests, unless `split` is 'train'.
+    labels: a table with the labels of the images in `data`.
     tell: gets a line that says what was left out (None: a warning, `LeftOut`), and the recorded path that is opened.
     Raises InputError when there is no such split, when every image trained the model, and without `data` when the run
     was not made here by this user: a card never decides what is opened.
@@ -38,6 +43,8 @@ def dataset_for(
     wants, trained = model.preprocessing, model.card.data if isinstance(model.card, RunCard) else None
     if trained is None and data is None:
         raise InputError("this model's card does not say what it was trained on; give --data")
+    if labels is not None and data is None:
+        raise InputError("--labels needs --data, the folder of the images that the table lists")
     if data is not None and data.exists() and not (data.is_dir() or data.is_file()):
         raise InputError(f"{str(data)!r} is neither a file nor a folder")
     run = Run(model.path if model.path.is_dir() else model.path.parent)
@@ -64,7 +71,17 @@ def dataset_for(
     if trained and isinstance(model.card, RunCard) and name == "synthetic":
         held = 0 if trained.validation_is_test else trained.validation
         options |= {"count": trained.train + held, "seed": model.card.seed}
-    as_trained = options | (trained.protocol.to_json() if trained and trained.protocol else {})
+    protocol = trained.protocol.to_json() if trained and trained.protocol else {}
+    if (table := protocol.get("labels")) and not run.opens(table):
+        if data is None:
+            raise InputError(
+                f"{str(run.path)!r} was not trained here by you, so that the table of labels in its card is not "
+                "opened; give --data and --labels"
+            )
+        protocol = {}
+    if labels is not None:
+        name, options["labels"] = "table", labels
+    as_trained = options | protocol
     if trained and trained.validation_is_test:
         as_trained["validation"] = "test"
     elif record is not None:

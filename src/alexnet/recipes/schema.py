@@ -119,6 +119,10 @@ class Data:
     first_images: Whole | None = key(
         None, "use only the first training images by class and name, this many. Default: all", ge=2, le=MOST
     )
+    labels: Text | None = key(
+        None,
+        "a table (.csv, .tsv, .jsonl, .parquet) with the labels of the images in --data, by file; see docs/DATA.md",
+    )
     layout: Annotated[Text, one_of("auto", "splits", "classes")] = key(
         "auto", "class folders: whether the folders of --data are splits or classes; auto: by their names"
     )

@@ -82,6 +82,9 @@ def anchored(recipe: Recipe) -> Recipe:
     if recipe.data.quarantine is not None:
         listed = str(Path(recipe.data.quarantine).expanduser().absolute())
         recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, quarantine=listed))
+    if recipe.data.labels is not None:
+        table = str(Path(recipe.data.labels).expanduser().absolute())
+        recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, labels=table))
     weights = recipe.model.weights
     if weights is None:
         return recipe

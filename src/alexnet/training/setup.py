@@ -164,7 +164,8 @@ class Setup:
     def write_records(self, run: Run) -> None:
         """Before training: which image is in which split, the mean image if there is one, and what was left out."""
         parts = {"train": self.train.dataset, "validation": self.validation.dataset, "test": self.test}
-        places = (self.data, str(self.splits.path.absolute()) if self.splits.path else None)
+        path = str(self.splits.path.absolute()) if self.splits.path else None
+        places = (self.data, path, self.splits.protocol.get("labels"))
         run.write_split(
             {name: part for name, part in parts.items() if part is not None}, places, self.splits.quarantined
         )
@@ -298,6 +299,7 @@ def _opened(
         first_images=wanted.first_images,
         per_class=wanted.per_class,
         train_images=wanted.train_images,
+        labels=wanted.labels,
         layout=wanted.layout,
         transpose=wanted.transpose,
         samples=checked_range(samples) if samples else None,

@@ -142,6 +142,8 @@ class Listing:
     """Files that are no images of the set: (name, why)."""
     notes: list[str] = field(default_factory=list)
     """How the set was read, a line each."""
+    groups: dict[str, str] = field(default_factory=dict)
+    """Image's name → its group, where a table says: a group is not parted by the cut for validation."""
 
     @property
     def count(self) -> int:

@@ -45,7 +45,9 @@ class Caltech(ListedSource):
         names = (FOLDER, f"{FOLDER}.tar")
         return path.name in names or any((path / name).exists() for name in names)
 
-    def list(self, path: Path, first_classes: int | None = None, layout: str = "auto") -> Listing:
+    def list(
+        self, path: Path, first_classes: int | None = None, layout: str = "auto", labels: Path | None = None
+    ) -> Listing:
         return list_caltech(path, first_classes)
 
 

@@ -40,7 +40,9 @@ class Folder(ListedSource):
     def recognize(self, path: Path) -> bool:
         return path.is_dir()
 
-    def list(self, path: Path, first_classes: int | None = None, layout: str = "auto") -> Listing:
+    def list(
+        self, path: Path, first_classes: int | None = None, layout: str = "auto", labels: Path | None = None
+    ) -> Listing:
         return list_folder(path, first_classes, layout)
 
 

@@ -56,7 +56,9 @@ class ImageNet(ListedSource):
         marks = (TRAIN, VAL, devkit.ARCHIVE, "ILSVRC2012_devkit_t12")
         return any((path / mark).exists() for mark in marks) or _is_flat(path) or _is_flat(path / "val")
 
-    def list(self, path: Path, first_classes: int | None = None, layout: str = "auto") -> Listing:
+    def list(
+        self, path: Path, first_classes: int | None = None, layout: str = "auto", labels: Path | None = None
+    ) -> Listing:
         return list_imagenet(path, first_classes)
 
 

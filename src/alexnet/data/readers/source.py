@@ -27,6 +27,8 @@ class Request:
     """Of class folders, one of folder.LAYOUTS."""
     transpose: bool | None = None
     """Of IDX files: whether rows and columns are exchanged; None: where the files are EMNIST's."""
+    labels: Path | None = None
+    """The table that gives the labels of the images at `path`; None: none does, or `path` is the table."""
     first_classes: int | None = None
     progress: Progress | None = None
     classes: int = 10
@@ -52,6 +54,8 @@ class Opened:
     """How the source was read, a line each."""
     samples: Range | None = None
     """The range of deep samples that was used."""
+    groups: dict[str, str] = field(default_factory=dict)
+    """As `Listing.groups`."""
 
 
 class Source(ABC):
@@ -84,11 +88,13 @@ class ListedSource(Source):
     """Whether every image is decoded once before anything begins: see `open_listing`."""
 
     @abstractmethod
-    def list(self, path: Path, first_classes: int | None = None, layout: str = "auto") -> Listing:
-        """The images at `path`, none of them decoded; `layout`: one of folder.LAYOUTS."""
+    def list(
+        self, path: Path, first_classes: int | None = None, layout: str = "auto", labels: Path | None = None
+    ) -> Listing:
+        """The images at `path`, none of them decoded; `layout`: one of folder.LAYOUTS; `labels`: as in Request."""
 
     def open(self, request: Request) -> Opened:
-        listing = self.list(request.place, request.first_classes, request.layout)
+        listing = self.list(request.place, request.first_classes, request.layout, request.labels)
         samples, count = request.samples, 0
         if samples is None and self.examine:
             samples, count = range_of(listing)
@@ -103,4 +109,4 @@ class ListedSource(Source):
             listing, form, request.progress, examine=self.examine, own_sizes=request.size is None
         )
         notes = [*listing.notes, *([told(samples, count)] if samples and count else [])]
-        return Opened(splits, skipped, notes, samples)
+        return Opened(splits, skipped, notes, samples, listing.groups)
