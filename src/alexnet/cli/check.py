@@ -23,6 +23,13 @@ def check(
     group_by: Annotated[
         str | None, typer.Option(help="Regular expression that finds an image's group (patient, burst) in its name.")
     ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="A run, or weights with their card, whose features find likely label errors, ranked."),
+    ] = None,
+    layer: Annotated[
+        str | None, typer.Option(help="Whose features --weights takes. Default: the last before the classifier.")
+    ] = None,
     name: Annotated[
         str, typer.Option(help="The dataset's kind, such as folder or cifar10; auto: by its files.")
     ] = "auto",
@@ -34,7 +41,9 @@ def check(
     Exit code 3: something serious was found.
     """
     from alexnet.cli.progress import bar
+    from alexnet.errors import InputError
     from alexnet.files import check_target, write_text
+    from alexnet.inference.model import load_model
     from alexnet.insight.check.check import check as examine
     from alexnet.insight.check.check import quarantine_text
     from alexnet.insight.check.page import describe
@@ -42,11 +51,14 @@ def check(
     from alexnet.pages.text import Words
 
     words = Words(language)
+    if layer is not None and weights is None:
+        raise InputError("--layer names a layer of --weights; add --weights RUN")
     for target in (out, quarantine):
         if target is not None:
             check_target(target)
+    model = load_model(weights) if weights is not None else None
     with bar("checking", quiet=as_json) as progress:
-        checked = examine(data, name, group_by=group_by, progress=progress)
+        checked = examine(data, name, group_by=group_by, model=model, layer=layer, progress=progress)
     if out is not None:
         write_text(out, html.render(describe(checked, words)))
     if quarantine is not None:
@@ -72,6 +84,8 @@ def _print(checked: "Checked") -> None:
             say("  " + ": ".join(part for part in (names, item.text) if part))
         if (more := len(fault.items) - _SHOWN) > 0:
             say(f"  … and {more:,} more")
+    for note in checked.notes:
+        say(note)
     if not checked.faults:
         say("nothing was found")
     elif checked.quarantine:

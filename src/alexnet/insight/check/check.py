@@ -1,14 +1,16 @@
 """`alexnet check`: what is wrong with a dataset, before anything is trained on it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from alexnet.data.groups import grouping
 from alexnet.errors import InputError
-from alexnet.insight.check.faults import Fault, counts_of, find
+from alexnet.inference.model import Model
+from alexnet.insight.check.faults import KINDS, Fault, Item, counts_of, find
 from alexnet.insight.check.inspect import Seen
+from alexnet.insight.check.labels import Doubt, doubts
 from alexnet.insight.check.listing import SPLITS, Listed, list_dataset, looks
 
 Progress = Callable[[int, int], None]
@@ -21,6 +23,8 @@ class Checked:
     listed: Listed
     seen: list[Seen]
     faults: list[Fault]
+    notes: list[str] = field(default_factory=list)
+    """What is to be said of how labels were judged."""
 
     @property
     def serious(self) -> bool:
@@ -38,7 +42,7 @@ class Checked:
 
     def to_json(self) -> dict[str, Any]:
         """place, kind, images, splits {name: {class: images}}, serious, faults [{kind, serious, count, about, items
-        [{images, text}]}], quarantine."""
+        [{images, text}]}], quarantine, notes."""
         listed, counts = self.listed, counts_of(self.listed)
         splits = {
             split: {name: int(counts[number, label]) for label, name in enumerate(listed.classes)}
@@ -65,17 +69,25 @@ class Checked:
                 for fault in self.faults
             ],
             "quarantine": self.quarantine,
+            "notes": self.notes,
         }
 
 
 def check(
-    data: Path | str, name: str = "auto", *, group_by: str | None = None, progress: Progress | None = None
+    data: Path | str,
+    name: str = "auto",
+    *,
+    group_by: str | None = None,
+    model: Model | None = None,
+    layer: str | None = None,
+    progress: Progress | None = None,
 ) -> Checked:
     """Looks at every image of the dataset at `data` once.
 
     name: one of `alexnet.data.sources.SETS`; 'auto': recognized. group_by: a regular expression that finds an image's
     group (a patient, a burst) in its name, in its first parenthesis or as a whole; groups that train and are measured
-    on are found. InputError where there is no dataset, and for an expression that is none.
+    on are found. model, layer: whose features judge the labels (`labels.doubts`). InputError where there is no dataset,
+    and for an expression that is none.
     """
     group_of = grouping(group_by) if group_by else None
     listed = list_dataset(Path(data).expanduser(), name)
@@ -86,7 +98,23 @@ def check(
         seen += block
         if progress:
             progress(len(seen), len(listed.names))
-    return Checked(listed, seen, find(listed, seen, group_of))
+    faults = find(listed, seen, group_of)
+    if model is None:
+        return Checked(listed, seen, faults)
+    found, notes = doubts(listed, model, layer)
+    if found:
+        faults.append(doubtful(listed, found))
+    return Checked(listed, seen, faults, notes)
+
+
+def doubtful(listed: Listed, found: Sequence[Doubt]) -> Fault:
+    """Likely label errors as a fault; none is quarantined, since somebody is to look at them first."""
+    kind = "likely label error"
+    items = tuple(
+        Item((each.row,), f"looks like {listed.classes[each.likelier]}; its label has a probability of "
+             f"{each.confidence:.1%}") for each in found
+    )  # fmt: skip
+    return Fault(kind, *KINDS[kind], items)
 
 
 def quarantine_text(checked: Checked) -> str:
