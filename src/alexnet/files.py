@@ -97,9 +97,9 @@ def write_bytes(path: Path | str, content: bytes) -> None:
 
 def write_together(contents: Mapping[Path, bytes]) -> None:
     """Writes files that belong together: all are on the disk before the first gets its name, so that a full disk
-    changes none of them."""
+    changes none of them. They get their names in this order."""
     with contextlib.ExitStack() as stack:
-        for path, content in contents.items():
+        for path, content in reversed(contents.items()):  # a stack is left from its top
             file = stack.enter_context(atomic(path))
             file.write(content)
             file.flush()
@@ -182,12 +182,17 @@ def content_of(path: Path | str, most: int, follow: bool = True) -> bytes:
 
 def read_json(path: Path | str, most: int = MOST_JSON) -> Any:
     """The content of a JSON file. Raises InputError when it is none, or larger than `most` bytes."""
+    return parsed_json(content_of(path, most), repr(str(path)))
+
+
+def parsed_json(content: bytes, origin: str) -> Any:
+    """What JSON's text says. InputError names the `origin` of what is none."""
     try:
-        return json.loads(content_of(path, most).decode("utf-8-sig"), parse_constant=_no_number)
+        return json.loads(content.decode("utf-8-sig"), parse_constant=_no_number)
     except RecursionError:
-        raise InputError(f"{str(path)!r} is not JSON that is read here: it is nested too deeply") from None
+        raise InputError(f"{origin} is not JSON that is read here: it is nested too deeply") from None
     except ValueError as error:
-        raise InputError(f"{str(path)!r} is not JSON: {' '.join(str(error).split())}") from None
+        raise InputError(f"{origin} is not JSON: {' '.join(str(error).split())}") from None
 
 
 def _no_number(name: str) -> None:

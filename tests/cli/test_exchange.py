@@ -87,7 +87,7 @@ def mistaken(trained: Run, tmp_path: Path) -> Path:
     store.save(tmp_path / "net.safetensors", store.load_tensors(trained.path / "best.safetensors"))
     card = trained.card
     wrong = card.preprocessing.to_json() | {"scale": 1.0, "mean": [0.0], "std": [1.0]}
-    write_json(tmp_path / "net.json", card.changed(preprocessing=wrong).to_json())
+    write_json(tmp_path / "net.json", card.changed(preprocessing=wrong, sha256={}).to_json())
     return tmp_path / "net.safetensors"
 
 

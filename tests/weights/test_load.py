@@ -77,7 +77,7 @@ def test_nothing_changes_when_something_does_not_fit(digits: Network, tmp_path: 
 
 def test_weights_of_another_function_are_told(trained: Run, tmp_path: Path):
     store.save(tmp_path / "net.safetensors", store.load_tensors(trained.path / "best.safetensors"))
-    write_json(tmp_path / "net.json", {**trained.card.to_json(), "name": "alexnet-mnist"})
+    write_json(tmp_path / "net.json", {**trained.card.to_json(), "name": "alexnet-mnist", "sha256": {}})
     with pytest.warns(WeightsWarning, match="its card says that it is alexnet-mnist"):
         alexnet.create("alexnet-digits", weights=tmp_path / "net.safetensors")
 

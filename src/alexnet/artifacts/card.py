@@ -202,6 +202,9 @@ class Environment(Value):
     gpu: Text | None = None
 
 
+_NOT_EMBEDDED = ("calibration", "sha256", "replaces")  # changed without the weights, or not known before them
+
+
 class Card(Value):
     """Everything that must travel with weights. Made by `make`, read from a file by `read`."""
 
@@ -226,6 +229,10 @@ class Card(Value):
     """What `alexnet import` read; None: a run's own weights."""
     calibration: Calibration | None = None
     """What `alexnet evaluate --calibrate` fitted; applied only where it is asked for."""
+    sha256: Annotated[dict[Literal["weights", "best", "last"], Digest], Field(max_length=3, default_factory=dict)]
+    """Of the weights that this card describes: of a run's best.safetensors and last.safetensors, or of the one file."""
+    replaces: Annotated[tuple[Digest, ...], Field(max_length=16)] = ()
+    """SHA-256 of the weights that these took the place of: where they still lie, the card in them holds."""
 
     @property
     def origin(self) -> Origin | None:
@@ -235,6 +242,11 @@ class Card(Value):
     def public(self) -> Self:
         """The card without what concerns only the machine that it was written on."""
         return self
+
+    def embedded(self) -> dict[str, Any]:
+        """What the weights themselves hold, as JSON: all that using them needs, the same for two equal runs."""
+        kept = self.to_json()
+        return {name: kept[name] for name in Card.model_fields if name not in _NOT_EMBEDDED}
 
     def changed(self, **fields: Any) -> Self:
         """A copy with other fields, checked like the whole. Raises InputError."""
@@ -257,8 +269,6 @@ class RunCard(Card):
     figures: Trained
     published: Annotated[tuple[Published, ...], Field(max_length=100)] = ()
     environment: Environment
-    sha256: Annotated[dict[Literal["best", "last"], Digest], Field(max_length=2)]
-    """Of best.safetensors and last.safetensors."""
 
     @property
     def origin(self) -> Origin | None:
@@ -304,12 +314,17 @@ def read(path: Path | str) -> Card:
         content = read_json(path, MAX_BYTES)
     except FileNotFoundError:
         raise InputError(f"no card at {str(path)!r}") from None
+    return parsed(content, repr(str(path)))
+
+
+def parsed(content: Any, origin: str) -> Card:
+    """The card that JSON's `content` holds. InputError names its `origin` and what is wrong."""
     if not is_card(content):
-        raise InputError(f"{str(path)!r} is not a model's card: it lacks a name, classes or preprocessing")
+        raise InputError(f"{origin} is not a model's card: it lacks a name, classes or preprocessing")
     if (version := content.get("version")) != VERSION:
         said = "an earlier version" if version is None else f"another version ({str(version)[:20]})"
-        raise InputError(f"{str(path)!r} was written by {said} of alexnet; this one reads cards of version {VERSION}")
-    return _parse(content, f"{str(path)!r} is not a card of this version")
+        raise InputError(f"{origin} was written by {said} of alexnet; this one reads cards of version {VERSION}")
+    return _parse(content, f"{origin} is not a card of this version")
 
 
 def is_card(content: object) -> bool:

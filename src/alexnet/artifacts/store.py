@@ -1,29 +1,23 @@
-"""Weights on disk: safetensors with a JSON card beside them. Nothing is ever unpickled."""
+"""Weights on disk: safetensors with a JSON card beside and in them. Nothing is ever unpickled."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
-import safetensors.torch
-import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from alexnet.artifacts import card as cards
 from alexnet.artifacts.card import Card
+from alexnet.artifacts.pairing import mean_content, mean_file, packed
 from alexnet.artifacts.run import Run
 from alexnet.errors import InputError
-from alexnet.files import write_bytes
+from alexnet.files import write_bytes, write_together
 from alexnet.preprocessing import MeanImage, Preprocessing
 
 CARD = cards.FILE
 HUB_WEIGHTS = "model.safetensors"
 """In the folder that `alexnet export --format hub` writes."""
 _MAX_MEAN_BYTES = 2**28  # 4096 × 4096 × 3 numbers, and some
-
-
-def packed(state: Mapping[str, Tensor]) -> bytes:
-    """The content of a safetensors file with these tensors."""
-    return safetensors.torch.save({name: value.detach().cpu().contiguous() for name, value in state.items()})
 
 
 def save(path: Path | str, state: Mapping[str, Tensor]) -> None:
@@ -33,8 +27,14 @@ def save(path: Path | str, state: Mapping[str, Tensor]) -> None:
 
 def load_tensors(path: Path | str) -> dict[str, Tensor]:
     """The tensors of a safetensors file, on the CPU. Raises InputError when it is not one."""
+    return load_file(path)[0]
+
+
+def load_file(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors and the metadata of a safetensors file. Raises InputError when it is not one."""
     try:
-        return safetensors.torch.load_file(path)
+        with safe_open(path, "pt") as file:
+            return {name: file.get_tensor(name) for name in file.offset_keys()}, file.metadata() or {}
     except FileNotFoundError:
         raise InputError(f"no weights at {str(path)!r}") from None
     except (SafetensorError, OSError, ValueError) as error:
@@ -61,15 +61,10 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:
     module.load_state_dict(taken, assign=any(value.is_meta for value in own.values()))
 
 
-def mean_file(card_path: Path) -> Path:
-    """Where the mean image of a card lies: X.mean.safetensors beside X.json."""
-    return card_path.with_suffix(".mean.safetensors")
-
-
 def save_mean(card_path: Path, preprocessing: Preprocessing) -> None:
     """Writes the mean image, where there is one, to its place beside the card."""
     if preprocessing.mean_image:
-        save(mean_file(card_path), {"mean": torch.from_numpy(preprocessing.mean_image.pixels)})
+        write_together(mean_content(card_path, preprocessing.mean_image))
 
 
 def read_preprocessing(card: Card, card_path: Path) -> Preprocessing:
@@ -79,15 +74,20 @@ def read_preprocessing(card: Card, card_path: Path) -> Preprocessing:
         path = mean_file(card_path)
         if not path.is_file() or path.stat().st_size > _MAX_MEAN_BYTES:
             raise InputError(f"{str(card_path)!r} names a mean image; {path.name} must lie beside it")
-        found = load_tensors(path).get("mean")
-        if found is None:
+        found = load_tensors(path)
+        images = [MeanImage(found[name].float().numpy()) for name in ("mean", "replaced") if name in found]
+        if not images:
             raise InputError(f"{str(path)!r} holds no mean image")
-        image = MeanImage(found.float().numpy())
+        # Of two, the other one belongs to the weights that are being replaced.
+        image = next((each for each in images if each.sha256 == card.preprocessing.mean_image), images[0])
     return Preprocessing.from_json(card.preprocessing.to_json(), image)
 
 
-def locate(path: Path) -> tuple[Path, Path]:
-    """The weights file and the card of a run's folder or of a weights file. InputError when there is none."""
+def locate(path: Path) -> tuple[Path, Path | None]:
+    """The weights file and the card of a run's folder or of a weights file. InputError when there is none.
+
+    The card is None where none lies beside a weights file, which may hold one itself.
+    """
     if path.is_dir():
         run = Run(path)
         if run.is_run:  # a model hub's cache is made of links
@@ -95,10 +95,9 @@ def locate(path: Path) -> tuple[Path, Path]:
         if not run.has_card:
             raise InputError(f"{str(path)!r} is not a run: it has no {CARD}")
         return (path / HUB_WEIGHTS if (path / HUB_WEIGHTS).is_file() else run.weights), path / CARD
-    if path.suffix == ".safetensors":
-        beside = path.with_suffix(".json")
-        card = beside if beside.is_file() else path.parent / CARD
-        if not path.is_file() or not card.is_file():
-            raise InputError(f"{str(path)!r} needs its card beside it: {beside.name}, or {CARD} of its run")
-        return path, card
-    raise InputError(f"{str(path)!r} is neither a run's folder nor a .safetensors file")
+    if path.suffix != ".safetensors":
+        raise InputError(f"{str(path)!r} is neither a run's folder nor a .safetensors file")
+    if not path.is_file():
+        raise InputError(f"no weights at {str(path)!r}")
+    beside = (path.with_suffix(".json"), path.parent / CARD)
+    return path, next((each for each in beside if each.is_file()), None)

@@ -14,14 +14,13 @@ from alexnet.inference import evaluate
 from alexnet.insight import plots
 from alexnet.insight.report.plots import draw
 from alexnet.insight.report.write import write_report
-from alexnet.training.card import write_card
 from alexnet.training.loop import Trainer
 from alexnet.training.setup import Setup
 
 
 def finish(trainer: Trainer) -> RunCard:
     """Evaluates the best weights in full precision, draws the plots, writes card and report; returns the card."""
-    setup, run, log = trainer.setup, trainer.run, trainer.log
+    setup, run = trainer.setup, trainer.run
     store.fill(setup.model, store.load_tensors(run.weights), run.weights.name)
     augmenter = Augmenter(setup.preprocessing, shift=setup.recipe.augment.shift, fill=setup.recipe.augment.fill)
     views, apart = setup.recipe.train.test_views, None if setup.validation_is_test else setup.test
@@ -32,7 +31,7 @@ def finish(trainer: Trainer) -> RunCard:
         tested = evaluate.run(setup.model, Loader(apart, setup.device, setup.train.workers), augmenter, views=views)
         test, kept = tested.figures, _kept("test", apart, tested, setup)
     run.write_predictions(kept)
-    card = write_card(setup, run, log, trainer.best, validated.figures, test)
+    card = trainer.keeper.end(trainer.best, validated.figures, test)
     draw(run)  # from its files, so that a copy of the run is drawn the same
     write_report(run.path)
     return card

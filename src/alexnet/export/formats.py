@@ -1,21 +1,19 @@
 """Every form in which a trained model leaves: what it is called, what it needs, how it is made and checked."""
 
-import contextlib
 import importlib.util
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from alexnet.artifacts.card import Card
-from alexnet.artifacts.store import CARD, HUB_WEIGHTS, mean_file, packed
+from alexnet.artifacts.pairing import pair
+from alexnet.artifacts.store import CARD, HUB_WEIGHTS
 from alexnet.errors import InputError, unknown
 from alexnet.export import layouts
 from alexnet.export import model_card as cards
 from alexnet.export.agree import COUNT, Agreement, Samples, agree, samples
-from alexnet.files import atomic, check_target, json_bytes, make_folder
+from alexnet.files import check_target, json_bytes, make_folder, write_together
 from alexnet.inference.data import spread
 from alexnet.inference.model import Model
 
@@ -110,11 +108,7 @@ def export(
     if not kind.suffix:
         make_folder(request.out)
     _check_free(product.files, force)
-    with contextlib.ExitStack() as stack:  # all files or none
-        for path, content in product.files.items():
-            file = stack.enter_context(atomic(path))
-            file.write(content)
-            file.flush()  # a full disk says so before the first file gets its name
+    write_together(product.files)
     sizes = {str(path): len(content) for path, content in product.files.items()}
     return Exported(format, sizes, product.agreement, product.quantized)
 
@@ -190,10 +184,8 @@ def _torch(request: Request) -> Product:
 
 
 def _safetensors(request: Request) -> Product:
-    files = {request.out: packed(request.model.module.state_dict()), request.beside: json_bytes(request.card.to_json())}
-    if image := request.model.preprocessing.mean_image:
-        files[mean_file(request.beside)] = packed({"mean": torch.from_numpy(image.pixels)})
-    return Product(files)
+    model = request.model
+    return Product(pair(request.out, request.card, model.module.state_dict(), model.preprocessing.mean_image)[0])
 
 
 def _hub(request: Request) -> Product:
@@ -208,15 +200,13 @@ def _hub(request: Request) -> Product:
         "id2label": {str(place): name for place, name in enumerate(model.classes)},
         "label2id": {name: place for place, name in enumerate(model.classes)},
     }
-    files = {
+    shown = {
         out / "README.md": readme.encode("utf-8", "backslashreplace"),
         out / "config.json": json_bytes(config),
-        out / CARD: json_bytes(request.card.to_json()),
-        out / HUB_WEIGHTS: packed(model.module.state_dict()),
     }
-    if image := model.preprocessing.mean_image:
-        files[mean_file(out / CARD)] = packed({"mean": torch.from_numpy(image.pixels)})
-    return Product(files)
+    mean = model.preprocessing.mean_image
+    files, _ = pair(out / HUB_WEIGHTS, request.card, model.module.state_dict(), mean, beside=out / CARD)
+    return Product(shown | files)
 
 
 def _keras(request: Request) -> Product:

@@ -65,6 +65,8 @@ def fitted(evaluation: Evaluation, labels: np.ndarray, split: str) -> Calibratio
 
 def keep(model: Model, calibration: Calibration) -> None:
     """Writes the calibration into the model's card, wherever that lies."""
-    own = model.path / store.CARD if model.path.is_dir() else model.path.with_suffix(".json")
-    card = own if own.is_file() else model.path.parent / store.CARD
-    write_json(card, model.card.changed(calibration=calibration.to_json()).to_json())
+    weights, beside = store.locate(model.path)
+    card = model.card.changed(calibration=calibration.to_json())
+    if not card.sha256:  # it was in the weights, or of an earlier version
+        card = card.changed(sha256={"weights": model.weights["sha256"]})
+    write_json(beside or weights.with_suffix(".json"), card.to_json())

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from alexnet.artifacts import card as cards
 from alexnet.artifacts import store
 from alexnet.artifacts.card import Card
+from alexnet.artifacts.pairing import card_of, steady
 from alexnet.errors import InputError
+from alexnet.files import sha256
 from alexnet.models import catalog
 from alexnet.models.network import Network
 from alexnet.preprocessing import Preprocessing
@@ -27,6 +29,8 @@ class Model:
     path: Path
     precision: str = "fp32"
     """That of the module: 'fp32' or 'bf16'. `inference.fast.at_precision` converts."""
+    weights: dict[str, str] = dataclasses.field(default_factory=dict)
+    """{"file", "sha256"} of the file that it was opened from; empty: from none."""
 
 
 def load_model(model: Any, device: torch.device | str = "cpu") -> Model:
@@ -35,16 +39,24 @@ def load_model(model: Any, device: torch.device | str = "cpu") -> Model:
     Raises InputError when there is no model, no card, or the two do not fit each other.
     """
     path = Path(getattr(model, "path", model))
-    weights, card_path = store.locate(path)
-    card = cards.read(card_path)
+    weights, beside = store.locate(path)
+    card, card_path, state, digest = steady(weights, lambda: _read(weights, beside))
     channels, height, width = card.input
     with torch.device("meta"):  # the weights of the file take the place of its own
         module = catalog.create(card.name, classes=len(card.classes), channels=channels, size=(height, width))
     preprocessing = store.read_preprocessing(card, card_path)
     _check_lrn(module, card, card_path)
-    store.fill(module, store.load_tensors(weights), str(weights))
+    store.fill(module, state, str(weights))
     module.eval().to(device)
-    return Model(module, card.classes, preprocessing, card, path)
+    record = {"file": weights.name, "sha256": digest}
+    return Model(module, card.classes, preprocessing, card, path, weights=record)
+
+
+def _read(weights: Path, beside: Path | None) -> tuple[Card, Path, dict[str, Tensor], str]:
+    """The card and its path, the tensors and the SHA-256 of a weights file."""
+    state, metadata = store.load_file(weights)
+    digest = sha256(weights)
+    return *card_of(weights, digest, metadata, beside), state, digest
 
 
 def _check_lrn(network: Network, card: Card, card_path: Path) -> None:

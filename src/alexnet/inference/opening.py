@@ -9,9 +9,7 @@ from typing import Any
 import torch
 
 from alexnet.artifacts import card as cards
-from alexnet.artifacts import store
 from alexnet.errors import InputError, unknown
-from alexnet.files import sha256
 from alexnet.inference.model import Model, load_model
 from alexnet.models import catalog
 from alexnet.models.network import Network
@@ -53,8 +51,7 @@ def open_model(
     if not path.exists() and path.suffix != ".safetensors" and path.name == text:
         raise unknown("model", text, catalog.CATALOG)
     model = load_model(path, device)
-    file = store.locate(path)[0]
-    return Opened(model, {"file": file.name, "sha256": sha256(file)})
+    return Opened(model, dict(model.weights))
 
 
 def untrained(opened: Opened, taps: Sequence[str]) -> str | None:
@@ -83,7 +80,9 @@ def _by_name(name: str, device: torch.device | str, weights: Path | None, seed: 
     loaded = load_into(network, path) if path else None
     preprocessing = (loaded.preprocessing if loaded else None) or network.spec.preprocessing
     known = {"license": loaded.origin.license, "imported": loaded.origin} if loaded else {}
-    card = cards.make(network, _class_names(path, network.classes), preprocessing, **known)
+    numbers = tuple(str(number) for number in range(network.classes))
+    named = loaded.classes if loaded and len(loaded.classes) == len(numbers) else numbers
+    card = cards.make(network, named, preprocessing, **known)
     module = network.eval().to(device)
     model = Model(module, card.classes, preprocessing, card, path or Path(name))
     if loaded is None:
@@ -91,13 +90,6 @@ def _by_name(name: str, device: torch.device | str, weights: Path | None, seed: 
     missing = tuple(dict.fromkeys(each.split(".")[0] for each in loaded.origin.missing))
     record = {"file": loaded.path.name, "sha256": loaded.origin.sha256}
     return Opened(model, record, _remark(network, loaded, missing), missing)
-
-
-def _class_names(path: Path | None, count: int) -> tuple[str, ...]:
-    """From the card beside the weights, where it names as many; else their numbers."""
-    beside = path.with_suffix(".json") if path else None
-    named = cards.read(beside).classes if beside and beside.is_file() else ()
-    return named if len(named) == count else tuple(str(number) for number in range(count))
 
 
 def _remark(network: Network, loaded: Loaded, missing: tuple[str, ...]) -> str | None:

@@ -1,33 +1,61 @@
-"""card.json of a run: everything that must travel with its weights."""
+"""card.json of a run and the weights that it describes, which are replaced together."""
 
+import hashlib
+from collections.abc import Sequence
 from typing import Any
 
+from torch import Tensor
+
 from alexnet.artifacts import card as cards
+from alexnet.artifacts import pairing
 from alexnet.artifacts.card import UNKNOWN, RunCard
 from alexnet.artifacts.figures import Figures
-from alexnet.artifacts.run import Run
+from alexnet.artifacts.run import BEST, LAST, Run
 from alexnet.device import environment
-from alexnet.files import sha256, write_json
+from alexnet.files import json_bytes, sha256, write_json, write_together
 from alexnet.training.log import Log
 from alexnet.training.setup import Setup
 
+FILES = {"best": BEST, "last": LAST}
 
-def write_card(
-    setup: Setup,
-    run: Run,
-    log: Log,
-    best: dict[str, Any],
-    final: Figures | None = None,
-    test: Figures | None = None,
+
+class Keeper:
+    """Writes a run's weights and its card so that a reader sees both old or both new (`alexnet.artifacts.pairing`)."""
+
+    def __init__(self, setup: Setup, run: Run, log: Log):
+        self.setup, self.run, self.log = setup, run, log
+        there = {name: run.path / file for name, file in FILES.items() if log.writes}
+        self._kept = {name: sha256(path) for name, path in there.items() if path.is_file()}
+
+    def epoch(self, best: dict[str, Any], state: dict[str, Tensor], names: Sequence[str]) -> RunCard:
+        """Writes the weights `state` as those in `names` ('best', 'last'), and the card as far as it is known."""
+        before = set(self._kept.values())
+        card = _made(self.setup, self.log, best)
+        content = pairing.packed(state, card)  # once for both files, and hashed once: no file is read for it
+        digest = hashlib.sha256(content).hexdigest()
+        self._kept |= dict.fromkeys(names, digest)
+        card = card.changed(sha256=self._kept, replaces=sorted(before - set(self._kept.values())))
+        weights = {self.run.path / FILES[name]: content for name in names}
+        write_together({self.run.path / cards.FILE: json_bytes(card.to_json()), **weights})
+        return card
+
+    def end(self, best: dict[str, Any], final: Figures, test: Figures | None) -> RunCard:
+        """Writes the card of the run that has ended.
+
+        `final`: of the best weights on the images that validate, in full precision; `test`: on the test split where
+        that is another.
+        """
+        card = _made(self.setup, self.log, best, final, test).changed(sha256=self._kept)
+        write_json(self.run.path / cards.FILE, card.to_json())
+        return card
+
+
+def _made(
+    setup: Setup, log: Log, best: dict[str, Any], final: Figures | None = None, test: Figures | None = None
 ) -> RunCard:
-    """Writes card.json. While the run is under way, without `final` and `test`.
-
-    `final`: of the best weights on the images that validate, at the end, in full precision; `test`: on the test split
-    where that is another.
-    """
     recipe, splits, row = setup.recipe, setup.splits, log.rows[best["epoch"] - 1]
     augment = recipe.augment
-    card = cards.make_run(
+    return cards.make_run(
         setup.model,
         setup.classes,
         setup.preprocessing,
@@ -72,7 +100,4 @@ def write_card(
         published=[vars(figure) for figure in recipe.published],
         environment=environment(setup.device, setup.precision),
         seed=recipe.train.seed,
-        sha256={name: sha256(run.path / f"{name}.safetensors") for name in ("best", "last")},
     )
-    write_json(run.path / cards.FILE, card.to_json())
-    return card

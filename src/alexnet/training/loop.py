@@ -8,7 +8,6 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
-from alexnet.artifacts import store
 from alexnet.artifacts.run import Run, write_recipe
 from alexnet.data.loading.order import order as image_order
 from alexnet.device import derive_seed
@@ -19,7 +18,7 @@ from alexnet.process.group import ALONE, World
 from alexnet.process.memory import oom_kills
 from alexnet.recipes.durations import passes
 from alexnet.training import checkpoint
-from alexnet.training.card import write_card
+from alexnet.training.card import Keeper
 from alexnet.training.dead import dead_fractions
 from alexnet.training.interrupts import Interrupted
 from alexnet.training.learner import Learner, Outcome
@@ -55,6 +54,7 @@ class Trainer:
         self._reset_sums()
         self.best: dict[str, float] = {"val_accuracy": -1.0, "val_loss": float("inf"), "epoch": 0}
         self.log = Log(run, world.is_writer)
+        self.keeper = Keeper(setup, run, self.log)
         self.remarks: list[str] = []
         self._clock = self._saved = time.monotonic()
 
@@ -142,15 +142,13 @@ class Trainer:
                 "val_top5": seen.figures.top5,
                 "images_per_second": round(self.seen / self.epoch_seconds, 1),
             }
+            self.log.row(row)
             self._keep_weights(row)
-        self.log.row(row)
         self.learner.validated(row["val_accuracy"], row["val_loss"])
         self._reset_sums()
         self._clock = time.monotonic()
         self.reporter.epoch(row)
         self._tell(self.watch.activations(dead) + self.watch.epoch(row, seen.confusion))
-        if self.world.is_writer:
-            write_card(self.setup, self.run, self.log, self.best)
         self.save(training=self.epoch < math.ceil(self.setup.length) and not self._out_of_patience())
 
     # Where the run stands, on disk
@@ -203,15 +201,15 @@ class Trainer:
         self.log.rows, self.log.findings = state["rows"], state["findings"]
 
     def _keep_weights(self, row: dict[str, Any]) -> None:
-        """Writes last.safetensors, and best.safetensors when `row` is the best so far."""
+        """Writes the card, last.safetensors, and best.safetensors when `row` is the best so far."""
         names = ["last"]
         # A published experiment may validate on the test split; then that split must not choose: the last epoch counts.
         better = (row["val_accuracy"], -row["val_loss"]) > (self.best["val_accuracy"], -self.best["val_loss"])
         if better or self.setup.validation_is_test:
             names.append("best")
             self.best = {name: row[name] for name in ("epoch", "val_accuracy", "val_loss")}
-        for name in names if self.world.is_writer else ():
-            store.save(self.run.path / f"{name}.safetensors", self.learner.network.state_dict())
+        if self.world.is_writer:
+            self.keeper.epoch(self.best, self.learner.network.state_dict(), names)
 
     def _out_of_patience(self) -> bool:
         return 0 < int(self.setup.timed.train.patience) <= self.epoch - self.best["epoch"]

@@ -212,7 +212,9 @@ def prepare(
     if start:
         kept, mean = start["loaded"], start["mean"]
         loaded = (
-            Loaded(Path(kept["path"]), Origin.parse(kept["origin"], "the run's state"), None, None) if kept else None
+            Loaded(Path(kept["path"]), Origin.parse(kept["origin"], "the run's state"), None, (), None)
+            if kept
+            else None
         )
         image = None if mean is None else MeanImage(mean.numpy())
         preprocessing = Preprocessing.from_json(start["preprocessing"], image)

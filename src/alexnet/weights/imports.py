@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from alexnet.artifacts import card as cards
-from alexnet.artifacts import store
+from alexnet.artifacts import pairing, store
 from alexnet.artifacts.card import Card, Origin
 from alexnet.errors import InputError
-from alexnet.files import check_target, json_bytes, write_together
+from alexnet.files import check_target, write_together
 from alexnet.weights import public
 from alexnet.weights.foreign import Foreign
 from alexnet.weights.mapping import Fit, choose
@@ -75,12 +73,8 @@ def import_weights(
             license=origin.license,
             imported=origin,
         )
-    beside = out.with_suffix(".json")
-    contents = {out: store.packed(found.state()), beside: json_bytes(card.to_json())}
-    if card.preprocessing.mean_image:
-        image = store.read_preprocessing(card, foreign.card_path).mean_image
-        assert image is not None
-        contents[store.mean_file(beside)] = store.packed({"mean": torch.from_numpy(image.pixels)})
+    mean = store.read_preprocessing(card, foreign.card_path).mean_image
+    contents, card = pairing.pair(out, card, found.state(), mean)
     write_together(contents)
     return Imported(out, card, origin, _table(found, foreign))
 

@@ -31,6 +31,8 @@ class Loaded:
     """What the file is; the tensors that it does not have keep their initial values."""
     preprocessing: Preprocessing | None
     """What the weights' card says; None: the file has none."""
+    classes: tuple[str, ...]
+    """Their names, by the weights' card; empty: the file has none."""
     remark: str | None
     """What the file says that the network is not, and whether its last layer was replaced for other classes."""
 
@@ -76,7 +78,8 @@ def load_into(network: Network, path: Path | str, skip: Iterable[str] = ()) -> L
     origin = origin_of(foreign, source, found, skipped)
     above = f"left out of the file, above {last}: {listed(found.above, 6)}" if found.above else None
     remarks = [each for each in (replaced, above, contradiction(foreign, network.spec)) if each]
-    return Loaded(source.path, origin, preprocessing, "; ".join(remarks) or None)
+    classes = foreign.card.classes if foreign.card else ()
+    return Loaded(source.path, origin, preprocessing, classes, "; ".join(remarks) or None)
 
 
 def _other_head(found: Fit, foreign: Foreign, last: str) -> str | None:

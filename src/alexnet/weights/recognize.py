@@ -7,6 +7,7 @@ from pathlib import Path
 
 from alexnet.artifacts import card as cards
 from alexnet.artifacts.card import Card
+from alexnet.artifacts.pairing import KEY, card_of
 from alexnet.artifacts.run import Run
 from alexnet.errors import InputError, unknown
 from alexnet.files import read_json
@@ -42,7 +43,7 @@ def read_weights(path: Path | str, layout: str | None = None) -> tuple[Foreign, 
             raise source.wrong(f"{said}; leave out --layout {layout}")
         foreign.flatten = keras.LAYOUTS[layout]
     if foreign.kind == "own":
-        foreign.card, foreign.card_path = _card(path)
+        foreign.card, foreign.card_path = _card(path, source)
         foreign.prefer = (foreign.card.name,) if foreign.card else ()
     return foreign, source
 
@@ -77,11 +78,13 @@ def _archive(source: Source) -> Callable[[Source], Foreign]:
     raise source.wrong(f"is an archive of something else; expected {KINDS}")
 
 
-def _card(path: Path) -> tuple[Card | None, Path]:
-    """The card of our own weights and its path: X.json beside X.safetensors, or card.json of a run; None: none.
+def _card(path: Path, source: Source) -> tuple[Card | None, Path]:
+    """The card of our own weights and its path: X.json beside X.safetensors, card.json of a run, or the one in the
+    file; None: none.
 
     Other programs put a JSON file of their own beside weights: only one that is meant as a card must be one.
     """
+    metadata = torchfile.metadata(source)
     for beside in (path.with_suffix(".json"), path.parent / cards.FILE):
         if beside.is_file():
             try:
@@ -89,5 +92,5 @@ def _card(path: Path) -> tuple[Card | None, Path]:
             except InputError:
                 meant = beside.name == cards.FILE
             if meant:
-                return cards.read(beside), beside
-    return None, Path()
+                return card_of(path, source.sha256, metadata, beside)
+    return card_of(path, source.sha256, metadata, None) if KEY in metadata else (None, Path())

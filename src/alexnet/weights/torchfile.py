@@ -19,12 +19,13 @@ import torch
 from safetensors import SafetensorError
 
 from alexnet.errors import InputError
+from alexnet.files import parsed_json
 from alexnet.weights import inert
 from alexnet.weights.checkpoints import Tensors, pick
 from alexnet.weights.foreign import Budget, Foreign, Source
 
 _HEADER = 8  # safetensors begin with the length of their header
-_MAX_HEADER = 4 * 2**20  # ResNet-1202's has 700 kB
+_MAX_HEADER = 8 * 2**20  # ResNet-1202's has 700 kB; ours hold a card of at most 2 MiB, escaped
 _MAX_ENTRIES = 100_000
 _LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # torch.save before version 1.6
 
@@ -60,6 +61,15 @@ def read_safetensors(source: Source) -> Foreign:
         raise source.wrong(f"is not a readable safetensors file: {error}") from None
     budget = Budget(source)
     return pick(source, {"": {name: _reading(source, name, value, budget) for name, value in tensors.items()}})
+
+
+def metadata(source: Source) -> dict[str, str]:
+    """What a safetensors file says of itself; nothing where it is another file."""
+    length = int.from_bytes(source.content[:_HEADER], "little")
+    if not is_safetensors(source.content) or length > _MAX_HEADER:
+        return {}
+    said = parsed_json(source.content[_HEADER : _HEADER + length], repr(str(source.path))).get("__metadata__")
+    return {str(key): value for key, value in said.items() if isinstance(value, str)} if isinstance(said, dict) else {}
 
 
 def _reading(source: Source, name: str, value: torch.Tensor, budget: Budget) -> Callable[[], np.ndarray]:
