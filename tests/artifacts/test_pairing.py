@@ -250,6 +250,9 @@ def test_exports_are_pairs(trained: Run, tmp_path: Path) -> None:
         again = alexnet.load(path)
         assert again.card.sha256 == {"weights": again.weights["sha256"]}
         assert again.weights["file"] == file
-    shutil.copy(trained.path / "best.safetensors", tmp_path / "hub" / "model.safetensors")
+    assert sha256(trained.path / "best.safetensors") == again.weights["sha256"]  # the same weights are the same bytes
+    theirs(tmp_path / "other.pth", 1)
+    import_weights(tmp_path / "other.pth", tmp_path / "hub" / "model.safetensors")
+    (tmp_path / "hub" / "model.json").unlink()
     with pytest.raises(InputError, match="is not the file"):
         alexnet.load(tmp_path / "hub")
