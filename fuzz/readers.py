@@ -1,9 +1,10 @@
-"""What is fuzzed: a reader's name → (the bytes of a valid file, the suffix of its name, how a path is read)."""
+"""What is fuzzed: every reader of files by a name."""
 
 import io
 import json
 import zipfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,25 @@ import numpy as np
 import safetensors.torch
 import torch
 
-Made = Callable[[], bytes]
-Read = Callable[[Path], Any]
+from fuzz import datasets, records
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One kind of file or folder: what valid ones hold, and how they are read."""
+
+    make: Callable[[], dict[str, bytes]]
+    """Content by name, of which one file is changed at a time."""
+    read: Callable[[Path], Any]
+    whole: bool = True
+    """Whether the folder is read; False: the first file."""
+    needs: tuple[str, ...] = ()
+    """Packages beside our own."""
+    share: float = 1.0
+    """Of the files that others get: smaller where a process reads each file."""
+
+    def place(self, folder: Path) -> Path:
+        return folder if self.whole else folder / next(iter(self.make()))
 
 
 def _state() -> dict[str, torch.Tensor]:
@@ -101,12 +119,55 @@ def read_weights(path: Path) -> None:
     choose(foreign, source)
 
 
-READERS: dict[str, tuple[Made, str, Read]] = {
-    "npy": (npy, ".npy", read_weights),
-    "pth": (pth, ".pth", read_weights),
-    "pth-legacy": (partial(pth, legacy=True), ".pth", read_weights),
-    "safetensors": (st, ".safetensors", read_weights),
-    "caffemodel": (caffemodel, ".caffemodel", read_weights),
-    "h5": (h5, ".h5", read_weights),
-    "keras": (keras, ".keras", read_weights),
+def _weights(make: Callable[[], bytes], suffix: str, **how: Any) -> Reader:
+    return Reader(lambda: {f"file{suffix}": make()}, read_weights, whole=False, **how)
+
+
+def _image(kind: str, mode: str = "RGB", **how: Any) -> Reader:
+    return Reader(lambda: {f"file.{kind.lower()}": datasets.image(kind, mode, **how)}, datasets.read_image, whole=False)
+
+
+def _features(suffix: str, *needs: str, share: float = 1.0) -> Reader:
+    return Reader(partial(records.features, suffix), records.read_features, whole=False, needs=needs, share=share)
+
+
+READERS: dict[str, Reader] = {
+    "npy": _weights(npy, ".npy"),
+    "pth": _weights(pth, ".pth"),
+    "pth-legacy": _weights(partial(pth, legacy=True), ".pth"),
+    "safetensors": _weights(st, ".safetensors"),
+    "caffemodel": _weights(caffemodel, ".caffemodel"),
+    "h5": _weights(h5, ".h5", needs=("h5py",), share=0.2),
+    "keras": _weights(keras, ".keras", needs=("h5py",), share=0.2),
+    "idx": Reader(datasets.idx, datasets.read_images),
+    "idx-gz": Reader(partial(datasets.idx, packed=True), datasets.read_images),
+    "cifar10": Reader(partial(datasets.cifar, "cifar10"), partial(datasets.read_cifar, name="cifar10")),
+    "cifar100": Reader(partial(datasets.cifar, "cifar100"), partial(datasets.read_cifar, name="cifar100")),
+    "cifar10-tar": Reader(partial(datasets.cifar_archive, "cifar10"), partial(datasets.read_cifar, name="cifar10")),
+    "devkit": Reader(datasets.devkit_folder, datasets.read_devkit),
+    "devkit-plain": Reader(datasets.devkit_plain, datasets.read_devkit),
+    "devkit-tar": Reader(datasets.devkit_archive, datasets.read_devkit),
+    "imagenet": Reader(datasets.imagenet, datasets.read_images),
+    "caltech": Reader(datasets.caltech, datasets.read_images),
+    "folder": Reader(datasets.folder, datasets.read_images),
+    "shards": Reader(datasets.shards, datasets.read_images),
+    "png": _image("PNG"),
+    "png-deep": _image("PNG", "I;16"),
+    "jpeg": _image("JPEG"),
+    "jpeg-cmyk": _image("JPEG", "CMYK", progressive=True),
+    "gif": _image("GIF", "P"),
+    "webp": _image("WEBP", lossless=True),
+    "bmp": _image("BMP"),
+    "tiff": _image("TIFF"),
+    "tiff-packed": _image("TIFF", compression="tiff_deflate"),
+    "ppm": _image("PPM"),
+    "recipe": Reader(records.recipe, records.read_recipe, whole=False),
+    "card": Reader(records.card, records.read_model),
+    "run": Reader(records.run, records.read_run),
+    "features-npz": _features("npz"),
+    "features-npy": _features("npy"),
+    "features-csv": _features("csv"),
+    "features-mat": _features("mat"),
+    "features-h5": _features("h5", "h5py"),
+    "features-pt": _features("pt"),
 }

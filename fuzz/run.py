@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import multiprocessing
 import os
+import random
 import resource
 import signal
 import sys
@@ -14,6 +15,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 SECONDS, BYTES = 10, 2**30
+STARTS = 600
+"""Seconds that a worker may take to import what its reader needs, and to make its valid files."""
 FOUND = Path(__file__).parent / "found"
 
 
@@ -23,30 +26,33 @@ def _memory(name: str) -> int:
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 
-def _work(name: str, pipe: Connection, folder: str) -> None:
+def _work(name: str, pipe: Connection, folder: str, files: dict[str, bytes] | None = None) -> None:
     """Reads one file after the other, for each seed that comes, and answers with what it did."""
     from alexnet.errors import InputError
     from fuzz.mutate import mutated
     from fuzz.readers import READERS
 
-    make, suffix, read = READERS[name]
-    content = make()
+    reader = READERS[name]
+    files = files or reader.make()
     home = Path(folder)
-    path = home / "in" / f"file{suffix}"
-    path.parent.mkdir()
-    path.write_bytes(content)
+    for own, content in files.items():
+        (home / "in" / own).parent.mkdir(parents=True, exist_ok=True)
+        (home / "in" / own).write_bytes(content)
+    place, others = reader.place(home / "in"), b"".join(files.values())[: 2**16]
+    known = {home / "in" / own for own in files}
     with contextlib.suppress(InputError):  # it imports what it needs; whether the small file fits is not asked
-        read(path)
+        reader.read(place)
     os.chdir(home)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (used + 8 * BYTES, used + 8 * BYTES))  # the measured bound is BYTES
-    pipe.send("ready")
+    pipe.send(files)
     while (seed := pipe.recv()) is not None:
-        path.write_bytes(mutated(content, seed, content))
+        own = random.Random(seed).choice(sorted(files))
+        (home / "in" / own).write_bytes(mutated(files[own], seed, others))
         Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
         before = _memory("VmRSS")
         try:
-            read(path)
+            reader.read(place)
             said = "read"
         except InputError as error:
             said = "refused" if str(error).isprintable() else f"unprintable: {str(error)!r}"
@@ -54,7 +60,8 @@ def _work(name: str, pipe: Connection, folder: str) -> None:
             said = f"{type(error).__name__}: {str(error)[:200]}"
         if (peak := _memory("VmHWM") - before) > BYTES:
             said = f"takes {peak:,} bytes"
-        left = sorted(str(each.relative_to(home)) for each in home.rglob("*") if each.is_file() and each != path)
+        (home / "in" / own).write_bytes(files[own])
+        left = sorted(str(each.relative_to(home)) for each in home.rglob("*") if each.is_file() and each not in known)
         pipe.send(f"wrote {left}" if left else said)
 
 
@@ -62,19 +69,19 @@ def fuzz(name: str, count: int, first: int = 0) -> Counter[str]:
     """Reads `count` mutated files with the reader `name`. What is neither 'read' nor 'refused' is a fault."""
     tally: Counter[str] = Counter()
     context = multiprocessing.get_context("spawn")
-    worker, pipe = None, None
+    worker, pipe, files = None, None, None
     with tempfile.TemporaryDirectory() as root:
         for number in range(first, first + count):
             seed = f"{name} {number}"
             if worker is None or pipe is None:
                 pipe, theirs = context.Pipe()
                 folder = tempfile.mkdtemp(dir=root)
-                worker = context.Process(target=_work, args=(name, theirs, folder), daemon=False)
+                worker = context.Process(target=_work, args=(name, theirs, folder, files), daemon=False)
                 worker.start()
                 theirs.close()
-                if not pipe.poll(120):
+                if not pipe.poll(STARTS):
                     raise RuntimeError(f"the reader of {name} does not start")
-                pipe.recv()
+                files = pipe.recv()
             pipe.send(seed)
             try:
                 said = pipe.recv() if pipe.poll(SECONDS) else f"takes more than {SECONDS} s"
@@ -115,9 +122,10 @@ def main() -> int:
     print(f"{'reader':14} {'files':>7} {'read':>7} {'refused':>8} {'faults':>7} {'seconds':>8}")
     for name in wanted.only.split(","):
         start = time.perf_counter()
-        tally = fuzz(name, wanted.count, wanted.first)
+        count = max(1, round(wanted.count * READERS[name].share))
+        tally = fuzz(name, count, wanted.first)
         faults += tally["fault"]
-        row = f"{name:14} {wanted.count:7} {tally['read']:7} {tally['refused']:8} {tally['fault']:7}"
+        row = f"{name:14} {count:7} {tally['read']:7} {tally['refused']:8} {tally['fault']:7}"
         print(f"{row} {time.perf_counter() - start:8.0f}", flush=True)
     return min(faults, 1)
 
