@@ -99,7 +99,7 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
     """Writes files that belong together: all are on the disk before the first gets its name, so that a full disk
     changes none of them. They get their names in this order."""
     with contextlib.ExitStack() as stack:
-        for path, content in reversed(contents.items()):  # a stack is left from its top
+        for path, content in reversed([*contents.items()]):  # a stack is left from its top
             file = stack.enter_context(atomic(path))
             file.write(content)
             file.flush()

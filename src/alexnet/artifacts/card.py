@@ -12,6 +12,7 @@ from pydantic import Field, TypeAdapter
 from torch import nn
 
 from alexnet.artifacts.figures import Calibration, Figures
+from alexnet.artifacts.parts import LRN, Colors, PerChannel, Shifts
 from alexnet.artifacts.values import MAX_CLASSES, Count, Digest, Flag, LongText, Number, Side, Text, Value
 from alexnet.errors import InputError
 from alexnet.files import read_json, write_text
@@ -29,7 +30,6 @@ UNKNOWN = "unknown"
 Channels = Annotated[int, Field(strict=True, ge=1, le=4)]
 Names = Annotated[tuple[Text, ...], Field(min_length=1, max_length=MAX_CLASSES)]
 Layers = Annotated[tuple[Text, ...], Field(max_length=10_000)]
-PerChannel = Annotated[tuple[Number, ...], Field(min_length=1, max_length=4)]
 
 
 class Wants(Value):
@@ -50,18 +50,6 @@ class Wants(Value):
         """As `Preprocessing.from_json` takes it."""
         content = super().to_json()
         return content if self.mean_image else {n: v for n, v in content.items() if n != "mean_image"}
-
-
-class LRN(Value):
-    """One layer's local response normalization: `alexnet.models.layers.LocalResponseNorm` explains the constants."""
-
-    layer: Text
-    size: Count
-    alpha: Number
-    beta: Number
-    k: Number
-    divide: Flag
-    groups: Count
 
 
 class Origin(Value):
@@ -86,25 +74,6 @@ class Origin(Value):
     """Tensors that the file does not have."""
     skipped: Layers = ()
     """Layers that were left out on request."""
-
-
-class Shifts(Value):
-    """What training's augmentation says about views: the furthest shift (a fraction of the side) and its border."""
-
-    shift: Annotated[float, Field(strict=True, ge=0, le=1)] = 0.0
-    fill: Literal["mean", "black", "edge"] = "mean"
-
-
-class Colors(Value):
-    """PCA color augmentation: the components of the training images' colors, and how they were used."""
-
-    eigenvalues: PerChannel
-    eigenvectors: Annotated[tuple[PerChannel, ...], Field(min_length=1, max_length=4)]
-    images: Count
-    strength: Number
-    form: Text
-    until: Number | None
-    """The first epoch without it; None: none."""
 
 
 class Protocol(Value):
