@@ -18,6 +18,8 @@ VERBS = {
     "similar": "Find the images nearest to an image by a layer's features, as in the paper's Figure 4 (right).",
     "filters": "Show what units respond to: kernels as in the paper's Figure 3, synthesized images, top images.",
     "activations": "Show what each layer makes of an image, conv1 to the logits: maps, shapes, sparsity and ranges.",
+    "probe": "Measure what a linear classifier and the nearest neighbors read from each layer of the frozen network.",
+    "map": "Lay images out in a plane by a layer's features (t-SNE or UMAP): a PNG and an interactive page.",
     "what-if": "Change one constant (colors, mean, scale, LRN, pooling) and see how prediction and features move.",
     "rsa": "Compare representations of the same images: layers, networks and seeds by RSA or CKA.",
     "models": "List every network: name, parameters, FLOPs, input, source.",

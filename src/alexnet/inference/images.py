@@ -95,6 +95,19 @@ def open_images(paths: Sequence[Path | str], split: str | None = None) -> Images
     return Images(images.names, images.read, images.labels, images.classes, str(path))
 
 
+def open_parts(paths: Sequence[Path | str]) -> tuple[Images, Images | None]:
+    """The images to fit something to, and those to measure it on: the training split, and the test split, else the
+    validation split; all images and None where there is neither."""
+    for split in ("test", "validation"):
+        try:
+            held_out = open_images(paths, split)
+        except InputError:
+            continue
+        if len(paths) == 1 and not is_image(Path(paths[0])):
+            return open_images(paths, "train"), held_out
+    return open_images(paths), None
+
+
 def batches(
     images: Images, preprocessing: Preprocessing, batch_size: int, first: int = 0
 ) -> Iterator[tuple[range, list[tuple[np.ndarray, bytes] | DecodeError]]]:

@@ -1,0 +1,65 @@
+"""`alexnet map`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from alexnet.cli.options import AnyModel, Device, Json, SplitOption, WeightsOption
+from alexnet.cli.screen import print_json, say
+
+
+def map(
+    model: AnyModel,
+    data: Annotated[list[Path], typer.Option("--data", help="The images: a folder, a dataset, or files.")],
+    layer: Annotated[str, typer.Option(help="The layer whose features are laid out.")] = "fc7",
+    method: Annotated[str, typer.Option(help="tsne, or umap (pip install 'alexnet[maps]').")] = "tsne",
+    pool: Annotated[str, typer.Option(help="mean, max or none over each map.")] = "mean",
+    images: Annotated[int, typer.Option(min=4, max=20_000, help="Maximum number of images.")] = 1000,
+    out: Annotated[Path, typer.Option(help="The PNG to write; the page lies beside it as .html.")] = Path("map.png"),
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the layout.")] = 0,
+    split: SplitOption = None,
+    weights: WeightsOption = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Lay images out in a plane by a layer's features (t-SNE or UMAP): a PNG and an interactive page."""
+    from alexnet.cli.progress import bar
+    from alexnet.device import choose_device
+    from alexnet.errors import InputError
+    from alexnet.files import check_target, write_text
+    from alexnet.inference.features import want
+    from alexnet.inference.images import open_images
+    from alexnet.inference.opening import open_model, untrained
+    from alexnet.insight import embed
+    from alexnet.pages.map import render
+
+    if out.suffix.lower() != ".png":
+        raise InputError(f"--out is the PNG, {out.stem or 'map'}.png; the page is written beside it as .html")
+    place = out.with_suffix(".html")
+    check_target(out)
+    check_target(place)
+    opened = open_model(model, choose_device(device), weights)
+    if opened.remark:
+        say(opened.remark, err=True)
+    if remark := untrained(opened, want(opened.model, [layer]).taps):
+        say(remark, err=True)
+    found_images = open_images(data, split)
+    with bar("images", quiet=as_json) as progress:
+        found = embed.lay_out(
+            opened.model, found_images, layer, method, pool=pool, most=images, seed=seed, progress=progress
+        )
+    title = f"{Path(data[0]).name} · {opened.model.card.name} · {layer}"
+    embed.draw(opened.model, found, out, title)
+    write_text(place, render(embed.page(opened.model, found, title)))
+    if as_json:
+        print_json({"picture": str(out), "page": str(place), **found.to_json()})
+    else:
+        if len(found.images) + len(found.failed) < len(found_images):
+            say(f"{len(found.images):,} of {len(found_images):,} images, evenly spread; --images takes more")
+        say(f"picture: {out}")
+        say(f"page: {place}")
+    for reason in found.failed[:20]:
+        say(f"skipped {reason}", err=True)
+    if found.failed:
+        raise typer.Exit(3)
