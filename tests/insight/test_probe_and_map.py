@@ -14,10 +14,10 @@ from PIL import Image
 
 import alexnet
 from alexnet.artifacts.run import Run
-from alexnet.artifacts.store import Model
 from alexnet.errors import InputError
 from alexnet.inference.features import want
 from alexnet.inference.images import Images, of_arrays, of_dataset, of_files, open_parts
+from alexnet.inference.model import Model
 from alexnet.insight import embed
 from alexnet.insight.collect import collect
 from alexnet.insight.probe import probe

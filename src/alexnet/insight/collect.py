@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alexnet.artifacts.store import Model
 from alexnet.errors import InputError
 from alexnet.inference.data import spread
 from alexnet.inference.features import Wanted, run, shapes_of
 from alexnet.inference.images import Images
+from alexnet.inference.model import Model
 
 MOST = 2**29
 """Numbers that are held at most: 2 GiB."""

@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from PIL import Image
 
-from alexnet.artifacts.store import Model
 from alexnet.errors import InputError, unknown
 from alexnet.inference.features import want
 from alexnet.inference.images import Images
+from alexnet.inference.model import Model
 from alexnet.insight import view as views
 from alexnet.insight.collect import collect
 from alexnet.insight.plots import FAINT, INK, PALETTE, drawable

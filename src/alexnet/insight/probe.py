@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from alexnet.artifacts.figures import interval
-from alexnet.artifacts.store import Model
 from alexnet.errors import InputError
 from alexnet.inference.features import want
 from alexnet.inference.images import Images
+from alexnet.inference.model import Model
 from alexnet.insight import view as views
 from alexnet.insight.collect import collect, labeled
 from alexnet.insight.plots import BLUE, FAINT, INK, VERMILION, drawable
