@@ -86,10 +86,10 @@ bench-peers: $(READY) $(PARITY)/.ready
 
 # From a cold start to the accuracy that the published Keras programs reach.
 bench-accuracy: $(READY) $(PARITY)/.ready
-	@$(BIN)/python benchmarks/time_to_accuracy.py --peer-python $(PARITY)/bin/python $(BENCH_ARGS)
+	@$(BIN)/python -m alexnet.benchmark.scripts.time_to_accuracy --peer-python $(PARITY)/bin/python $(BENCH_ARGS)
 
 bench-input: $(PARITY)/.ready
-	@$(PARITY)/bin/python benchmarks/input.py
+	@$(PARITY)/bin/python -m alexnet.benchmark.scripts.input
 
 clean:
 	rm -rf $(VENV) $(PARITY)

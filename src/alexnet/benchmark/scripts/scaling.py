@@ -1,6 +1,7 @@
 """Training in several processes against one: images per second, each process with one thread of its own.
 
-    python benchmarks/scaling.py [--recipe cifar10-thinner-4] [--processes 2] [--batch 64] [--runs 5] [--images 2048]
+    python -m alexnet.benchmark.scripts.scaling [--recipe cifar10-thinner-4] [--processes 2] [--batch 64] [--runs 5]
+        [--images 2048]
 
 Both train the same batch on synthetic images, A B A B …; of each run the first epoch warms up and the second
 is timed. Printed as JSON: the rates, their medians, and how much of N times the single rate the N processes reach.

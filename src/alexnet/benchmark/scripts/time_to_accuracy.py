@@ -34,7 +34,7 @@ A's five are as published; C and E publish no figure and would take hours."""
 
 def keras_side(recipe_name: str, epochs: float, started: float) -> None:
     """Prints a line of JSON per epoch: the test accuracy, and the seconds since `started`."""
-    import keras
+    import keras  # pyright: ignore[reportMissingImports]  # installed in the peer's environment
     import numpy as np
 
     import alexnet
@@ -48,7 +48,7 @@ def keras_side(recipe_name: str, epochs: float, started: float) -> None:
     for split in ("train", "test"):
         dataset = alexnet.dataset(recipe.data.name, split)
         x = dataset.batch(np.arange(len(dataset))).astype(np.float32) * wants.scale
-        parts[split] = ((x - np.float32(wants.mean)) / np.float32(wants.std), dataset.labels)
+        parts[split] = ((x - np.asarray(wants.mean, np.float32)) / np.asarray(wants.std, np.float32), dataset.labels)
     keras.utils.set_random_seed(0)
     model = build(recipe.model.name, recipe.optimizer)
     if catalog.get(recipe.model.name).init == "keras-uniform":  # convolutions 'uniform', as the write-ups have it

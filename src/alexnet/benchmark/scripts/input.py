@@ -1,7 +1,7 @@
 """Images a second from disk to 256-pixel training crops: alexnet's folder and packed shards against tf.data, and the
 folder decoded by as many processes.
 
-    .venv-parity/bin/python benchmarks/input.py [--images 300] [--rounds 3] [--threads 2] [--json]
+    .venv-parity/bin/python -m alexnet.benchmark.scripts.input [--images 300] [--rounds 3] [--threads 2] [--json]
 
 Runs where both alexnet and TensorFlow are installed (`make parity` sets such an environment up). The images are made
 here: 500 × 375 JPEGs of the size that ImageNet's have, smooth shapes under noise. The contestants take turns, each
@@ -45,7 +45,7 @@ def make_images(root: Path, count: int) -> int:
 def contestants(root: Path, threads: int) -> dict[str, Callable[[], int]]:
     """Each reads every image once, as batches of crops, and returns how many there were."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    import tensorflow as tf
+    import tensorflow as tf  # pyright: ignore[reportMissingModuleSource]
     import torch
 
     from alexnet.data import dataset as sets
