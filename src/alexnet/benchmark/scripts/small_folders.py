@@ -1,6 +1,6 @@
 """How steady is `alexnet train --data FOLDER` on small folders? Five sets, several seeds, beside scikit-learn.
 
-    OMP_NUM_THREADS=1 python benchmarks/small_folders.py --ants ANTS_AND_BEES --signs SIGN_DIGITS --out DIR [--seeds 3]
+    OMP_NUM_THREADS=1 python -m alexnet.benchmark.scripts.small_folders --ants DIR --signs DIR --out DIR [--seeds 3]
 
 ANTS_AND_BEES and SIGN_DIGITS: checkouts of github.com/jaddoescad/ants_and_bees and of
 github.com/ardamavi/Sign-Language-Digits-Dataset. CIFAR-10, MNIST and the pretrained weights lie in $ALEXNET_DATA. Each
@@ -26,10 +26,10 @@ from sklearn.linear_model import LogisticRegression
 import alexnet
 from alexnet.artifacts.figures import spread
 from alexnet.artifacts.run import Run
-from alexnet.artifacts.store import load_model
 from alexnet.experiments.start import PRETRAINED
 from alexnet.files import write_json, write_text
 from alexnet.inference.data import dataset_for
+from alexnet.inference.model import load_model
 from alexnet.recipes import recipe as recipes
 from alexnet.training.finetune import anchored
 
