@@ -13,7 +13,7 @@ from alexnet.artifacts.predictions import Predictions
 from alexnet.artifacts.run import Run
 from alexnet.device import environment
 from alexnet.errors import InputError
-from alexnet.insight import paired
+from alexnet.insight import epochs, paired
 from alexnet.insight.compare import HEAD, compare, line, write_comparison
 from alexnet.models import catalog
 from alexnet.recipes.recipe import load, to_toml
@@ -146,3 +146,50 @@ def test_no_difference_is_claimed_from_few_images(runs: list[Path]) -> None:
     Run(runs[0]).write_predictions(said(np.arange(20) < 15, names))
     Run(runs[1]).write_predictions(said(np.arange(20) < 13, names))
     assert paired.pairs([Run(run) for run in runs])[0][0].verdict == "no difference is shown"
+
+
+def test_runs_that_differ_in_their_seed_only_belong_together(runs: list[Path], tmp_path: Path) -> None:
+    opened = [Run(run) for run in runs]
+    assert epochs.together(opened) == [[0, 1]]
+    assert epochs.title(opened, [0, 1]) == "cifar10 (2 runs)"
+    ((recipe, numbers, last, test),) = epochs.seeds(opened)
+    assert (recipe, numbers) == ("cifar10", "0, 0")
+    assert test.startswith("67.50% ± 3.54% (n = 2;")
+    assert last.startswith("65.00% ± 0.00% (n = 2;")
+    write_comparison(runs, None, tmp_path / "plots")
+    assert sorted(path.name for path in (tmp_path / "plots").iterdir()) == ["epoch.png", "seconds.png"]
+    (runs[1] / "recipe.toml").write_text(to_toml(load("cifar10", {"optimizer.lr": 0.5})))
+    assert epochs.together(opened) == [[0], [1]]
+    assert epochs.seeds(opened) == []
+
+
+def test_accuracy_at_equal_epochs_and_at_equal_seconds() -> None:
+    def rows(accuracies: Sequence[float], seconds: float) -> list[dict]:
+        return [{"epoch": e, "seconds": e * seconds, "val_accuracy": a} for e, a in enumerate(accuracies, 1)]
+
+    quick, slow = rows([0.5, 0.6, 0.65, 0.66], 1), rows([0.7, 0.8], 3)
+    one, two = epochs.equal({"quick": quick, "slow": slow})
+    assert one == ("quick", "2", "60.00%", "4.0 s", "66.00% (epoch 4)")
+    assert two == ("slow", "2", "80.00%", "4.0 s", "70.00% (epoch 1)")
+    assert epochs.equal({"quick": quick, "slower": rows([0.7], 9)})[1][-1] == "no epoch had ended"
+    assert epochs.equal({"quick": quick}) == []
+
+
+def test_overfitting_is_read_off_the_gap_the_loss_and_what_was_found(runs: list[Path]) -> None:
+    finding = {"kind": "overfitting", "epoch": 2, "step": 9, "seen": "s", "cause": "c", "fix": "f"}
+    Run(runs[1]).write_rows("findings.jsonl", [finding])
+    one, two = epochs.fit([Run(run) for run in runs])
+    assert one[-1] == "no overfitting"
+    assert one[1:4] == ("50.00%", "65.00%", "-15.00%")
+    assert two[-1] == "overfitting, epoch 2"
+
+
+def test_the_page_has_the_cost_and_what_equal_time_bought(runs: list[Path], tmp_path: Path) -> None:
+    (runs[0] / "best.safetensors").write_bytes(bytes(2_500_000))
+    write_comparison(runs, tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    for heading in ("At equal epochs, and at equal seconds", "Seeds", "Overfitting", "Size and speed"):
+        assert heading in page
+    assert "2.5 MB" in page
+    assert compare(runs)[0]["bytes"] == 2_500_000
+    assert compare(runs)[1]["images_per_second"] == 9

@@ -89,10 +89,21 @@ def test_curves_of_a_run_that_diverged(tmp_path):
 
 
 def test_curves_side_by_side_by_epoch_and_by_seconds(tmp_path):
-    runs = {"alexnet $a$": epochs(9), "resnet": [row | {"seconds": 900.0 * row["epoch"]} for row in epochs(9)]}
+    runs = {"alexnet $a$": [epochs(9)], "resnet": [[row | {"seconds": 900.0 * row["epoch"]} for row in epochs(9)]]}
     plots.curves_side_by_side(runs, tmp_path / "epoch.png")
     plots.curves_side_by_side(runs, tmp_path / "seconds.png", x="seconds")
     assert opened(tmp_path / "epoch.png").tobytes() != opened(tmp_path / "seconds.png").tobytes()
+
+
+def test_several_seeds_are_one_mean_with_a_band(tmp_path):
+    rows = epochs(9)
+    other = [row | {"val_accuracy": row["val_accuracy"] / 2} for row in rows]
+    mean = [row | {"val_accuracy": row["val_accuracy"] * 0.75} for row in rows]
+    plots.curves_side_by_side({"two": [rows, [*other, other[-1]]]}, tmp_path / "band.png")
+    plots.curves_side_by_side({"two": [mean]}, tmp_path / "line.png")
+    band, line = (np.asarray(opened(tmp_path / f"{name}.png").convert("L")).astype(int) for name in ("band", "line"))
+    assert (band[:, :900] == line[:, :900]).mean() > 0.99  # the loss is the same in both: no band shows
+    assert (band[:, 1000:] < line[:, 1000:]).mean() > 0.01
 
 
 @pytest.mark.parametrize("k", [2, 10, 45, 100, 1000])

@@ -13,21 +13,28 @@ from alexnet.cli.screen import print_json, say, table
 def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")],
     out: Annotated[Path | None, typer.Option(help="An HTML page to write, with curves.")] = None,
+    plots: Annotated[Path | None, typer.Option(help="A folder for the curves: epoch.png and seconds.png.")] = None,
     as_json: Json = False,
 ) -> None:
     """Compare runs: accuracy by epoch and by seconds, size, published and measured figures."""
     from alexnet.artifacts.run import Run
     from alexnet.insight import compare as side_by_side
-    from alexnet.insight import paired
+    from alexnet.insight import epochs, paired
 
     rows = side_by_side.compare(runs)
-    if out is not None:
-        side_by_side.write_comparison(runs, out)
+    if out is not None or plots is not None:
+        side_by_side.write_comparison(runs, out, plots)
     if as_json:
         print_json(rows)
     else:
         comparison(side_by_side.HEAD, [side_by_side.line(row) for row in rows])
-        tested, warnings = paired.pairs([Run(run) for run in runs])
+        opened = [Run(run) for run in runs]
+        for line in epochs.equal({run.path.name: run.metrics for run in opened}):
+            name, count, accuracy, seconds, then = line
+            say(f"{name}: {accuracy} after {count} epochs, {then} after {seconds}")
+        for recipe, numbers, last, test in epochs.seeds(opened):
+            say(f"{recipe}, seeds {numbers}: validation, last epoch {last}; test {test}")
+        tested, warnings = paired.pairs(opened)
         for each in tested:
             say(
                 f"{each.first} − {each.second}: {each.found.difference:+.2%} on {each.count:,} {each.split} images "
@@ -35,6 +42,8 @@ def compare(
             )
         for warning in warnings:
             say(f"warning: {warning}")
+        if plots is not None:
+            say(f"curves: {plots / 'epoch.png'}, {plots / 'seconds.png'}")
         if out is not None:
             say(f"page: {out}")
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from alexnet.artifacts.run import Run
 from alexnet.errors import InputError
-from alexnet.files import check_target, write_text
-from alexnet.insight import paired, plots
+from alexnet.files import check_target, make_folder, write_bytes, write_text
+from alexnet.insight import epochs, paired, plots
 from alexnet.pages import html
 from alexnet.pages.document import Block, Document, Picture, Section, Table
 from alexnet.pages.text import duration, percent
@@ -17,26 +17,49 @@ HEAD = ("run", "network", "parameters", "MFLOPs", "epochs", "time", "validation"
 
 
 def compare(runs: Sequence[Path]) -> list[dict[str, Any]]:
-    """One dict per run: name, network, parameters, flops, epochs, seconds, val_accuracy, test_accuracy, published.
+    """One dict per run: name, network, parameters, flops, epochs, seconds, val_accuracy, test_accuracy, published,
+    bytes (of the weights file), images_per_second (mean while training).
 
     Accuracies are fractions, None where there is none. Raises InputError for what is not a run with a finished epoch.
     """
     return [_row(run) for run in runs]
 
 
-def write_comparison(runs: Sequence[Path], out: Path) -> None:
-    """Writes a self-contained page of `runs` to `out`. InputError as `compare`, and when `out` cannot be a file."""
-    check_target(out)
+def write_comparison(runs: Sequence[Path], out: Path | None, images: Path | None = None) -> None:
+    """Writes a self-contained page of `runs` to `out`, and its curves as epoch.png and seconds.png into `images`.
+
+    Runs that differ in their seed or fold only are one curve, their mean, with a band from the lowest to the highest.
+    InputError as `compare`, and when `out` or `images` cannot be written.
+    """
+    if out is not None:
+        check_target(out)
+    if images is not None and images.exists() and not images.is_dir():
+        raise InputError(f"{str(images)!r} is a file; name a folder for the PNGs")
     rows = compare(runs)
-    metrics = {row["name"]: Run(run).metrics for row, run in zip(rows, runs, strict=True)}
+    opened = [Run(run) for run in runs]
+    metrics = {row["name"]: run.metrics for row, run in zip(rows, opened, strict=True)}
     if len(metrics) < len(rows):
         raise InputError("two runs have the same name; give each folder a name of its own")
     with tempfile.TemporaryDirectory() as folder:
         by_epoch, by_seconds = Path(folder) / "epoch.png", Path(folder) / "seconds.png"
-        published = {row["name"]: row["published"] for row in rows if row["published"] is not None}
-        plots.curves_side_by_side(metrics, by_epoch, "epoch", published)
-        plots.curves_side_by_side(metrics, by_seconds, "seconds", published)
-        opened = [Run(run) for run in runs]
+        groups = epochs.together(opened)
+        curves = {epochs.title(opened, group): [opened[i].metrics for i in group] for group in groups}
+        if len(curves) < len(groups):  # several recipes of one name
+            groups = [[i] for i in range(len(opened))]
+            curves = {run.path.name: [run.metrics] for run in opened}
+        published = {
+            name: rows[group[0]]["published"]
+            for name, group in zip(curves, groups, strict=True)
+            if rows[group[0]]["published"] is not None
+        }
+        plots.curves_side_by_side(curves, by_epoch, "epoch", published)
+        plots.curves_side_by_side(curves, by_seconds, "seconds", published)
+        if images is not None:
+            make_folder(images)
+            for path in (by_epoch, by_seconds):
+                write_bytes(images / path.name, path.read_bytes())
+        if out is None:
+            return
         tested, warnings = paired.pairs(opened)
         names = tuple(metrics)
         recipes, classes = paired.recipe_differences(opened), paired.class_differences(opened)
@@ -45,7 +68,11 @@ def write_comparison(runs: Sequence[Path], out: Path) -> None:
             notes=warnings,
             all_sections=[
                 Section("Figures", [Table(HEAD, [line(row) for row in rows])]),
+                Section("At equal epochs, and at equal seconds", _table(epochs.EQUAL, epochs.equal(metrics))),
+                Section("Seeds", _table(epochs.SEEDS, epochs.seeds(opened))),
+                Section("Overfitting", _table(epochs.FIT, list(epochs.fit(opened)))),
                 Section("Is one better?", [Table(paired.PAIRS, list(paired.lines(tested)))] if tested else []),
+                Section("Size and speed", _table(epochs.COST, list(epochs.cost(opened)))),
                 Section("Recipes: what differs", [Table(("key", *names), recipes)] if recipes else []),
                 Section("Published", _published(runs)),
                 Section("By epoch", [Picture(by_epoch.read_bytes(), "Loss and accuracy by epoch")]),
@@ -71,6 +98,10 @@ def line(row: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
+def _table(head: Sequence[str], lines: Sequence[tuple[str, ...]]) -> list[Block]:
+    return [Table(head, lines)] if lines else []
+
+
 def _published(runs: Sequence[Path]) -> list[Block]:
     """All that the sources say, also where it is no accuracy."""
     lines = [
@@ -82,7 +113,8 @@ def _published(runs: Sequence[Path]) -> list[Block]:
 
 
 def _row(run: Path) -> dict[str, Any]:
-    card = Run(run).card
+    opened = Run(run)
+    card, rows = opened.card, opened.metrics
     figures = card.figures
     # Until a run has ended, what stands in its last rows is all that there is.
     during = {card.data.validated_on: figures.in_training}
@@ -97,4 +129,6 @@ def _row(run: Path) -> dict[str, Any]:
         "val_accuracy": validation.top1 if validation else None,
         "test_accuracy": test.top1 if test else None,
         "published": plots.published_accuracy(card.published),
+        "bytes": opened.weights.stat().st_size if opened.weights.is_file() else None,
+        "images_per_second": epochs.images_per_second(rows) if rows else None,
     }

@@ -92,26 +92,31 @@ def published_accuracy(figures: Sequence[Published]) -> float | None:
 
 
 def curves_side_by_side(
-    runs: Mapping[str, Sequence[Mapping[str, Any]]],
+    runs: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]],
     path: Path | str,
     x: Literal["epoch", "seconds"] = "epoch",
     published: Mapping[str, float] | None = None,
 ) -> None:
-    """Loss and accuracy of several runs (name → lines of metrics.jsonl), by epoch or by seconds of training.
+    """Loss and accuracy of several runs, by epoch or by seconds of training: name → for each seed the lines of
+    metrics.jsonl. Of several seeds the mean is drawn, over the epochs that all have, and a band from the lowest to the
+    highest.
 
     Validation is drawn in full, training thin and dotted in the same color, the accuracy `published` for a run dashed.
     """
-    ends = np.concatenate([_column(metrics, x) for metrics in runs.values()])
+    ends = np.concatenate([_column(metrics, x) for seeds in runs.values() for metrics in seeds])
     longest = ends.max(initial=0)
     unit, name = (3600, "hours") if longest > 7200 else (60, "minutes") if longest > 300 else (1, "seconds")
     if x == "epoch":
         unit, name = 1, "epoch"
     figure, (loss, accuracy) = _panels(name, ends / unit)
-    for i, (run, metrics) in enumerate(runs.items()):
-        at, color = _column(metrics, x) / unit, PALETTE[i % len(PALETTE)]
+    for i, (run, seeds) in enumerate(runs.items()):
+        at, color = _over_seeds(seeds, x).mean(0) / unit, PALETTE[i % len(PALETTE)]
         for axes, what in ((loss, "loss"), (accuracy, "accuracy")):
-            _line(axes, at, _column(metrics, f"val_{what}"), drawable(run, 40), color)
-            axes.plot(at, _column(metrics, f"train_{what}"), ":", color=color, linewidth=1)
+            values = _over_seeds(seeds, f"val_{what}")
+            _line(axes, at, values.mean(0), drawable(run, 40), color)
+            if len(seeds) > 1:
+                axes.fill_between(at, values.min(0), values.max(0), color=color, alpha=0.18, linewidth=0)
+            axes.plot(at, _over_seeds(seeds, f"train_{what}").mean(0), ":", color=color, linewidth=1)
         if published and run in published:
             accuracy.axhline(published[run], color=color, linestyle=DASHED, linewidth=1)
     _legend(loss, accuracy)
@@ -258,6 +263,12 @@ def _legend(*all_axes: Axes) -> None:
 def _column(metrics: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
     """One quantity over the epochs, float64; not a number where it is absent."""
     return np.array([math.nan if line.get(name) is None else line[name] for line in metrics], np.float64)
+
+
+def _over_seeds(seeds: Sequence[Sequence[Mapping[str, Any]]], name: str) -> np.ndarray:
+    """float64 [seeds, epochs], over the epochs that all of them have."""
+    shortest = min(len(rows) for rows in seeds)
+    return np.stack([_column(rows[:shortest], name) for rows in seeds])
 
 
 @cache

@@ -1,0 +1,109 @@
+"""Runs by their epochs: seeds that belong together, accuracy at equal epochs and at equal seconds, overfitting."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from alexnet.artifacts.figures import spread
+from alexnet.artifacts.run import Run
+from alexnet.pages.text import duration, percent
+from alexnet.recipes import recipe as recipes
+
+Rows = Sequence[Mapping[str, Any]]
+
+_OF_ONE = ("name", "title", "source", "published")
+EQUAL = ("run", "epochs", "validation", "seconds", "validation ")
+SEEDS = ("recipe", "seeds", "validation, last epoch", "test")
+FIT = ("run", "train", "validation", "train − validation", "lowest validation loss", "last", "found while training")
+COST = ("run", "parameters", "weights file", "MFLOPs", "images/s while training", "seconds an epoch")
+
+
+def together(runs: Sequence[Run]) -> list[list[int]]:
+    """Indices of runs that differ in their seed (or fold) only, in groups, in the order of their first."""
+    found: dict[str, list[int]] = {}
+    for number, run in enumerate(runs):
+        flat = dict(recipes.flat(run.recipe))
+        kept = {
+            k: v for k, v in flat.items() if k.split(".")[0] not in _OF_ONE and k not in ("train.seed", "data.fold")
+        }
+        found.setdefault(repr((run.card.name, run.card.data.name, sorted(kept.items(), key=str))), []).append(number)
+    return list(found.values())
+
+
+def title(runs: Sequence[Run], group: Sequence[int]) -> str:
+    """A run's name; of several their recipe's, with their number."""
+    first = runs[group[0]]
+    return first.path.name if len(group) == 1 else f"{first.card.recipe} ({len(group)} runs)"
+
+
+def seeds(runs: Sequence[Run]) -> list[tuple[str, ...]]:
+    """Cells under SEEDS: mean ± standard deviation of every group of two runs or more."""
+    lines = []
+    for group in together(runs):
+        if len(group) < 2:
+            continue
+        last = [runs[i].metrics[-1]["val_accuracy"] for i in group]
+        tests = [test.top1 for i in group if (test := runs[i].card.figures.test)]
+        numbers = ", ".join(str(runs[i].card.seed) for i in group)
+        lines.append((runs[group[0]].card.recipe, numbers, _spread(last), _spread(tests)))
+    return lines
+
+
+def _spread(values: Sequence[float]) -> str:
+    if len(values) < 2:
+        return "–"
+    found = spread(values)
+    return f"{found.mean:.2%} ± {found.std:.2%} (n = {found.n}; mean {found.low:.2%} – {found.high:.2%}, 95 %)"
+
+
+def equal(named: Mapping[str, Rows]) -> list[tuple[str, ...]]:
+    """Cells under EQUAL: each run's validation accuracy after the epochs, and after the seconds, that all have."""
+    if len(named) < 2:
+        return []
+    epochs = min(rows[-1]["epoch"] for rows in named.values())
+    seconds = min(rows[-1]["seconds"] for rows in named.values())
+    lines = []
+    for name, rows in named.items():
+        by_epoch = next(row for row in reversed(rows) if row["epoch"] <= epochs)
+        by_time = next((row for row in reversed(rows) if row["seconds"] <= seconds), None)
+        at = "no epoch had ended" if by_time is None else f"{by_time['val_accuracy']:.2%} (epoch {by_time['epoch']})"
+        lines.append((name, str(epochs), percent(by_epoch["val_accuracy"]), duration(seconds), at))
+    return lines
+
+
+def fit(runs: Sequence[Run]) -> Iterator[tuple[str, ...]]:
+    """Cells under FIT: whether a run overfits, by its last epoch and by what was found while it trained."""
+    for run in runs:
+        rows = run.metrics
+        lowest = min(rows, key=lambda row: row["val_loss"])
+        gap = rows[-1]["train_accuracy"] - rows[-1]["val_accuracy"]
+        found = next((f"overfitting, epoch {each['epoch']}" for each in run.findings if each["kind"] == "overfitting"),
+                     "no overfitting")  # fmt: skip
+        yield (
+            run.path.name,
+            percent(rows[-1]["train_accuracy"]),
+            percent(rows[-1]["val_accuracy"]),
+            f"{gap:+.2%}",
+            f"{lowest['val_loss']:.4f} (epoch {lowest['epoch']})",
+            f"{rows[-1]['val_loss']:.4f}",
+            found,
+        )
+
+
+def cost(runs: Sequence[Run]) -> Iterator[tuple[str, ...]]:
+    """Cells under COST."""
+    for run in runs:
+        card, rows, file = run.card, run.metrics, run.weights
+        size = f"{file.stat().st_size / 1e6:,.1f} MB" if file.is_file() else "–"
+        yield (
+            run.path.name,
+            f"{card.parameters:,}",
+            size,
+            f"{card.flops / 1e6:,.1f}",
+            f"{images_per_second(rows):,.0f}",
+            f"{rows[-1]['seconds'] / len(rows):.2f}",
+        )
+
+
+def images_per_second(rows: Rows) -> float:
+    """The mean over the epochs."""
+    return sum(row["images_per_second"] for row in rows) / len(rows)
