@@ -71,3 +71,43 @@ def test_files_are_compared(tmp_path: Path, command: Callable, refused: Callable
     assert out.stat().st_size > 1_000
     assert "same images" in refused("rsa", tmp_path / "a.npy", tmp_path / "short.npy", "--out", out)
     assert "no dissimilarity matrix" in refused("rsa", *given, "--rdm", tmp_path / "a.npy", "--out", out)
+
+
+def test_intervals_and_the_noise_band_hold_what_they_must() -> None:
+    found = rsa.analyze({"a": X, "b": Y, "c": Y + 0.01}, draws=50)
+    value, bounds = found.value("a", "b")
+    assert bounds
+    assert bounds[0] < value < bounds[1]
+    assert bounds == rsa.bootstrap(rsa.rdm(X), rsa.rdm(Y), draws=50)
+    assert rsa.analyze({"a": X, "b": Y}).intervals is None
+    with pytest.raises(InputError, match="intervals are those of RSA"):
+        rsa.analyze({"a": X, "b": Y}, "cka", draws=10)
+    seeds = [{"fc7": X + 0.3 * np.random.default_rng(n).standard_normal(X.shape), "conv1": X} for n in range(3)]
+    band = rsa.noise(seeds)
+    pairs = [rsa.compare(rsa.rdm(seeds[i]["fc7"]), rsa.rdm(seeds[j]["fc7"])) for i, j in ((0, 1), (0, 2), (1, 2))]
+    assert band == {"fc7": pytest.approx((min(pairs), max(pairs))), "conv1": pytest.approx((1, 1))}
+    with pytest.raises(InputError, match="two seeds or more"):
+        rsa.noise(seeds[:1])
+
+
+def test_files_are_compared_layer_by_layer(tmp_path: Path, command: Callable, refused: Callable[..., str]) -> None:
+    random = np.random.default_rng(0)
+    for place in ("one/f", "two/f", "seed1", "seed2"):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        layers = {layer: X + 0.2 * random.standard_normal(X.shape) for layer in ("conv1", "fc7")}
+        np.savez(tmp_path / f"{place}.npz", **layers)  # pyright: ignore[reportArgumentType]
+    np.save(tmp_path / "human.npy", rsa.rdm(Y))
+    files = [tmp_path / "one" / "f.npz", tmp_path / "two" / "f.npz"]  # two files of one name
+    seeds = ["--seed-file", tmp_path / "seed1.npz", "--seed-file", tmp_path / "seed2.npz"]
+    options = [*seeds, "--rdm", tmp_path / "human.npy", "--bootstrap", 20, "--out", tmp_path / "r.png"]
+    said = json.loads(command("rsa", *files, *options, "--json").out)
+    assert len(said["names"]) == len(set(said["names"])) == 5
+    assert np.shape(said["intervals"]) == (5, 5, 2)
+    assert set(said["noise"]) == {"conv1", "fc7"}
+    plain = command("rsa", *files, *options).out
+    assert plain.count("between seeds") == 6
+    assert plain.count("(95 %: ") == 6  # the two layers of the second file, and four with the matrix
+    assert "two seeds or more" in refused("rsa", *files, "--seed-file", tmp_path / "seed1.npz")
+    assert "two of the sets have the same name" in refused(
+        "rsa", files[0], "--rdm", tmp_path / "human.npy", "--rdm", tmp_path / "human.npy"
+    )

@@ -5,33 +5,74 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alexnet.cli.options import Device, Json, ModelOrRun
+from alexnet.cli.options import AnyModel, Device, Json, WeightsOption
 from alexnet.cli.screen import print_json, say, table
 
 if TYPE_CHECKING:
+    from alexnet.inference.opening import Opened
     from alexnet.insight.doctor import Diagnosis, Trial
 
 
 def doctor(
-    model: ModelOrRun,
-    data: Annotated[Path, typer.Option("--data", help="Labeled images that the model should classify well.")],
+    model: AnyModel,
+    data: Annotated[
+        Path, typer.Option("--data", help="Labeled images that the model should classify well; with --features any.")
+    ],
+    features: Annotated[
+        bool, typer.Option("--features", help="Show how far a layer moves between published preprocessings instead.")
+    ] = False,
+    layer: Annotated[str, typer.Option(help="With --features: the layer.")] = "fc7",
     images: Annotated[int, typer.Option(min=1, max=10**6, help="Maximum number of images.")] = 200,
+    weights: WeightsOption = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """Find the preprocessing and LRN constants that some weights were trained with."""
     from alexnet.cli.progress import bar
     from alexnet.device import choose_device
-    from alexnet.inference.model import load_model
+    from alexnet.inference.opening import open_model
     from alexnet.insight.doctor import examine
 
-    opened = load_model(model, choose_device(device))
+    opened = open_model(model, choose_device(device), weights)
+    if opened.remark:
+        say(opened.remark, err=True)
+    if features:
+        _features(opened, data, layer, images, as_json)
+        return
     with bar("trying", quiet=as_json) as progress:
-        diagnosis = examine(opened, data, images, progress)
+        diagnosis = examine(opened.model, data, images, progress)
     if as_json:
         print_json(diagnosis.to_json())
     else:
         _diagnosis(diagnosis)
+
+
+def _features(opened: "Opened", data: Path, layer: str, most: int, as_json: bool) -> None:
+    """Cosine and RSA of the features under each preprocessing with those under the card's own."""
+    from alexnet.cli.progress import bar
+    from alexnet.inference.features import want
+    from alexnet.inference.images import open_images
+    from alexnet.inference.opening import untrained
+    from alexnet.inference.preprocess import CHOICES
+    from alexnet.insight.moved import moved
+
+    if remark := untrained(opened, want(opened.model, [layer]).taps):
+        say(remark, err=True)
+    with bar("images", quiet=as_json) as progress:
+        found = moved(opened.model, open_images([data]), layer, most, progress)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        say(f"{layer} of {found.images:,} images, against the card's own preprocessing:")
+        rows = (
+            (name, f"{found.cosine[0, at]:.3f}", f"{found.lowest[0, at]:.3f}", f"{found.rsa[0, at]:.3f}", CHOICES[name])
+            for at, name in enumerate(found.choices)
+        )
+        table(("preprocessing", "cosine>", "lowest>", "RSA>", "which is"), rows)
+    for reason in found.failed[:20]:
+        say(f"skipped {reason}", err=True)
+    if found.failed:
+        raise typer.Exit(3)
 
 
 def _diagnosis(found: "Diagnosis") -> None:

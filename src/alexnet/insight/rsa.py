@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from alexnet.errors import InputError, unknown
 from alexnet.insight import view as views
-from alexnet.insight.plots import INK, drawable
+from alexnet.insight.plots import FAINT, INK, PALETTE, drawable
 
 DISTANCES = ("correlation", "cosine", "euclidean")
 COMPARISONS = ("spearman", "kendall", "pearson", "cka", "rbf-cka")
@@ -113,17 +115,37 @@ class Analysis:
     table: np.ndarray
     """float64 sets × sets."""
     images: int
+    intervals: np.ndarray | None = None
+    """float64 sets × sets × 2: 95 %, where they were asked for."""
+
+    def value(self, one: str, other: str) -> tuple[float, tuple[float, float] | None]:
+        """The agreement of two sets, and its interval."""
+        place = self.names.index(one), self.names.index(other)
+        bounds = None if self.intervals is None else (float(each) for each in self.intervals[place])
+        return float(self.table[place]), None if bounds is None else (next(bounds), next(bounds))
 
     def to_json(self) -> dict[str, object]:
-        return {"names": list(self.names), "comparison": self.how, "images": self.images, "table": self.table.tolist()}
+        more = {} if self.intervals is None else {"intervals": self.intervals.tolist()}
+        return {
+            "names": list(self.names),
+            "comparison": self.how,
+            "images": self.images,
+            "table": self.table.tolist(),
+            **more,
+        }
 
 
 def analyze(
-    sets: dict[str, np.ndarray], how: str = "spearman", distance: str = "correlation", given: Sequence[str] = ()
+    sets: dict[str, np.ndarray],
+    how: str = "spearman",
+    distance: str = "correlation",
+    given: Sequence[str] = (),
+    draws: int = 0,
 ) -> Analysis:
-    """Every set of rows with every other. `given` names those that are RDMs already (n × n).
+    """Every set of rows with every other. `given` names those that are RDMs already (n × n); `draws`: of a bootstrap
+    over the images, for 95 % intervals.
 
-    InputError when the sets are not of the same number of images, and for CKA of a bare RDM.
+    InputError when the sets are not of the same number of images, and for CKA of a bare RDM or with intervals.
     """
     if how not in COMPARISONS:
         raise unknown("comparison", how, COMPARISONS)
@@ -131,15 +153,37 @@ def analyze(
     if len(set(counts.values())) > 1:
         told = ", ".join(f"{name} {count:,}" for name, count in counts.items())
         raise InputError(f"the features must be of the same images: {told}")
+    names, intervals = tuple(sets), None
     if how.endswith("cka"):
         if given:
             raise InputError(f"CKA needs features; {given[0]} is a dissimilarity matrix: choose spearman")
+        if draws:
+            raise InputError("bootstrap intervals are those of RSA; an image drawn twice would count as alike in CKA")
         kernel = "rbf" if how.startswith("rbf") else "linear"
         table = np.array([[cka(a, b, kernel) for b in sets.values()] for a in sets.values()])
     else:
         rdms = [values if name in given else rdm(values, distance) for name, values in sets.items()]
-        table = np.array([[compare(a, b, how) for b in rdms] for a in rdms])
-    return Analysis(tuple(sets), how, table, next(iter(counts.values())))
+        table, intervals = np.eye(len(names)), np.ones((len(names), len(names), 2))
+        for i, j in zip(*np.triu_indices(len(names), 1), strict=True):
+            table[i, j] = table[j, i] = compare(rdms[i], rdms[j], how)
+            if draws:
+                intervals[i, j] = intervals[j, i] = bootstrap(rdms[i], rdms[j], how, draws)
+    return Analysis(names, how, table, next(iter(counts.values())), intervals if draws else None)
+
+
+def noise(
+    seeds: Sequence[dict[str, np.ndarray]], how: str = "spearman", distance: str = "correlation"
+) -> dict[str, tuple[float, float]]:
+    """By layer the least and the greatest agreement between two of several seeds of one network, which is what training
+    noise alone leaves. seeds: for each the features by layer. InputError for fewer than two."""
+    if len(seeds) < 2:
+        raise InputError("a noise band needs the features of two seeds or more")
+    found = {}
+    for layer in [name for name in seeds[0] if all(name in each for each in seeds)]:
+        table = analyze({str(n): each[layer] for n, each in enumerate(seeds)}, how, distance).table
+        values = table[np.triu_indices(len(seeds), 1)]
+        found[layer] = (float(values.min()), float(values.max()))
+    return found
 
 
 def checked_rdm(values: np.ndarray, origin: str) -> np.ndarray:
@@ -150,18 +194,71 @@ def checked_rdm(values: np.ndarray, origin: str) -> np.ndarray:
     return values.astype(np.float64)
 
 
-def draw(found: Analysis, out: Path, title: str = "") -> None:
-    """The table as a heat map with its numbers."""
-    side = max(2.8, 0.62 * len(found.names) + 1.2)
-    figure, (axes,) = views.panels(1, 1, title, side + 0.8, side)
-    axes.set_axis_on()
-    axes.imshow(found.table, vmin=min(0, float(found.table.min())), vmax=1, cmap="viridis")
+@dataclass(frozen=True)
+class Curve:
+    """The agreement of a set's layers with something, layer by layer."""
+
+    name: str
+    values: dict[str, tuple[float, tuple[float, float] | None]]
+    """Layer → agreement and its interval."""
+
+
+def draw(
+    found: Analysis,
+    out: Path,
+    title: str = "",
+    curves: Sequence[Curve] = (),
+    band: dict[str, tuple[float, float]] | None = None,
+) -> None:
+    """The table as a heat map with its numbers; beside it the curves by layer over the seeds' noise band."""
+    side = max(3.2, 0.56 * len(found.names) + 1.6)
+    figure = Figure(figsize=(side + 0.5 + (4.6 if curves else 0), side + 0.3))
+    figure.set_layout_engine("constrained", w_pad=0.08)
+    if title:
+        figure.suptitle(drawable(title, 100), x=0.01, ha="left", size=10, color=INK, weight="bold")
+    axes, *more = figure.subplots(1, 2 if curves else 1, squeeze=False, width_ratios=(side, 4.6) if curves else None)[0]
+    _heat(axes, found)
+    if curves:
+        _by_layer(more[0], found, curves, band or {})
+    views.write(figure, out)
+
+
+def _heat(axes: Axes, found: Analysis) -> None:
+    low = min(0.0, float(found.table.min()))
+    axes.imshow(found.table, vmin=low, vmax=1, cmap="viridis")
     names = [drawable(name, 18) for name in found.names]
-    axes.set_xticks(range(len(names)), names, rotation=40, ha="right", size=8)
+    axes.set_xticks(range(len(names)), names, rotation=40, ha="right", rotation_mode="anchor", size=8)
     axes.set_yticks(range(len(names)), names, size=8)
     axes.tick_params(length=0, colors=INK)
+    axes.spines[:].set_visible(False)
     for i, j in np.ndindex(*found.table.shape):
         value = float(found.table[i, j])
-        axes.text(j, i, f"{value:.2f}", ha="center", va="center", size=7.5, color="white" if value < 0.7 else INK)
-    axes.set_xlabel(f"{found.how}, {found.images:,} images", size=8, color=INK)
-    views.write(figure, out)
+        bright = (value - low) / (1 - low) > 0.6
+        axes.text(j, i, f"{value:.2f}", ha="center", va="center", size=7.5, color=INK if bright else "white")
+    axes.set_xlabel(f"{found.how}, {found.images:,} images", size=8, color=FAINT)
+
+
+def _by_layer(axes: Axes, found: Analysis, curves: Sequence[Curve], band: dict[str, tuple[float, float]]) -> None:
+    layers = list(dict.fromkeys(layer for each in curves for layer in each.values))
+    for number, each in enumerate(curves):
+        at = [layers.index(layer) for layer in each.values]
+        values = np.array([value for value, _ in each.values.values()])
+        bounds = np.array([interval or (value, value) for value, interval in each.values.values()])
+        errors = np.clip(np.stack([values - bounds[:, 0], bounds[:, 1] - values]), 0, None)
+        color = PALETTE[number % len(PALETTE)]
+        axes.errorbar(at, values, errors, color=color, marker="o", ms=4, lw=1.6, elinewidth=1, capsize=2,
+                      label=drawable(each.name, 34))  # fmt: skip
+    known = [layer for layer in layers if layer in band]
+    if known:
+        at = [layers.index(layer) for layer in known]
+        low, high = zip(*(band[layer] for layer in known), strict=True)
+        axes.fill_between(at, low, high, color="#c5ced6", alpha=0.6, lw=0, label="between seeds")
+        axes.vlines(at, low, high, color="#c5ced6", lw=4, alpha=0.6)
+    axes.set_xticks(range(len(layers)), [drawable(layer, 14) for layer in layers], rotation=40, ha="right", size=8,
+                    rotation_mode="anchor")  # fmt: skip
+    axes.set_ylabel(found.how, size=8, color=INK)
+    axes.set_ylim(top=1.03)
+    axes.tick_params(labelsize=8, colors=INK, length=0)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color="#eef1f4")
+    axes.legend(frameon=False, fontsize=8, labelcolor=INK)
