@@ -128,3 +128,40 @@ def test_the_verb(copied: Path, command: Callable, refused: Callable, tmp_path: 
     assert "html, md, pdf, pptx, ipynb" in refused("report", copied, "--format", "docx")
     assert "en, zh" in refused("report", copied, "--language", "fr")
     assert "is not a run" in refused("report", tmp_path)
+
+
+def test_leaks_stand_above_the_accuracy(copied: Path) -> None:
+    card = json.loads((copied / "card.json").read_text())
+    card["data"]["notes"] = ["class folders", "12 test images are also train images, such as a/1.png"]
+    (copied / "card.json").write_text(json.dumps(card))
+    page = report(copied)[0].read_text(encoding="utf-8")
+    leak, accuracy = page.index("Leak: 12 test images are also train images"), page.index('class="tiles"')
+    assert leak < accuracy
+    assert "Leak: class folders" not in page
+    assert page.count("12 test images are also train images") == 3  # above, with the images, among the limits
+
+
+def test_limits_references_task_and_how_to_train_again(copied: Path) -> None:
+    page = report(copied)[0].read_text(encoding="utf-8")
+    for said in ("One run, with seed 0", "No test split", "Krizhevsky, Sutskever and Hinton 2012",
+                 "alexnet train recipe.toml", "tells the 10 classes of digits apart"):  # fmt: skip
+        assert said in page, said
+
+
+@pytest.mark.parametrize("format", ["html", "md", "pptx", "ipynb"])
+def test_several_runs_are_one_report(copied: Path, tmp_path: Path, format: str) -> None:
+    if format == "pptx":
+        pytest.importorskip("pptx")
+    other = tmp_path / "other"
+    shutil.copytree(copied, other)
+    with pytest.raises(InputError, match="name its file with --out"):
+        report([copied, other], format)
+    path, left = report([copied, other], format, tmp_path / f"both.{format}", "zh")
+    assert left == []
+    if format == "pptx":
+        return
+    text = path.read_text(encoding="utf-8")
+    for said in ("相同轮数与相同时间下", "copied：任务" if format != "ipynb" else "任务", "other"):
+        assert said in text, said
+    if format == "ipynb":
+        assert sum(cell["cell_type"] == "code" for cell in json.loads(text)["cells"]) == 2

@@ -9,15 +9,17 @@ from alexnet.cli.screen import say
 
 
 def report(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, trained here or elsewhere.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders, trained here or elsewhere.")],
     format: Annotated[str, typer.Option(help="html, md, pdf, pptx or ipynb.")] = "html",
-    out: Annotated[Path | None, typer.Option(help="The file to write. Default: report.FORMAT in the run.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The file to write. Default, of one run: report.FORMAT in its folder.")
+    ] = None,
     language: Annotated[str, typer.Option(help="en or zh.")] = "en",
 ) -> None:
-    """Draw a run's plots and write its report again, from the files in its folder alone."""
+    """Draw plots and write the report of one run, or of several beside each other, from their files alone."""
     from alexnet.insight.report.write import report as write
 
-    path, left = write(run, format, out, language)
+    path, left = write(runs, format, out, language)
     for line in left:
         say(f"not drawn: {line}")
     say(f"wrote {path}")

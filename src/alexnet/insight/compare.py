@@ -11,7 +11,7 @@ from alexnet.files import check_target, make_folder, write_bytes, write_text
 from alexnet.insight import epochs, paired, plots
 from alexnet.pages import html
 from alexnet.pages.document import Block, Document, Picture, Section, Table
-from alexnet.pages.text import duration, percent
+from alexnet.pages.text import Words, duration, percent
 
 HEAD = ("run", "network", "parameters", "MFLOPs", "epochs", "time", "validation", "test", "published")
 
@@ -28,59 +28,74 @@ def compare(runs: Sequence[Path]) -> list[dict[str, Any]]:
 def write_comparison(runs: Sequence[Path], out: Path | None, images: Path | None = None) -> None:
     """Writes a self-contained page of `runs` to `out`, and its curves as epoch.png and seconds.png into `images`.
 
-    Runs that differ in their seed or fold only are one curve, their mean, with a band from the lowest to the highest.
     InputError as `compare`, and when `out` or `images` cannot be written.
     """
     if out is not None:
         check_target(out)
     if images is not None and images.exists() and not images.is_dir():
         raise InputError(f"{str(images)!r} is a file; name a folder for the PNGs")
+    document, curves = describe(runs)
+    if images is not None:
+        make_folder(images)
+        for name, content in curves.items():
+            write_bytes(images / f"{name}.png", content)
+    if out is not None:
+        write_text(out, html.render(document))
+
+
+def describe(runs: Sequence[Path], words: Words | None = None) -> tuple[Document, dict[str, bytes]]:
+    """The page of `runs`, and its curves as PNG by 'epoch' and 'seconds'. InputError as `compare`.
+
+    Runs that differ in their seed or fold only are one curve, their mean, with a band from the lowest to the highest.
+    """
+    words = words or Words()
     rows = compare(runs)
     opened = [Run(run) for run in runs]
     metrics = {row["name"]: run.metrics for row, run in zip(rows, opened, strict=True)}
     if len(metrics) < len(rows):
         raise InputError("two runs have the same name; give each folder a name of its own")
+    curves = _curves(opened, [row["published"] for row in rows])
+    tested, warnings = paired.pairs(opened)
+    names = tuple(metrics)
+    recipes, classes = paired.recipe_differences(opened), paired.class_differences(opened)
+    by_epoch = Picture(curves["epoch"], words("Loss and accuracy by epoch"))
+    by_time = Picture(curves["seconds"], words("Loss and accuracy by seconds of training"))
+    sections: dict[str, list[Block]] = {
+        "Figures": [Table(HEAD, [line(row) for row in rows])],
+        "At equal epochs, and at equal seconds": _table(epochs.EQUAL, epochs.equal(metrics)),
+        "Seeds": _table(epochs.SEEDS, epochs.seeds(opened)),
+        "Overfitting": _table(epochs.FIT, list(epochs.fit(opened))),
+        "Is one better?": _table(paired.PAIRS, list(paired.lines(tested))),
+        "Size and speed": _table(epochs.COST, list(epochs.cost(opened))),
+        "Recipes: what differs": _table(("key", *names), recipes),
+        "Published": _published(runs),
+        "By epoch": [by_epoch],
+        "By time": [by_time],
+        "Recall by class": _table(("class", *names), classes),
+    }
+    document = Document(
+        " · ".join(metrics),
+        notes=warnings,
+        all_sections=[Section(words(title), blocks) for title, blocks in sections.items()],
+        language=words.language,
+    )
+    return document, curves
+
+
+def _curves(runs: Sequence[Run], published: Sequence[float | None]) -> dict[str, bytes]:
+    groups = epochs.together(runs)
+    curves = {epochs.title(runs, group): [runs[i].metrics for i in group] for group in groups}
+    if len(curves) < len(groups):  # several recipes of one name
+        groups = [[i] for i in range(len(runs))]
+        curves = {run.path.name: [run.metrics] for run in runs}
+    said = {name: value for name, group in zip(curves, groups, strict=True) if (value := published[group[0]])}
+    found = {}
     with tempfile.TemporaryDirectory() as folder:
-        by_epoch, by_seconds = Path(folder) / "epoch.png", Path(folder) / "seconds.png"
-        groups = epochs.together(opened)
-        curves = {epochs.title(opened, group): [opened[i].metrics for i in group] for group in groups}
-        if len(curves) < len(groups):  # several recipes of one name
-            groups = [[i] for i in range(len(opened))]
-            curves = {run.path.name: [run.metrics] for run in opened}
-        published = {
-            name: rows[group[0]]["published"]
-            for name, group in zip(curves, groups, strict=True)
-            if rows[group[0]]["published"] is not None
-        }
-        plots.curves_side_by_side(curves, by_epoch, "epoch", published)
-        plots.curves_side_by_side(curves, by_seconds, "seconds", published)
-        if images is not None:
-            make_folder(images)
-            for path in (by_epoch, by_seconds):
-                write_bytes(images / path.name, path.read_bytes())
-        if out is None:
-            return
-        tested, warnings = paired.pairs(opened)
-        names = tuple(metrics)
-        recipes, classes = paired.recipe_differences(opened), paired.class_differences(opened)
-        document = Document(
-            " · ".join(metrics),
-            notes=warnings,
-            all_sections=[
-                Section("Figures", [Table(HEAD, [line(row) for row in rows])]),
-                Section("At equal epochs, and at equal seconds", _table(epochs.EQUAL, epochs.equal(metrics))),
-                Section("Seeds", _table(epochs.SEEDS, epochs.seeds(opened))),
-                Section("Overfitting", _table(epochs.FIT, list(epochs.fit(opened)))),
-                Section("Is one better?", [Table(paired.PAIRS, list(paired.lines(tested)))] if tested else []),
-                Section("Size and speed", _table(epochs.COST, list(epochs.cost(opened)))),
-                Section("Recipes: what differs", [Table(("key", *names), recipes)] if recipes else []),
-                Section("Published", _published(runs)),
-                Section("By epoch", [Picture(by_epoch.read_bytes(), "Loss and accuracy by epoch")]),
-                Section("By time", [Picture(by_seconds.read_bytes(), "Loss and accuracy by seconds of training")]),
-                Section("Recall by class", [Table(("class", *names), classes)] if classes else []),
-            ],
-        )
-    write_text(out, html.render(document))
+        for x in ("epoch", "seconds"):
+            path = Path(folder) / f"{x}.png"
+            plots.curves_side_by_side(curves, path, x, said)
+            found[x] = path.read_bytes()
+    return found
 
 
 def line(row: dict[str, Any]) -> tuple[str, ...]:

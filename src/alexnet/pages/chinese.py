@@ -17,6 +17,36 @@ CHINESE: dict[str, str] = {
     "Weights": "权重",
     "Conclusion": "结论",
     "To be written by the author.": "由作者填写。",
+    "Task": "任务",
+    "Limits": "局限",
+    "References": "参考文献",
+    "Saved as recipe.toml, it trains again: alexnet train recipe.toml --data PATH": "保存为 recipe.toml 后可重新训练："
+    "alexnet train recipe.toml --data PATH",
+    "Leak: {found}": "数据泄漏：{found}",
+    "{network} ({parameters} parameters) tells the {count} classes of {name} apart: {classes}.": "{network}"
+    "（{parameters} 个参数）区分 {name} 的 {count} 个类别：{classes}。",
+    "One run, with seed {seed}: other seeds give other accuracies; --seeds 5 measures by how much.": "只有一次运行，种子为"
+    " {seed}：换一个种子准确率会不同；--seeds 5 可测出相差多少。",
+    "{count} images: on others of their kind the accuracy lies between {low} and {high} (95 %).": "{count} 张图像："
+    "在同类的其他图像上，准确率在 {low} 与 {high} 之间（95 %）。",
+    "No test split: the epoch was chosen on the images that it is measured on, which flatters a little.": "没有测试集："
+    "轮次是在用来测量的图像上选出的，结果略为偏高。",
+    "{count} files were left out.": "略去了 {count} 个文件。",
+    "{count} runs": "{count} 次运行",
+    "Comparison": "比较",
+    "{run}: {section}": "{run}：{section}",
+    "Figures": "结果",
+    "At equal epochs, and at equal seconds": "相同轮数与相同时间下",
+    "Seeds": "随机种子",
+    "Overfitting": "过拟合",
+    "Is one better?": "哪个更好？",
+    "Size and speed": "规模与速度",
+    "Recipes: what differs": "训练配方的差异",
+    "Published": "已发表",
+    "By epoch": "按轮次",
+    "By time": "按时间",
+    "Recall by class": "各类别召回率",
+    "Loss and accuracy by seconds of training": "按训练秒数的损失与准确率",
     # Figures
     "{count} images, {precision}": "{count} 张图像，{precision}",
     "validation accuracy": "验证准确率",

@@ -18,6 +18,13 @@ from alexnet.pages.text import Words, duration, facts, percent, sentence
 Rows = Sequence[Mapping[str, Any]]
 
 SKIPPED_SHOWN = 50
+CLASSES_NAMED = 20
+_LEAKS = (" images are also ", " are the same under two classes", " lie in several splits")
+PAPER = (
+    "Krizhevsky, Sutskever and Hinton 2012: ImageNet Classification with Deep Convolutional Neural Networks, "
+    "Advances in Neural Information Processing Systems 25"
+)
+AGAIN = "Saved as recipe.toml, it trains again: alexnet train recipe.toml --data PATH"
 LONG = 30  # epochs from which the table is folded
 
 
@@ -36,6 +43,7 @@ def describe(run: Path, words: Words | None = None) -> Document:
         tiles=[*_tiles(card, rows, words), *(judged.tiles(found, card.classes, words) if card and found else [])],
         notes=_notes(card, words),
         all_sections=[
+            Section(words("Task"), _task(card, words) if card else []),
             Section(words("What went wrong"), [_finding(each, words) for each in findings]),
             Section(words("Published, and ours beside it"), _published(card, rows, words) if card else []),
             Section(words("Curves"), _plot(run, "curves", words("Loss and accuracy by epoch"))),
@@ -59,12 +67,14 @@ def describe(run: Path, words: Words | None = None) -> Document:
                 ],
             ),
             Section(words("The network"), [*_drawing(card, words), *_network(card, words)] if card else []),
-            Section(words("Recipe"), [Code(recipe, "toml")]),
+            Section(words("Recipe"), [Text(words(AGAIN)), Code(recipe, "toml")]),
             Section(
                 words("Environment"),
                 _facts(card.environment.to_json() | {"seed": str(card.seed)}) if card else [],
             ),
             Section(words("Weights"), _weights(card, words) if card else []),
+            Section(words("Limits"), _limits(card, words) if card else []),
+            Section(words("References"), _references(card) if card else []),
         ],
         language=words.language,
     )
@@ -116,14 +126,59 @@ def chosen(card: RunCard, words: Words) -> str:
 
 
 def _notes(card: RunCard | None, words: Words) -> list[str]:
-    if card is None or not card.data.validation_is_test:
+    if card is None:
         return []
-    return [
-        words(
-            "This published experiment validated on the test set, so the validation figures on this page are test "
-            "figures. Nothing was chosen on them: the weights are the last epoch's."
+    notes = [words("Leak: {found}", found=note) for note in leaks(card)]
+    if card.data.validation_is_test:
+        notes.append(
+            words(
+                "This published experiment validated on the test set, so the validation figures on this page are test "
+                "figures. Nothing was chosen on them: the weights are the last epoch's."
+            )
         )
-    ]
+    return notes
+
+
+def leaks(card: RunCard) -> list[str]:
+    """Of the notes on a run's images those by which its accuracy is not to be trusted."""
+    return [note for note in card.data.notes if any(sign in note for sign in _LEAKS)]
+
+
+def _task(card: RunCard, words: Words) -> list[Block]:
+    text = words(
+        "{network} ({parameters} parameters) tells the {count} classes of {name} apart: {classes}.",
+        network=card.name,
+        parameters=f"{card.parameters:,}",
+        count=len(card.classes),
+        name=card.data.name,
+        classes=", ".join(card.classes[:CLASSES_NAMED]) + (", …" if len(card.classes) > CLASSES_NAMED else ""),
+    )
+    return [Text(text)]
+
+
+def _limits(card: RunCard, words: Words) -> list[Block]:
+    """What the figures do not say, by what the card says of how they came about."""
+    found, data = card.figures.test or card.figures.final, card.data
+    low, high = found.interval
+    said = [
+        words("One run, with seed {seed}: other seeds give other accuracies; --seeds 5 measures by how much.",
+              seed=card.seed),
+        words("{count} images: on others of their kind the accuracy lies between {low} and {high} (95 %).",
+              count=f"{found.count:,}", low=percent(low), high=percent(high)),
+    ]  # fmt: skip
+    if card.figures.test is None and not data.validation_is_test:
+        said.append(
+            words("No test split: the epoch was chosen on the images that it is measured on, which flatters a little.")
+        )
+    if data.skipped:
+        said.append(words("{count} files were left out.", count=f"{data.skipped:,}"))
+    said += [words("Leak: {found}", found=note) for note in leaks(card)]
+    return [Text(text) for text in said]
+
+
+def _references(card: RunCard) -> list[Block]:
+    origin = f"{card.origin.source} ({card.origin.license})" if card.origin else ""
+    return [Text(text) for text in dict.fromkeys((card.source, origin, PAPER)) if text]
 
 
 def _finding(found: Mapping[str, Any], words: Words) -> Finding:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from alexnet.insight.report import markdown
@@ -9,15 +10,16 @@ from alexnet.pages.document import Document
 from alexnet.pages.html import environment
 
 
-def render(document: Document, recipe: str) -> bytes:
-    """nbformat 4 with a cell for each section; `recipe`: the run's TOML, which a cell trains."""
+def render(document: Document, recipes: Sequence[str]) -> bytes:
+    """nbformat 4 with a cell for each section; `recipes`: the runs' TOML, each of which a cell trains."""
     text, pictures = markdown.render(document, "pictures")
     cells = []
     for number, part in enumerate(_sections(text)):
         shown = {name: content for name, content in pictures.items() if f"(pictures/{name})" in part}
         cells.append(_markdown(number, part.replace("(pictures/", "(attachment:"), shown))
-    code = environment().get_template("recipe.py.txt").render(recipe=json.dumps(recipe, ensure_ascii=False))
-    cells.append(_cell(len(cells), "code", code) | {"execution_count": None, "outputs": []})
+    for recipe in recipes:
+        code = environment().get_template("recipe.py.txt").render(recipe=json.dumps(recipe, ensure_ascii=False))
+        cells.append(_cell(len(cells), "code", code) | {"execution_count": None, "outputs": []})
     content = {
         "cells": cells,
         "metadata": {

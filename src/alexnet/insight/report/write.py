@@ -4,16 +4,18 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from alexnet.artifacts.run import Run
 from alexnet.errors import InputError, unknown
 from alexnet.files import check_target, make_folder, write_bytes, write_text
+from alexnet.insight import compare
 from alexnet.insight.report import markdown, notebook, slides
 from alexnet.insight.report.content import describe
 from alexnet.insight.report.plots import draw
 from alexnet.pages import html
-from alexnet.pages.document import Document, Section, Text
+from alexnet.pages.document import Document, Section, Text, Tile
 from alexnet.pages.text import Words
 
 FORMATS = ("html", "md", "pdf", "pptx", "ipynb")
@@ -31,20 +33,32 @@ def write_report(run: Path) -> Path:
     return page
 
 
-def report(run: Path, format: str = "html", out: Path | None = None, language: str = "en") -> tuple[Path, list[str]]:
+def report(
+    run: Path | Sequence[Path], format: str = "html", out: Path | None = None, language: str = "en"
+) -> tuple[Path, list[str]]:
     """Draws a run's plots and writes its report again, from its files alone, as one of FORMATS.
 
-    out: the file; None: report.FORMAT in the run's folder. Returns it, and what could not be drawn. InputError for
+    Of several runs, one report: their comparison, then each run. out: the file, which several runs need; None:
+    report.FORMAT in the run's folder. Returns it, and what could not be drawn. InputError for
     what is not a run, an unknown format or language, and a format whose program or library is missing.
     """
     if format not in FORMATS:
         raise unknown("format", format, FORMATS)
     words = Words(language)
-    Run(run).check()
-    target = run / f"report.{format}" if out is None else out
+    runs = [run] if isinstance(run, Path) else list(run)
+    for each in runs:
+        Run(each).check()
+    if len(runs) > 1 and out is None:
+        raise InputError("a report of several runs lies in none of their folders; name its file with --out")
+    target = runs[0] / f"report.{format}" if out is None else out
     check_target(target)
-    left = draw(Run(run))
-    document = describe(run, words)
+    if len(runs) == 1:
+        left = draw(Run(runs[0]))
+        document = describe(runs[0], words)
+    else:
+        compare.compare(runs)  # refused before anything is drawn
+        left = [f"{each.name}: {line}" for each in runs for line in draw(Run(each))]
+        document = together(runs, words)
     if format != "html":
         document = _concluded(document, words)
     match format:
@@ -60,10 +74,35 @@ def report(run: Path, format: str = "html", out: Path | None = None, language: s
         case "pptx":
             write_bytes(target, slides.render(document))
         case "ipynb":
-            write_bytes(target, notebook.render(document, Run(run).recipe_text))
+            write_bytes(target, notebook.render(document, [Run(each).recipe_text for each in runs]))
         case _:
             write_bytes(target, _pdf(document))
     return target, left
+
+
+def together(runs: Sequence[Path], words: Words) -> Document:
+    """The comparison of several runs, then what the report of each says. InputError as `compare.compare`."""
+    compared, _ = compare.describe(runs, words)
+    each = [describe(run, words) for run in runs]
+    tiles = [
+        Tile(f"{run.name}: {tile.name}", tile.value, tile.detail)
+        for run, own in zip(runs, each, strict=True)
+        for tile in own.tiles[:1]
+    ]
+    sections = [
+        Section(words("{run}: {section}", run=run.name, section=section.title), section.blocks)
+        for run, own in zip(runs, each, strict=True)
+        for section in own.sections
+    ]
+    notes = [f"{run.name}: {note}" for run, own in zip(runs, each, strict=True) for note in own.notes]
+    return Document(
+        compared.title,
+        words("{count} runs", count=len(runs)),
+        tiles,
+        [*compared.notes, *notes],
+        [*compared.sections, *sections],
+        words.language,
+    )
 
 
 def _concluded(document: Document, words: Words) -> Document:
