@@ -10,6 +10,7 @@ from PIL import Image
 import alexnet
 from alexnet.artifacts.run import Run
 from alexnet.data.dataset import ArrayDataset
+from alexnet.errors import InputError
 from alexnet.inference.data import LeftOut, dataset_for, fitted, spread
 
 
@@ -51,6 +52,9 @@ def test_images_that_trained_are_not_measured_on(tmp_path: Path, settings: dict[
     with pytest.warns(LeftOut, match=f"of 23 images of {moved} trained the model"):
         left = dataset_for(model, moved).names  # no longer the same images: told apart one by one
     assert 23 - run.card.data.train <= len(left) < 23
+    place.rename(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match=r"the images of this run were in '.*/images', which is gone; add --data"):
+        dataset_for(model)
 
 
 def test_fitted_to_the_classes_and_size_of_the_model(trained: Run) -> None:

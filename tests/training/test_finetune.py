@@ -187,8 +187,8 @@ def test_the_command_line_says_the_same(command: Callable[..., Any], trained: Ru
     )  # fmt: skip
     assert ended.code == 0
     assert (
-        f"pretrained weights {trained.path / 'best.safetensors'}; with the preprocessing that they were trained with"
-        in ended.out
+        f"pretrained weights {trained.path / 'best.safetensors'}; with their own colors, scale and mean, "
+        "size and fit of the recipe" in ended.out
     )
     run = Run(tmp_path / "run")
     assert run.card.preprocessing == trained.card.preprocessing

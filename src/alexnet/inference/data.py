@@ -58,6 +58,10 @@ def dataset_for(
                 f"{str(run.path)!r} was not trained here by you, so that the data path in its card is not opened; "
                 "give --data"
             )
+        if not path.exists():
+            raise InputError(
+                f"the images of this run were in {str(path)!r}, which is gone; add --data with their place"
+            )
         if tell:
             tell(f"images: {path}, as the run recorded")
     options: dict[str, Any] = {

@@ -188,7 +188,10 @@ class Trainer:
         """Continues from `state`. Raises InputError when it is of other images or of another network."""
         run = repr(str(self.run.path))
         if state["fingerprint"] != self.setup.fingerprint:
-            raise InputError(f"{run} was trained on other images; resume it with --data where its own are")
+            raise InputError(
+                f"{run} was trained on other images: some were added, removed or changed since; resume it with --data "
+                "where its own are, or train again"
+            )
         try:
             self.learner.load_state_dict(state["learner"])
         except (RuntimeError, ValueError) as error:

@@ -48,7 +48,9 @@ class Loaded:
         """What to say when a run starts from these weights, whose preprocessing is kept for 'network'."""
         own = normalize == "network"
         ours = (
-            "the preprocessing that they were trained with" if own else f"the recipe's (data.normalize = {normalize})"
+            "their own colors, scale and mean, size and fit of the recipe"
+            if own
+            else f"the recipe's preprocessing (data.normalize = {normalize})"
         )
         return f"{self.told or f'pretrained weights {self.path}'}; with {ours}"
 

@@ -166,7 +166,11 @@ def test_emnist_is_turned_upright_and_named(
     assert np.array_equal(as_stored.train.batch(np.arange(3)), stored)
     assert any("as they lie in the files" in note for note in as_stored.notes)
     assert as_stored.protocol["transpose"] is False
+    plain = open_splits("idx", root, validation=None)
+    assert np.array_equal(plain.train.batch(np.arange(3)), stored)
+    assert any("in doubt: these files are EMNIST's" in note for note in plain.notes)
     turned = open_splits("idx", root, validation=None, transpose=True)
+    assert not any("in doubt" in note for note in turned.notes)
     assert np.array_equal(turned.train.batch(np.arange(3)), stored.transpose(0, 2, 1, 3))
 
 

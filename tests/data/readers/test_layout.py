@@ -1,7 +1,9 @@
 """How folders of images are read: what is a split, a class, an image, what is left out, and that all of it is said."""
 
 import io
+import struct
 import unicodedata
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -236,6 +238,21 @@ def test_masks_beside_images_are_left_out(folder: Maker) -> None:
     assert list_folder(faces).classes == ("hat", "mask", "no mask")
     doubt = folder("cat", "dog", "masks", root=root.parent / "doubt")
     assert noted(list_folder(doubt), "in doubt: masks is read as a class")
+    for mask in (doubt / "masks").iterdir():
+        save(mask, png(np.full((24, 24), 255, np.uint8)))
+    listing = list_folder(doubt)
+    assert listing.classes == ("cat", "dog")
+    assert noted(listing, "left out, a mask of an image beside it: masks")
+
+
+def test_masks_in_a_tree_of_their_own_are_left_out(folder: Maker) -> None:
+    root = folder("images/cat", "images/dog", "masks/cat", "masks/dog", count=4)
+    listing = list_folder(root)
+    assert listing.classes == ("cat", "dog")
+    assert counts(listing) == {"train": 8}
+    assert noted(listing, "left out, a mask of an image beside it: masks")
+    (root / "masks" / "cat" / "000.png").rename(root / "masks" / "cat" / "no image is called so.png")
+    assert noted(list_folder(root), "in doubt: images, masks are read as classes")
 
 
 def test_names_are_compared_in_one_unicode_form(folder: Maker) -> None:
@@ -304,6 +321,24 @@ def test_deep_images_share_one_range(tmp_path: Path) -> None:
     for wrong in ((5, 5), (5, 1), (1,), (0, float("nan"))):
         with pytest.raises(InputError, match=r"data\.samples takes \[lowest, highest\]"):
             open_splits("folder", tmp_path / "ten", size=(12, 12), samples=wrong)  # pyright: ignore
+
+
+def test_deep_color_of_which_only_the_high_byte_is_read_is_said(tmp_path: Path) -> None:
+    def sixteen(brightest: int) -> bytes:
+        row = b"\0" + np.full((8, 3), brightest, ">u2").tobytes()
+        header = struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0)
+        return b"\x89PNG\r\n\x1a\n" + b"".join(
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+            for kind, data in ((b"IHDR", header), (b"IDAT", zlib.compress(row * 8)), (b"IEND", b""))
+        )
+
+    for root, brightest in (("dim", 4095), ("bright", 60000)):
+        for name in ("a", "b"):
+            for index in range(3):
+                save(tmp_path / root / name / f"{index}.png", sixteen(brightest - index))
+    dim, bright = (open_splits("folder", tmp_path / name, size=(8, 8)) for name in ("dim", "bright"))
+    assert any("6 color images have 16 bits a sample" in note and "at most 15 of 255" in note for note in dim.notes)
+    assert not any("16 bits" in note for note in bright.notes)
 
 
 def test_images_at_their_own_size(folder: Maker) -> None:

@@ -126,7 +126,13 @@ class Idx(Source):
         return self.classes is None and bool(_images(path))
 
     def open(self, request: Request) -> Opened:
-        return Opened(dict(read_idx(request.place, self.classes, request.transpose or False)))
+        notes = []
+        if request.transpose is None and SOURCES[0].recognize(request.place):
+            notes = [
+                "in doubt: these files are EMNIST's, which hold rows and columns exchanged, and are read as they lie: "
+                "data.name=emnist reads them upright, data.transpose says it of other files"
+            ]
+        return Opened(dict(read_idx(request.place, self.classes, request.transpose or False)), notes=notes)
 
 
 def read_idx(path: Path, classes: tuple[str, ...] | None = None, transpose: bool = False) -> dict[str, ArrayDataset]:

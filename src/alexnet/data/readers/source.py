@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from alexnet.data.dataset import Dataset
-from alexnet.data.loading.depth import range_of
+from alexnet.data.loading.depth import dim_color, range_of
 from alexnet.data.loading.samples import Range, told
 from alexnet.data.loading.stored import Form, Listing, Progress, open_listing
 
@@ -95,9 +95,10 @@ class ListedSource(Source):
 
     def open(self, request: Request) -> Opened:
         listing = self.list(request.place, request.first_classes, request.layout, request.labels)
-        samples, count = request.samples, 0
+        samples, count, dim = request.samples, 0, None
         if samples is None and self.examine:
             samples, count = range_of(listing)
+            dim = dim_color(listing)
         form: Form = {
             "channels": request.channels or 3,
             "size": request.size or (0, 0),
@@ -108,5 +109,5 @@ class ListedSource(Source):
         splits, skipped = open_listing(
             listing, form, request.progress, examine=self.examine, own_sizes=request.size is None
         )
-        notes = [*listing.notes, *([told(samples, count)] if samples and count else [])]
+        notes = [*listing.notes, *([told(samples, count)] if samples and count else []), *([dim] if dim else [])]
         return Opened(splits, skipped, notes, samples, listing.groups)

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from alexnet.data.loading.containers import HEAD, kind_of
-from alexnet.data.loading.decode import EXTENSIONS
+from alexnet.data.loading.decode import EXTENSIONS, DecodeError, decode
 from alexnet.errors import InputError
 from alexnet.files import holds_run, regular
 
@@ -41,6 +43,8 @@ RUN_FOLDER = "a run or a pack of alexnet"
 HIDDEN_FOLDER = "a hidden folder inside a class"
 HIDDEN_FILE = "a hidden file"
 MASK = "a mask of an image beside it"
+FEW = 4
+"""Gray values of a mask: object, background, border, and one more."""
 
 
 def same_name(name: str) -> str:
@@ -157,8 +161,13 @@ class _Scan:
             beside = {path.stem for other in node.folders if other is not each for path in other.images()} | stems
             own = [Path(name).stem for name in each.files]
             if all(stem in beside or ((m := _MASK_OF.fullmatch(stem)) and m["stem"] in beside) for stem in own):
-                if _siblings_are_classes(node, each):
+                if _siblings_are_classes(node, each) and not _of_few_values(each):
                     continue
+                node.folders.remove(each)
+                self.out(each.path, MASK)
+        for each in [each for each in node.filled if not each.files and _MASKS.fullmatch(each.name)]:
+            others = [other for other in node.filled if other is not each]
+            if len(others) == 1 and _below(each) <= _below(others[0]):
                 node.folders.remove(each)
                 self.out(each.path, MASK)
 
@@ -172,6 +181,20 @@ def _is_ours(names: set[str]) -> bool:
 def _siblings_are_classes(node: Node, masks: Node) -> bool:
     """Whether the folder stands beside several others with images: files that are numbered alike prove nothing then."""
     return len([each for each in node.folders if each is not masks and each.count]) > 1
+
+
+def _of_few_values(masks: Node) -> bool:
+    """Whether the folder's first images have no more gray values than a mask has."""
+    try:
+        return all(len(np.unique(decode(masks.path / name, 1))) <= FEW for name in masks.files[:3])
+    except DecodeError:
+        return False
+
+
+def _below(node: Node) -> set[tuple[str, str]]:
+    """(folder, name without extension) of the images in it; a mask's name is its image's."""
+    found = ((path.parent.relative_to(node.path).as_posix(), path.stem) for path in node.images())
+    return {(folder, own["stem"] if (own := _MASK_OF.fullmatch(stem)) else stem) for folder, stem in found}
 
 
 def _head(path: str) -> bytes:
