@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # for editors and type checkers; at run time a name is looked
     from alexnet.experiments.train import train
     from alexnet.inference.evaluate import evaluate
     from alexnet.inference.features import features
-    from alexnet.inference.model import load_model as load
+    from alexnet.inference.model import load
     from alexnet.inference.predict import predict
     from alexnet.weights.load import create
 
@@ -30,7 +30,7 @@ _HOMES = {
     "dataset": ("alexnet.data.pick", "dataset"),
     "evaluate": ("alexnet.inference.evaluate", "evaluate"),
     "features": ("alexnet.inference.features", "features"),
-    "load": ("alexnet.inference.model", "load_model"),
+    "load": ("alexnet.inference.model", "load"),
     "predict": ("alexnet.inference.predict", "predict"),
     "train": ("alexnet.experiments.train", "train"),
 }

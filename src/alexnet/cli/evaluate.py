@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alexnet.cli.options import DataOption, Device, Json, LabelsOption, ModelOrRun
+from alexnet.cli.options import DataOption, Device, ExportedToo, Json, LabelsOption
 from alexnet.cli.screen import print_json, say, table
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ _CLASSES = 20  # up to which the table of classes is printed without being asked
 
 
 def evaluate(
-    model: ModelOrRun,
+    model: ExportedToo,
     data: DataOption = None,
     labels: LabelsOption = None,
     split: Annotated[
@@ -59,9 +59,10 @@ def evaluate(
     from alexnet.inference import calibrate as temperatures
     from alexnet.inference.data import dataset_for, fitted, repeated
     from alexnet.inference.evaluate import evaluate as run
+    from alexnet.inference.exported import loss_of
     from alexnet.inference.fast import at_precision
     from alexnet.inference.measures import check_format, measure, write_predictions
-    from alexnet.inference.model import load_model
+    from alexnet.inference.model import is_exported, load_model
     from alexnet.inference.robustness import robustness
     from alexnet.inference.views import corners
 
@@ -73,7 +74,7 @@ def evaluate(
     if baseline is not None and not corruptions:
         raise InputError("--baseline is the run that --corruptions divides by; add --corruptions")
     other = at_precision(load_model(baseline, choose_device(device)), precision) if baseline else None
-    opened = at_precision(load_model(model, choose_device(device)), precision)
+    opened = at_precision(load_model(model, choose_device(device), graphs=True), precision)
     if calibrate:
         opened = _calibrate(opened, data, quiet=as_json)
     temperature = None
@@ -102,6 +103,8 @@ def evaluate(
         print_json(measures.to_json())
         return
     _print(measures, per_class)
+    if is_exported(Path(model)):
+        say(loss_of(opened.card, evaluation.figures.top1, evaluation.figures.count, str(model)))
     if views == 10 and (told := corners(opened)):
         say(told)
     for target in (out, page):

@@ -18,6 +18,8 @@ SetOption = Annotated[
 ModelOrRun = Annotated[Path, typer.Argument(metavar="MODEL", help="A run folder, or a weights file with its card.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 …")]
 MODEL = "A run folder, a weights file with its card, or a network of `alexnet models`."
+ANY_FORM = "A run folder, a weights file with its card, or a file of `alexnet export` (ONNX, int8, torch, Keras)."
+ExportedToo = Annotated[Path, typer.Argument(metavar="MODEL", help=ANY_FORM)]
 AnyModel = Annotated[Path, typer.Argument(metavar="MODEL", help=MODEL)]
 MaybeModel = Annotated[Path | None, typer.Argument(metavar="MODEL", help=MODEL)]
 WeightsOption = Annotated[

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alexnet.cli.options import AnyModel, Device, Json, WeightsOption
+from alexnet.cli.options import MODEL, Device, Json, WeightsOption
 from alexnet.cli.screen import print_json, say
 from alexnet.errors import InputError
 
@@ -18,7 +18,9 @@ _LISTED = 20
 
 
 def predict(
-    model: AnyModel,
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help=MODEL.removesuffix(".") + ", or a file of `alexnet export`.")
+    ],
     images: Annotated[
         list[str],
         typer.Argument(metavar="IMAGE...", help="Files, folders, patterns, a .txt of paths, or - for paths on stdin."),
@@ -45,7 +47,7 @@ def predict(
 
     if not 0 <= reject <= 1:
         raise InputError(f"--reject is a probability from 0 to 1, not {reject}")
-    found_model = open_model(model, choose_device(device), weights)
+    found_model = open_model(model, choose_device(device), weights, graphs=True)
     if found_model.remark:
         say(found_model.remark, err=True)
     opened = at_precision(found_model.model, precision)

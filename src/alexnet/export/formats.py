@@ -1,5 +1,6 @@
 """Every form in which a trained model leaves: what it is called, what it needs, how it is made and checked."""
 
+import hashlib
 import importlib.util
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -7,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alexnet.artifacts.card import Card
-from alexnet.artifacts.pairing import pair
+from alexnet.artifacts.pairing import mean_content, pair
+from alexnet.artifacts.seal import seal
 from alexnet.artifacts.store import CARD, HUB_WEIGHTS
 from alexnet.errors import InputError, unknown
 from alexnet.export import layouts
@@ -176,11 +178,15 @@ def _int8(request: Request) -> Product:
 
 
 def _torch(request: Request) -> Product:
-    from alexnet.export import torch_program
+    from alexnet.graphs import torch_program
 
-    content = torch_program.build(request.model, request.card, request.logits)
+    model = request.model
+    content = torch_program.build(model.module, model.preprocessing, request.card, request.logits)
     images = samples(request.model, request.data)
-    return Product({request.out: content}, agree(request.model, torch_program.Program(content), images))
+    files = {request.out: content}
+    if mac := seal((hashlib.sha256(content).hexdigest(),)):  # by it `evaluate` and `predict` know their own user's file
+        files[request.out.with_name(f"{request.out.name}.seal")] = f"{mac}\n".encode()
+    return Product(files, agree(request.model, torch_program.Program(content), images))
 
 
 def _safetensors(request: Request) -> Product:
@@ -212,11 +218,19 @@ def _hub(request: Request) -> Product:
 def _keras(request: Request) -> Product:
     if request.out.name.endswith(".weights.h5"):
         raise InputError("Keras reads a .weights.h5 by another layout; choose a name like alexnet.h5")
-    return Product({request.out: layouts.keras(request.model)})
+    return _with_card(request, layouts.keras(request.model))
 
 
 def _torchvision(request: Request) -> Product:
-    return Product({request.out: layouts.torchvision(request.model)})
+    return _with_card(request, layouts.torchvision(request.model))
+
+
+def _with_card(request: Request, content: bytes) -> Product:
+    """Weights that hold neither class names nor preprocessing: the card beside them does, and names their SHA-256."""
+    card = request.card.changed(sha256={"weights": hashlib.sha256(content).hexdigest()})
+    image = request.model.preprocessing.mean_image
+    mean = mean_content(request.beside, image) if image else {}
+    return Product(mean | {request.beside: json_bytes(card.to_json()), request.out: content})
 
 
 def _card(request: Request) -> Product:
@@ -230,8 +244,8 @@ FORMATS = {
     "int8": replace(_ONNX, make=_int8, options=("data", "logits", "max-loss")),
     "torch": Format(".pt2", _torch, ("data", "logits")),
     "safetensors": Format(".safetensors", _safetensors, beside=True),
-    "torchvision": Format(".pth", _torchvision),
-    "keras": Format(".h5", _keras, extra="keras", packages=("h5py",)),
+    "torchvision": Format(".pth", _torchvision, beside=True),
+    "keras": Format(".h5", _keras, extra="keras", packages=("h5py",), beside=True),
     "hub": Format("", _hub, ("data",)),
     "card": Format(".md", _card, ("data",), beside=True),
 }

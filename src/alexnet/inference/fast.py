@@ -24,6 +24,10 @@ def at_precision(model: Model, precision: str | None = None) -> Model:
     """
     if precision is None:
         return model
+    if model.exported:
+        if precision not in ("auto", "fp32", model.precision):
+            raise InputError(f"{str(model.path)!r} computes in {model.precision}, as it was exported: no --precision")
+        return model
     wanted = _chosen(precision, model.module)
     if wanted == model.precision:
         return model

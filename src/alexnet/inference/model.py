@@ -12,10 +12,27 @@ from alexnet.artifacts import store
 from alexnet.artifacts.card import Card
 from alexnet.artifacts.pairing import card_of, steady
 from alexnet.errors import InputError
-from alexnet.files import sha256
+from alexnet.files import read_json, sha256
 from alexnet.models import catalog
 from alexnet.models.network import Network
 from alexnet.preprocessing import Preprocessing
+
+GRAPHS = (".onnx", ".pt2")
+WEIGHTS = (".h5", ".keras", ".pth", ".pt")
+"""Weights of other programs: a model where the card that `alexnet export` wrote lies beside them."""
+
+
+def is_exported(path: Path) -> bool:
+    """Whether a file is one that `alexnet export` writes, and no .safetensors file."""
+    if path.suffix in GRAPHS:
+        return path.is_file()
+    beside = path.with_suffix(".json")
+    if path.suffix not in WEIGHTS or not path.is_file() or not beside.is_file():
+        return False
+    try:
+        return cards.is_card(read_json(beside, cards.MAX_BYTES))
+    except InputError:  # something else of that name, such as Keras's description of a network
+        return False
 
 
 @dataclasses.dataclass
@@ -28,17 +45,36 @@ class Model:
     card: Card
     path: Path
     precision: str = "fp32"
-    """That of the module: 'fp32' or 'bf16'. `inference.fast.at_precision` converts."""
+    """Of the module: 'fp32' or 'bf16', of an exported graph also 'int8'. `inference.fast.at_precision` converts."""
     weights: dict[str, str] = dataclasses.field(default_factory=dict)
     """{"file", "sha256"} of the file that it was opened from; empty: from none."""
+    exported: bool = False
+    """Whether the module is an exported graph, without layers to look into and at a precision of its own."""
 
 
-def load_model(model: Any, device: torch.device | str = "cpu") -> Model:
-    """A trained model from a run, a run's folder, or a weights file `X.safetensors` with its card `X.json`.
+def load(model: Any, device: torch.device | str = "cpu") -> Model:
+    """A trained model from a run, a weights file `X.safetensors` with its card `X.json`, or a file of `alexnet export`.
+
+    An exported graph (ONNX, torch.export) runs on the CPU; `predict` and `evaluate` take it, and it has no layers to
+    look into. Raises InputError when there is no model, no card, or the two do not fit each other.
+    """
+    return load_model(model, device, graphs=True)
+
+
+def load_model(model: Any, device: torch.device | str = "cpu", graphs: bool = False) -> Model:
+    """The same; without `graphs` InputError for an exported graph, where layers are wanted.
 
     Raises InputError when there is no model, no card, or the two do not fit each other.
     """
     path = Path(getattr(model, "path", model))
+    if is_exported(path):
+        from alexnet.inference.exported import open_exported
+
+        if path.suffix in GRAPHS and not graphs:
+            raise InputError(
+                f"{str(path)!r} is an exported graph: evaluate and predict take it; here give the run that it came from"
+            )
+        return open_exported(path)
     weights, beside = store.locate(path)
     card, card_path, state, digest = steady(weights, lambda: _read(weights, beside))
     channels, height, width = card.input

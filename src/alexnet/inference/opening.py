@@ -10,7 +10,7 @@ import torch
 
 from alexnet.artifacts import card as cards
 from alexnet.errors import InputError, unknown
-from alexnet.inference.model import Model, load_model
+from alexnet.inference.model import Model, is_exported, load_model
 from alexnet.models import catalog
 from alexnet.models.network import Network
 from alexnet.weights import public
@@ -33,19 +33,27 @@ class Opened:
 
 
 def open_model(
-    name: Any, device: torch.device | str = "cpu", weights: Path | str | None = None, seed: int = 0
+    name: Any,
+    device: torch.device | str = "cpu",
+    weights: Path | str | None = None,
+    seed: int = 0,
+    graphs: bool = False,
 ) -> Opened:
     """A run, its folder, a weights file with its card, or a network by name.
 
     A network gets `weights` (a file of any known kind, also a partial one), else those in $ALEXNET_DATA/weights or the
     user's cache; where there are none it is freshly initialized by `seed`, and `remark` says so. Neither the global
-    random state nor anything else changes. InputError when there is no such model, or the weights do not fit.
+    random state nor anything else changes.
+    graphs: an exported graph is welcome, too. InputError when there is no such model, or the weights do not fit.
     """
     text, path = str(getattr(name, "path", name)), Path(getattr(name, "path", name))
     if text in catalog.CATALOG and not path.exists():
         return _by_name(text, device, Path(weights) if weights else None, seed)
     if weights is not None:
         raise InputError(f"--weights is for a network of the catalog; {text!r} brings its own")
+    if is_exported(path):
+        model = load_model(path, device, graphs)
+        return Opened(model, dict(model.weights))
     if path.suffix in FOREIGN and path.is_file():
         raise InputError(f"{text!r} must be imported first: alexnet import {text} --out {path.stem}.safetensors")
     if not path.exists() and path.suffix != ".safetensors" and path.name == text:

@@ -6,19 +6,20 @@ import warnings
 
 import numpy as np
 import torch
+from torch import nn
 
 from alexnet.artifacts.card import Card
 from alexnet.graphs.served import BATCH, Served, example
-from alexnet.inference.model import Model
+from alexnet.preprocessing import Preprocessing
 
 
-def build(model: Model, card: Card, logits: bool) -> bytes:
+def build(network: nn.Module, preprocessing: Preprocessing, card: Card, logits: bool) -> bytes:
     """The program of `Served` with any number of images; the card goes along as the extra file 'card.json'."""
-    served = Served(model.module, model.preprocessing, logits).eval()
+    served = Served(network, preprocessing, logits).eval()
     content = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # torch.export's own use of what torch has deprecated
-        program = torch.export.export(served, (example(model.preprocessing),), dynamic_shapes=BATCH)
+        program = torch.export.export(served, (example(preprocessing),), dynamic_shapes=BATCH)
         for node in program.graph.nodes:
             node.meta.pop("stack_trace", None)  # paths of this machine
         torch.export.save(program, content, extra_files={"card.json": json.dumps(card.to_json())})
