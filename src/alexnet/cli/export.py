@@ -11,11 +11,12 @@ from alexnet.cli.screen import print_json, say
 
 def export(
     model: ModelOrRun,
-    out: Annotated[Path, typer.Option(help="The file to write; for hub the folder.")],
+    out: Annotated[Path, typer.Option(help="The file to write; for hub and brainscore the folder.")],
     format: Annotated[
         str,
         typer.Option(
-            help="onnx, int8 (ONNX), torch (.pt2), safetensors, torchvision (.pth), keras (.h5), hub, card (.md)."
+            help="onnx, int8 (ONNX), torch (.pt2), safetensors, torchvision (.pth), keras (.h5), hub, brainscore, "
+            "card (.md)."
         ),
     ] = "onnx",
     data: DataOption = None,

@@ -12,7 +12,7 @@ from alexnet.artifacts.pairing import mean_content, pair
 from alexnet.artifacts.seal import seal
 from alexnet.artifacts.store import CARD, HUB_WEIGHTS
 from alexnet.errors import InputError, unknown
-from alexnet.export import layouts
+from alexnet.export import brainscore, layouts
 from alexnet.export import model_card as cards
 from alexnet.export.agree import COUNT, Agreement, Samples, agree, samples
 from alexnet.files import check_target, json_bytes, make_folder, write_together
@@ -108,7 +108,8 @@ def export(
     kind = _check(request, format, force)
     product = kind.make(request)
     if not kind.suffix:
-        make_folder(request.out)
+        for folder in sorted({path.parent for path in product.files}):
+            make_folder(folder)
     _check_free(product.files, force)
     write_together(product.files)
     sizes = {str(path): len(content) for path, content in product.files.items()}
@@ -215,6 +216,14 @@ def _hub(request: Request) -> Product:
     return Product(shown | files)
 
 
+def _brainscore(request: Request) -> Product:
+    out, model = request.out, request.model
+    texts = {out / name: text.encode() for name, text in brainscore.files(model, out.name).items()}
+    mean = model.preprocessing.mean_image
+    files, _ = pair(out / HUB_WEIGHTS, request.card, model.module.state_dict(), mean, beside=out / CARD)
+    return Product(texts | files)
+
+
 def _keras(request: Request) -> Product:
     if request.out.name.endswith(".weights.h5"):
         raise InputError("Keras reads a .weights.h5 by another layout; choose a name like alexnet.h5")
@@ -247,5 +256,6 @@ FORMATS = {
     "torchvision": Format(".pth", _torchvision, beside=True),
     "keras": Format(".h5", _keras, extra="keras", packages=("h5py",), beside=True),
     "hub": Format("", _hub, ("data",)),
+    "brainscore": Format("", _brainscore),
     "card": Format(".md", _card, ("data",), beside=True),
 }

@@ -150,6 +150,8 @@ METHODS: dict[str, Callable[..., Tensor]] = {
     "occlusion": occlusion,
 }
 SIGNED = ("ig", "occlusion")
+PIXELWISE = ("guided", "smoothgrad", "ig")
+"""Gradients of single pixels."""
 
 
 def explain(network: Network, x: Tensor, target: int, method: str = "gradcam", layer: str | None = None) -> Tensor:

@@ -12,7 +12,7 @@ from alexnet.errors import InputError
 from alexnet.inference.features import network_of
 from alexnet.inference.model import Model
 from alexnet.insight import view as views
-from alexnet.insight.explain import METHODS, SIGNED, explain
+from alexnet.insight.explain import METHODS, PIXELWISE, SIGNED, explain
 from alexnet.insight.view import View
 
 TITLES = {
@@ -81,14 +81,17 @@ def explain_image(
 
 
 def draw(found: Explained, out: Path | str, title: str = "") -> None:
-    """A row for each method: the image, then each class's map over it. Maps share a row's scale."""
+    """A row for each method: the image, then each class's map over it. Maps share a row's scale, which ends at the
+    99.5th percentile for gradients of single pixels."""
     figure, axes = views.panels(len(found.methods), 1 + len(found.classes), title)
     places = iter(axes)
     for method in found.methods:
         first = next(places)
         first.imshow(views.rgb(found.view.pixels), interpolation="nearest")
         views.label(first, TITLES[method])
-        strongest = max(float(np.abs(found.maps[method, number]).max()) for number in found.classes)
+        # A few pixels of a gradient are far above all others, and would leave the map black.
+        share = 0.995 if method in PIXELWISE else 1.0
+        strongest = max(float(np.quantile(np.abs(found.maps[method, number]), share)) for number in found.classes)
         for number, name, probability in zip(found.classes, found.names, found.probabilities, strict=True):
             panel = next(places)
             panel.imshow(overlay(found.view.pixels, found.maps[method, number], strongest, method in SIGNED))

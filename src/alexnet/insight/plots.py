@@ -303,8 +303,8 @@ def drawable(text: str, length: int) -> str:
     return "".join(shown).replace("$", r"\$")
 
 
-def save(figure: Figure, path: Path | str) -> None:
-    """Writes `figure` as PNG in at most LIMIT bytes: with fewer colors, then with fewer pixels when it must be."""
+def save(figure: Figure, path: Path | str, limit: int = LIMIT) -> None:
+    """Writes `figure` as PNG in at most `limit` bytes: with fewer colors, then with fewer pixels when it must be."""
     for text in figure.findobj(lambda artist: hasattr(artist, "set_fontfamily")):
         text.set_fontfamily(_families())  # pyright: ignore
     canvas = FigureCanvasAgg(figure)
@@ -317,6 +317,6 @@ def save(figure: Figure, path: Path | str) -> None:
             file = io.BytesIO()
             image.save(file, "PNG")
             content = file.getvalue()
-            if len(content) <= LIMIT:
+            if len(content) <= limit:
                 return write_bytes(path, content)
     write_bytes(path, content)

@@ -17,6 +17,8 @@ from alexnet.insight.plots import FAINT, INK, save
 from alexnet.insight.plots import drawable as shown
 
 PANEL = 2.1  # inches
+LIMIT = 3_000_000
+"""Bytes of a picture that a verb writes: photographs keep their colors."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def label(axes: Axes, text: str, below: str = "") -> None:
 
 
 def write(figure: Figure, out: Path | str) -> None:
-    save(figure, out)
+    save(figure, out, LIMIT)
 
 
 def mosaic(tiles: Sequence[np.ndarray], columns: int | None = None, gap: int = 1, blank: int = 255) -> np.ndarray:
