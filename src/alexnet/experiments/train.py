@@ -132,13 +132,14 @@ def _started(recipe: Recipe, out: Path | str | None, again: bool, held: contextl
 
 @contextlib.contextmanager
 def _still_there(run: Run) -> Iterator[None]:
+    """Says of whatever fails once the run folder is gone that it is gone."""
     try:
         yield
-    except FileNotFoundError:
-        if run.path.is_dir():
+    except (OSError, InputError):
+        if run.is_run:
             raise
         raise InputError(
-            f"the run folder {str(run.path)!r} was removed while it trained; nothing of it is left"
+            f"the run folder {str(run.path)!r} was removed while it trained; what was trained is lost"
         ) from None
 
 

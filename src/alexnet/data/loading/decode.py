@@ -8,6 +8,7 @@ twice the size asked for, everywhere alike. What an image takes in memory is cou
 """
 
 import io
+import os
 import stat
 import threading
 import warnings
@@ -109,10 +110,23 @@ def refit(image: np.ndarray, channels: int, size: tuple[int, int], fit: str, ant
     return _fitted(_array(image, channels), size, fit, antialias)
 
 
-def read(path: Path) -> bytes:
-    """The content of an image file; a DecodeError when it is missing, empty, too large or no regular file."""
+CHANGED = "was changed or replaced since it was opened"
+
+
+def stamp(found: os.stat_result) -> tuple[int, int]:
+    """By which a file that was changed is told: its bytes and when it was written, in nanoseconds."""
+    return found.st_size, found.st_mtime_ns
+
+
+def read(path: Path, stamped: tuple[int, int] | None = None) -> bytes:
+    """The content of an image file; a DecodeError when it is missing, empty, too large or no regular file.
+
+    stamped: its `stamp` when it was listed; DecodeError for another one.
+    """
     try:
         found = path.stat()
+        if stamped is not None and stamp(found) != stamped:
+            raise DecodeError(str(path), CHANGED)
         if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for
             raise DecodeError(str(path), "not a file")
         if found.st_size > MAX_BYTES:

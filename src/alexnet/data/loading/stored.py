@@ -1,6 +1,8 @@
 """Images that stay on the disk, as files or as members of tar archives, and are decoded when they are asked for."""
 
+import contextlib
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +13,7 @@ import numpy as np
 from alexnet.data import dataset as sets
 from alexnet.data.dataset import ArrayDataset, Dataset
 from alexnet.data.dataset import stack_digests as stack
-from alexnet.data.loading.decode import MAX_BYTES, DecodeError, decode, read
+from alexnet.data.loading.decode import CHANGED, MAX_BYTES, DecodeError, decode, read, stamp
 from alexnet.data.loading.samples import Range
 from alexnet.errors import InputError
 from alexnet.files import regular
@@ -54,15 +56,21 @@ class Store(Protocol):
         """Bytes of each image, int64 [n]."""
         ...
 
+    def stamped(self) -> Self:
+        """The same, with what the files are now: read later, one that was changed or replaced is a DecodeError."""
+        ...
+
 
 class Files:
     """Image files by their names below `root`."""
 
-    def __init__(self, root: Path, names: Sequence[str]) -> None:
-        self.root, self.names = root, names
+    def __init__(self, root: Path, names: Sequence[str], stamps: np.ndarray | None = None) -> None:
+        """`stamps`: bytes and time of each file when it was listed, int64 [n, 2]; None: whatever they are now."""
+        self.root, self.names, self.stamps = root, names, stamps
 
     def read(self, row: int) -> bytes:
-        return read(self.root / self.names[row])
+        stamped = None if self.stamps is None else (int(self.stamps[row, 0]), int(self.stamps[row, 1]))
+        return read(self.root / self.names[row], stamped)
 
     def head(self, row: int, size: int) -> bytes:
         try:
@@ -72,9 +80,19 @@ class Files:
             return b""
 
     def part(self, rows: np.ndarray) -> Self:
-        return type(self)(self.root, [self.names[int(row)] for row in rows])
+        stamps = None if self.stamps is None else self.stamps[rows]
+        return type(self)(self.root, [self.names[int(row)] for row in rows], stamps)
+
+    def stamped(self) -> Self:
+        stamps = np.full((len(self.names), 2), -1, np.int64)  # no file is so: one that is gone stays missing
+        for row, name in enumerate(self.names):
+            with contextlib.suppress(OSError):
+                stamps[row] = stamp((self.root / name).stat())
+        return type(self)(self.root, self.names, stamps)
 
     def sizes(self) -> np.ndarray:
+        if self.stamps is not None:
+            return self.stamps[:, 0]
         return np.array([(self.root / name).stat().st_size for name in self.names], np.int64)
 
 
@@ -84,10 +102,15 @@ class Members:
     `which` numbers the archive in `archives` (uint16 [n]), `offsets` and `lengths` say where in it (int64 [n]).
     """
 
-    def __init__(self, archives: Sequence[Path], places: Sequence[tuple[int, int, int]] | np.ndarray) -> None:
-        """`places`: archive's number, offset, length of each image."""
+    def __init__(
+        self,
+        archives: Sequence[Path],
+        places: Sequence[tuple[int, int, int]] | np.ndarray,
+        stamps: Sequence[tuple[int, int]] | None = None,
+    ) -> None:
+        """`places`: archive's number, offset, length of each image. `stamps`: of each archive when it was listed."""
         table = np.asarray(places, np.int64).reshape(-1, 3)
-        self.archives = tuple(archives)
+        self.archives, self.stamps = tuple(archives), stamps
         self.which, self.offsets, self.lengths = table[:, 0].astype(np.uint16), table[:, 1].copy(), table[:, 2].copy()
 
     def read(self, row: int) -> bytes:
@@ -96,6 +119,8 @@ class Members:
             raise DecodeError(str(archive), f"an image of {length:,} bytes")
         try:
             with open(archive, "rb", buffering=0) as file:  # an open file of each would be a thousand for ImageNet
+                if self.stamps is not None and stamp(os.fstat(file.fileno())) != self.stamps[self.which[row]]:
+                    raise DecodeError(str(archive), CHANGED)
                 file.seek(int(self.offsets[row]))
                 content = file.read(length)
         except OSError as error:
@@ -115,7 +140,13 @@ class Members:
     def part(self, rows: np.ndarray) -> Self:
         used, which = np.unique(self.which[rows], return_inverse=True)
         places = np.stack([which, self.offsets[rows], self.lengths[rows]], 1)
-        return type(self)([self.archives[number] for number in used], places)
+        stamps = None if self.stamps is None else [self.stamps[number] for number in used]
+        return type(self)([self.archives[number] for number in used], places, stamps)
+
+    def stamped(self) -> Self:
+        stamps = [stamp(archive.stat()) for archive in self.archives]
+        places = np.stack([self.which, self.offsets, self.lengths], 1)
+        return type(self)(self.archives, places, stamps)
 
     def sizes(self) -> np.ndarray:
         return self.lengths
@@ -230,19 +261,22 @@ def open_listing(
     """The splits of a listing, and what was left out as (name, reason).
 
     examine: every image is decoded once, so that what is unreadable is known before a run starts: few are left out,
-    many raise InputError, as does a class or a split of which none can be read. Sets that fit are kept in memory.
+    many raise InputError, as does a class or a split of which none can be read. Sets that fit are kept in memory; of
+    others, an image that is changed or replaced later ends the run that meets it.
     Without it nothing is decoded, an unreadable image ends the run that meets it, and digests are of names and lengths.
     own_sizes: the images keep their sizes, whatever the form says.
     """
     if not examine:
+        opened = {name: _stamped(split) for name, split in listing.splits.items()}
         return {
-            name: StoredDataset(split, listing.classes, form, _digests(split)) for name, split in listing.splits.items()
+            name: StoredDataset(split, listing.classes, form, _digests(split)) for name, split in opened.items()
         }, list(listing.left_out)
     total, done = listing.count, 0
     keep = not own_sizes and total * form["channels"] * form["size"][0] * form["size"][1] < sets.MEMORY_LIMIT
     splits: dict[str, Dataset] = {}
     skipped: list[tuple[str, str]] = []
-    for name, split in listing.splits.items():
+    for name, listed in listing.splits.items():
+        split = listed if keep else _stamped(listed)
         images = np.empty((len(split.names) if keep else 0, *form["size"], form["channels"]), np.uint8)
         good: list[int] = []
         digests: list[bytes] = []
@@ -273,6 +307,10 @@ def open_listing(
             splits[name] = StoredDataset(own, listing.classes, form, stack(digests))
     check_skipped(listing, skipped, splits["train"].labels if "train" in splits else np.array([], np.int64))
     return splits, listing.left_out + skipped
+
+
+def _stamped(split: Split) -> Split:
+    return Split(split.names, split.labels, split.store.stamped())
 
 
 def _examined(split: Split, form: Form, own_sizes: bool) -> Iterator[tuple[bytes, np.ndarray] | DecodeError]:

@@ -120,7 +120,7 @@ def _split(folder: Path, shards: list[dict[str, Any]], classes: int, wanted: int
         labels.append(of[kept])
         digests.append(own[kept])
         archives.append(archive)
-    store = Members(archives, np.concatenate(places))
+    store = Members(archives, np.concatenate(places)).stamped()
     return Split(names, np.concatenate(labels), store), np.concatenate(digests)
 
 
