@@ -9,7 +9,7 @@ PARITY_ARGS ?= --write docs/PARITY.md
 BENCH_ARGS ?=
 FAULTS_ARGS ?= --write docs/RELIABILITY.md
 
-.PHONY: demo test check fuzz parity faults load bench-peers bench-input bench-accuracy clean help
+.PHONY: audit sbom demo test check fuzz parity faults load bench-peers bench-input bench-accuracy clean help
 
 help:
 	@echo "make demo    set up, train an AlexNet on handwritten digits, say where its report is"
@@ -21,6 +21,8 @@ help:
 	@echo "make bench-input   time decoding side by side with tf.data (a minute)"
 	@echo "make bench-accuracy   time to the published programs' accuracy, Keras and ours (half an hour)"
 	@echo "make faults  kill, starve and disturb trainings, and resume them (half an hour)"
+	@echo "make audit   known vulnerabilities of what is installed, and its licenses"
+	@echo "make sbom    the software bill of materials: sbom.json (CycloneDX)"
 	@echo "make load    the server under load (two minutes)"
 	@echo "make clean   remove the environments"
 
@@ -44,6 +46,14 @@ parity: $(PARITY)/.ready
 
 fuzz: $(READY)
 	@$(BIN)/python -m fuzz.run $(FUZZ_ARGS)
+
+# 2: no database could be reached; 3: there are known vulnerabilities.
+audit: $(READY)
+	@$(BIN)/python -m audit licenses
+	@$(BIN)/python -m audit vulnerabilities
+
+sbom: $(READY)
+	@$(BIN)/python -m audit sbom sbom.json
 
 check: $(READY)
 	@$(BIN)/ruff format --check .

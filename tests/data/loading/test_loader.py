@@ -11,7 +11,8 @@ from alexnet.data import dataset as sets
 from alexnet.data.dataset import ArrayDataset, Dataset
 from alexnet.data.loading.decode import DecodeError
 from alexnet.data.loading.loader import Loader
-from alexnet.data.loading.stored import Files, StoredDataset
+from alexnet.data.loading.stored import StoredDataset
+from alexnet.data.loading.stores import Files
 from alexnet.data.readers.folder import Folder
 from alexnet.data.readers.source import Request
 

@@ -17,7 +17,8 @@ from makers import jpeg, tar
 from alexnet.data.loading import workers
 from alexnet.data.loading.decode import DecodeError
 from alexnet.data.loading.loader import Loader
-from alexnet.data.loading.stored import Files, Listing, Members, StoredDataset, open_listing
+from alexnet.data.loading.stored import Listing, StoredDataset, open_listing
+from alexnet.data.loading.stores import Files, Members
 from alexnet.data.loading.workers import Workers
 from alexnet.data.readers.archives import members
 from alexnet.data.readers.folder import list_folder

@@ -162,6 +162,7 @@ def extremes_of(content: bytes) -> tuple[float, float, bool] | None:
         if pixels > MAX_PIXELS:
             raise Image.DecompressionBombError
         with DECODING.held(_cost(image, pixels)):
+            _load(image)
             array = np.asarray(image)
             found = array[np.isfinite(array)] if array.dtype.kind == "f" else array
             return (float(found.min()), float(found.max()), array.dtype.kind == "f") if found.size else None
@@ -269,9 +270,19 @@ def _upright(array: np.ndarray, orientation: int) -> np.ndarray:
     return array
 
 
+def _load(image: Image.Image) -> None:
+    """Decodes the pixels. Of a TIFF, Pillow reads more tags then, and may warn of them: one at a time, and quietly."""
+    if image.format != "TIFF":
+        image.load()
+        return
+    with _quiet, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        image.load()
+
+
 def _pixels(image: Image.Image, channels: int, samples: Range | None) -> np.ndarray:
     """uint8 H×W×`channels` of any mode that the accepted formats have, converted a strip at a time."""
-    image.load()
+    _load(image)
     out = np.empty((image.height, image.width, channels), np.uint8)
     rows = max(1, _STRIP // image.width)
     for top in range(0, image.height, rows):

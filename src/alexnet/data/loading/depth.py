@@ -3,7 +3,8 @@
 from alexnet.data import dataset as sets
 from alexnet.data.loading.decode import DecodeError, decode, extremes_of
 from alexnet.data.loading.samples import NARROW, Range, common_range, is_deep
-from alexnet.data.loading.stored import Listing, Store
+from alexnet.data.loading.stored import Listing
+from alexnet.data.loading.stores import Store
 
 _SHALLOW = (".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".avif")
 """Extensions of files that have 8 bits a sample: they are not even opened."""

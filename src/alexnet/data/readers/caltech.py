@@ -22,7 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
-from alexnet.data.loading.stored import FEW, Files, Listing, Members, Split, printable
+from alexnet.data.loading.stored import FEW, Listing, Split, printable
+from alexnet.data.loading.stores import Files, Members
 from alexnet.data.readers.archives import members
 from alexnet.data.readers.folder import first
 from alexnet.data.readers.source import ListedSource

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from alexnet.data.loading.stored import Files, Listing, Split, printable
+from alexnet.data.loading.stored import Listing, Split, printable
+from alexnet.data.loading.stores import Files
 from alexnet.data.readers import tree
 from alexnet.data.readers.source import ListedSource
 from alexnet.data.readers.tree import Node, Tree

@@ -26,7 +26,8 @@ from pathlib import Path
 import numpy as np
 
 from alexnet.data.loading.decode import EXTENSIONS
-from alexnet.data.loading.stored import Files, Listing, Members, Split
+from alexnet.data.loading.stored import Listing, Split
+from alexnet.data.loading.stores import Files, Members
 from alexnet.data.readers import devkit
 from alexnet.data.readers.archives import Member, members
 from alexnet.data.readers.folder import first

@@ -18,7 +18,8 @@ import numpy as np
 from alexnet.data import dataset as sets
 from alexnet.data.dataset import Dataset
 from alexnet.data.loading.samples import checked_range
-from alexnet.data.loading.stored import Form, Members, Split, StoredDataset
+from alexnet.data.loading.stored import Form, Split, StoredDataset
+from alexnet.data.loading.stores import Members
 from alexnet.data.readers.folder import first
 from alexnet.data.readers.source import Opened, Request, Source
 from alexnet.errors import InputError

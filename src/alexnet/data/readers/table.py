@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from alexnet.data.loading.stored import Files, Listing, Split, printable
+from alexnet.data.loading.stored import Listing, Split, printable
+from alexnet.data.loading.stores import Files
 from alexnet.data.readers import tree
 from alexnet.data.readers.folder import SHOWN, first, role
 from alexnet.data.readers.source import ListedSource
