@@ -4,9 +4,13 @@ import contextlib
 import errno
 import hashlib
 import json
+import lzma
 import os
 import secrets
 import stat
+import struct
+import zipfile
+import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,6 +22,11 @@ try:
 except ImportError:  # not on Windows
     fcntl = None
 
+ARCHIVE_ERRORS = (
+    zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, lzma.LZMAError, struct.error, NotImplementedError,
+    RuntimeError, EOFError, OSError, ValueError,
+)  # fmt: skip
+"""What reading a damaged zip archive raises: its own errors, its compressions', and of encrypted or odd members."""
 LOCK = ".lock"
 """The file in a folder by which `lock` holds it."""
 MOST_JSON = 2**28

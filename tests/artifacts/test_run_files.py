@@ -32,6 +32,20 @@ def copied(trained: Run, tmp_path: Path) -> Run:
     return Run(Path(shutil.copytree(trained.path, tmp_path / "run")))
 
 
+def test_predictions_whose_packed_numbers_are_damaged_are_refused(trained: Run) -> None:
+    """zlib's own errors are none of zipfile's."""
+    content = (trained.path / "predictions.npz").read_bytes()
+    refused = 0
+    for at in range(30, len(content), max(1, len(content) // 60)):
+        damaged = bytearray(content)
+        damaged[at] ^= 0xFF
+        try:
+            predictions.parse(bytes(damaged), "x")
+        except InputError:
+            refused += 1
+    assert refused > 30
+
+
 def test_only_artifacts_knows_the_names_of_a_runs_files() -> None:
     names = (runs.RECIPE, runs.CARD, runs.METRICS, runs.FINDINGS, runs.BEST, runs.LAST, runs.STATE, runs.PREDICTIONS,
              runs.SPLIT, runs.SKIPPED, runs.REPORT, runs.PLOTS, runs.TENSORBOARD)  # fmt: skip

@@ -12,6 +12,7 @@ import numpy as np
 from alexnet.data.dataset import Dataset
 from alexnet.data.loading.decode import refit
 from alexnet.errors import InputError
+from alexnet.files import ARCHIVE_ERRORS
 
 MAX_BYTES = 2**29
 """Of all arrays together, compressed or not."""
@@ -81,8 +82,7 @@ def parse(content: bytes, origin: str) -> Predictions:
         split, *names = json.loads(arrays.pop("names").tobytes())
         found = Predictions(split, tuple(names), **arrays)
         _check(found)
-    except (ValueError, TypeError, KeyError, EOFError, OSError, RecursionError, NotImplementedError,
-            zipfile.BadZipFile, zipfile.LargeZipFile) as error:  # fmt: skip
+    except (TypeError, KeyError, *ARCHIVE_ERRORS) as error:
         raise InputError(f"{origin} does not hold a run's predictions: {' '.join(str(error).split())[:200]}") from None
     return found
 

@@ -10,7 +10,7 @@ from alexnet.artifacts.card import Card
 from alexnet.artifacts.pairing import KEY, card_of
 from alexnet.artifacts.run import Run
 from alexnet.errors import InputError, unknown
-from alexnet.files import read_json
+from alexnet.files import ARCHIVE_ERRORS, read_json
 from alexnet.weights import caffe, keras, npy, torchfile
 from alexnet.weights.foreign import Foreign, Source, check, read
 
@@ -69,7 +69,7 @@ def _archive(source: Source) -> Callable[[Source], Foreign]:
     try:
         with zipfile.ZipFile(io.BytesIO(source.content)) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
+    except ARCHIVE_ERRORS as error:
         raise source.wrong(f"is a damaged archive ({error})") from None
     if all(name in names for name in keras.ARCHIVE):
         return keras.read_keras

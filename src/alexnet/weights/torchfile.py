@@ -19,7 +19,7 @@ import torch
 from safetensors import SafetensorError
 
 from alexnet.errors import InputError
-from alexnet.files import parsed_json
+from alexnet.files import ARCHIVE_ERRORS, parsed_json
 from alexnet.weights import inert
 from alexnet.weights.checkpoints import Tensors, pick
 from alexnet.weights.foreign import Budget, Foreign, Source
@@ -104,7 +104,7 @@ def read_torch(source: Source) -> Foreign:
         raise
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, RecursionError) as error:
         raise source.damaged(error) from None
-    except (zipfile.BadZipFile, struct.error, NotImplementedError, OSError, RuntimeError) as error:
+    except ARCHIVE_ERRORS as error:
         raise source.damaged(error) from None
 
 
