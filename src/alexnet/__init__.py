@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # for editors and type checkers; at run time a name is looked up when it is first used
     from alexnet.data.pick import dataset
     from alexnet.errors import InputError
+    from alexnet.experiments.estimator import AlexNetClassifier
     from alexnet.experiments.train import train
     from alexnet.inference.evaluate import evaluate
     from alexnet.inference.features import features
@@ -21,10 +22,22 @@ if TYPE_CHECKING:  # for editors and type checkers; at run time a name is looked
     from alexnet.weights.load import create
 
 __version__ = "0.1.0"
-__all__ = ["InputError", "__version__", "create", "dataset", "evaluate", "features", "load", "predict", "train"]
+__all__ = [
+    "AlexNetClassifier",
+    "InputError",
+    "__version__",
+    "create",
+    "dataset",
+    "evaluate",
+    "features",
+    "load",
+    "predict",
+    "train",
+]
 
 # `import alexnet` and `alexnet --help` must not wait for torch.
 _HOMES = {
+    "AlexNetClassifier": ("alexnet.experiments.estimator", "AlexNetClassifier"),
     "InputError": ("alexnet.errors", "InputError"),
     "create": ("alexnet.weights.load", "create"),
     "dataset": ("alexnet.data.pick", "dataset"),

@@ -1,0 +1,156 @@
+"""A scikit-learn estimator: a recipe's training on arrays of images, for pipelines, searches and cross-validation."""
+
+import math
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
+
+from alexnet.artifacts import card as cards
+from alexnet.data.dataset import ArrayDataset, Dataset, refitted
+from alexnet.data.loading.decode import stored_size
+from alexnet.data.loading.order import order
+from alexnet.data.splits import Splits, stratified
+from alexnet.device import derive_seed
+from alexnet.errors import InputError
+from alexnet.inference.evaluate import run
+from alexnet.inference.features import features
+from alexnet.inference.model import Model
+from alexnet.inference.predict import predict
+from alexnet.models import catalog
+from alexnet.recipes import recipe as recipes
+from alexnet.recipes.durations import passes
+from alexnet.training.finetune import anchored
+from alexnet.training.learner import Learner
+from alexnet.training.setup import Setup, prepare
+
+
+class AlexNetClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
+    """Trains a recipe on images in memory.
+
+    recipe: a shipped recipe's name or a TOML file; its network decides at which size and with which channels the images
+    are seen. epochs: None: the recipe's. settings: recipe keys such as {'optimizer.lr': 0.01}. layer: what `transform`
+    gives. random_state: the recipe's `train.seed`. validation: the fraction of the images that chooses the epoch.
+
+    X: uint8 n × height × width, or n × height × width × 1 or 3, all of one size. `classes_`, `model_` (an
+    `alexnet` model: for `alexnet.predict`, `alexnet.features` …), `validation_accuracy_` and `n_epochs_` are set by
+    fit. Raises InputError, which is a ValueError.
+    """
+
+    def __init__(
+        self,
+        recipe: str = "folder-pretrained",
+        *,
+        epochs: int | None = None,
+        settings: dict[str, Any] | None = None,
+        validation: float = 0.15,
+        layer: str = "pool5",
+        device: str = "auto",
+        random_state: int = 0,
+    ):
+        self.recipe = recipe
+        self.epochs = epochs
+        self.settings = settings
+        self.validation = validation
+        self.layer = layer
+        self.device = device
+        self.random_state = random_state
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        return tags
+
+    def fit(self, X: Any, y: Any) -> Self:
+        images, labels = _images(X), np.asarray(y)
+        if labels.shape != (len(images),):
+            raise InputError(f"y is a label for each of the {len(images)} images, not of shape {labels.shape}")
+        check_classification_targets(labels)
+        self.classes_, numbers = np.unique(labels, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise InputError(f"only one class in y, {self.classes_[0]!r}; training needs at least two")
+        changes = {"train.seed": self.random_state, "data.name": "folder"} | (self.settings or {})
+        changes |= recipes.lasting(self.epochs, None)
+        setup = self._prepared(anchored(recipes.load(self.recipe, changes)), images, numbers.astype(np.int64))
+        self.validation_accuracy_ = _train(setup)
+        network = setup.model.eval()
+        card = cards.make(network, setup.classes, setup.preprocessing)
+        self.model_ = Model(network, setup.classes, setup.preprocessing, card, _NOWHERE)
+        self.n_epochs_ = math.ceil(setup.length)
+        return self
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """float64 n × classes, in the order of `classes_`."""
+        check_is_fitted(self)
+        place = {name: number for number, name in enumerate(self.model_.classes)}
+        found = np.zeros((len(X), len(place)))
+        for row, answer in enumerate(predict(self.model_, list(_images(X)), top=len(place))):
+            for each in answer.predictions:
+                found[row, place[each.label]] = each.score
+        return found / found.sum(1, keepdims=True)
+
+    def predict(self, X: Any) -> np.ndarray:
+        probabilities = self.predict_proba(X)
+        return self.classes_[probabilities.argmax(1)]
+
+    def transform(self, X: Any) -> np.ndarray:
+        """The activations of `layer`, float32 n × features."""
+        check_is_fitted(self)
+        return features(self.model_, list(_images(X)), [self.layer], flatten=True)[self.layer]
+
+    def _prepared(self, recipe: Any, images: np.ndarray, labels: np.ndarray) -> Setup:
+        spec = catalog.get(recipe.model.name)
+        channels, height, width = spec.input
+        size = stored_size((height, width), recipe.data.resize or spec.preprocessing.resize)
+        names = [f"{number:09}" for number in range(len(images))]
+        whole: Dataset = ArrayDataset(images, labels, tuple(map(str, self.classes_)), names)
+        whole = refitted(whole, channels, size, recipe.data.fit, recipe.data.antialias)
+        train, held = (whole.subset(rows) for rows in stratified(labels, self.validation, self.random_state))
+        return prepare(recipe, None, self.device, splits=Splits(train, held, None, "folder", None, []))
+
+
+_NOWHERE = Path()
+
+
+def _images(X: Any) -> np.ndarray:
+    images = np.asarray(X)
+    if images.ndim == 3:
+        images = images[..., None]
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3) or not images.size:
+        raise InputError(
+            f"X is uint8 images, n × height × width (× 1 or 3), with values from 0 to 255, not {images.dtype} "
+            f"{np.shape(X)}"
+        )
+    return images
+
+
+def _train(setup: Setup) -> float:
+    """Trains to the end or until validation no longer improves; leaves the best epoch's weights in the network."""
+    learner, recipe = Learner(setup), setup.timed
+    count, best, waited, kept = len(setup.train.dataset), (-1.0, 0.0), 0, {}
+    times = passes(recipe, count)
+    for epoch in range(math.ceil(setup.length)):
+
+        def draws(number: int) -> torch.Generator:
+            return torch.Generator().manual_seed(derive_seed(recipe.train.seed, "order", number))
+
+        numbered = range(epoch * times, (epoch + 1) * times)
+        rows = torch.cat([order(count, recipe.data.shuffle, number, draws) for number in numbered])
+        for images, labels in setup.train.batches(rows, recipe.train.batch_size):
+            learner.step(images, labels)
+        with learner.averaged() as model:
+            figures = run(model, setup.validation, learner.augmenter, precision=setup.precision).figures
+            learner.validated(figures.top1, figures.loss)
+            waited += 1
+            if (figures.top1, -figures.loss) > best:
+                best, waited = (figures.top1, -figures.loss), 0
+                kept = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        if 0 < int(recipe.train.patience) <= waited:
+            break
+    setup.model.load_state_dict(kept)
+    return best[0]
