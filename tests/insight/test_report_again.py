@@ -125,7 +125,7 @@ def test_a_translation_has_the_fields_of_its_sentence() -> None:
 def test_the_verb(copied: Path, command: Callable, refused: Callable, tmp_path: Path) -> None:
     ended = command("report", copied, "--format", "md", "--out", tmp_path / "r.md", "--language", "zh")
     assert (ended.code, (tmp_path / "r.md").is_file()) == (0, True)
-    assert "html, md, pdf, pptx, ipynb" in refused("report", copied, "--format", "docx")
+    assert "html, md, pdf, pptx, ipynb, tensorboard" in refused("report", copied, "--format", "docx")
     assert "en, zh" in refused("report", copied, "--language", "fr")
     assert "is not a run" in refused("report", tmp_path)
 
@@ -165,3 +165,19 @@ def test_several_runs_are_one_report(copied: Path, tmp_path: Path, format: str) 
         assert said in text, said
     if format == "ipynb":
         assert sum(cell["cell_type"] == "code" for cell in json.loads(text)["cells"]) == 2
+
+
+def test_tensorboard_has_curves_hyperparameters_images_and_text(copied: Path, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    path, left = report(copied, "tensorboard", tmp_path / "board")
+    assert (path, left) == (tmp_path / "board", [])
+    events = EventAccumulator(str(path), size_guidance={"images": 0})
+    events.Reload()
+    tags = events.Tags()
+    assert {"train_loss", "val_accuracy", "top1/validation"} <= set(tags["scalars"])
+    assert set(tags["images"]) == {"samples", "curves", "confusion", "worst"}
+    assert "recipe/text_summary" in tags["tensors"]
+    assert events.SummaryMetadata("_hparams_/experiment").plugin_data.plugin_name == "hparams"
+    with pytest.raises(InputError, match="holds something else"):
+        report(copied, "tensorboard", tmp_path / "board")

@@ -170,7 +170,13 @@ def reliability(found: Reliability, path: Path | str) -> None:
     axes.bar(middles[filled], found.accuracy[filled], 0.92 / bins, color=BLUE, label="accuracy")
     axes.plot([0, 1], [0, 1], color=INK, linestyle=DASHED, linewidth=1.2, label="perfectly calibrated")
     axes.plot(
-        found.confidence[filled], found.accuracy[filled], "o", color=VERMILION, markersize=4, label="mean confidence"
+        found.confidence[filled],
+        found.accuracy[filled],
+        "o",
+        color=VERMILION,
+        markersize=4,
+        label="mean confidence",
+        clip_on=False,
     )
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="accuracy")
     axes.spines[["top", "right"]].set_visible(False)

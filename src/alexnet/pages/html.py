@@ -2,22 +2,33 @@
 
 import base64
 from functools import cache
+from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
+from alexnet.errors import InputError
 from alexnet.pages.document import Document
+
+TEMPLATES = Path(__file__).parent / "templates"
+PAGE = "document.html"
 
 
 def render(document: Document) -> str:
-    """The page. Whatever a string holds is shown as text; its own policy forbids loading, forms and navigation."""
-    return environment().get_template("document.html").render(document=document)
+    """The page. Whatever a string holds is shown as text; its own policy forbids loading, forms and navigation.
+
+    InputError when the template was changed and is broken.
+    """
+    try:
+        return environment().get_template(PAGE).render(document=document)
+    except TemplateError as error:
+        raise InputError(f"the template {str(TEMPLATES / PAGE)!r} is broken: {error.message or error}") from None
 
 
 @cache
 def environment() -> Environment:
     """The templates of this package, escaped whatever their name; a name that is missing is an error."""
     templates = Environment(
-        loader=PackageLoader("alexnet.pages"),
+        loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -11,14 +11,14 @@ from alexnet.artifacts.run import Run
 from alexnet.errors import InputError, unknown
 from alexnet.files import check_target, make_folder, write_bytes, write_text
 from alexnet.insight import compare
-from alexnet.insight.report import markdown, notebook, slides
+from alexnet.insight.report import board, markdown, notebook, slides
 from alexnet.insight.report.content import describe
 from alexnet.insight.report.plots import draw
 from alexnet.pages import html
 from alexnet.pages.document import Document, Section, Text, Tile
 from alexnet.pages.text import Words
 
-FORMATS = ("html", "md", "pdf", "pptx", "ipynb")
+FORMATS = ("html", "md", "pdf", "pptx", "ipynb", "tensorboard")
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 _SECONDS = 120.0  # that making a PDF may take
 
@@ -39,8 +39,8 @@ def report(
     """Draws a run's plots and writes its report again, from its files alone, as one of FORMATS.
 
     Of several runs, one report: their comparison, then each run. out: the file, which several runs need; None:
-    report.FORMAT in the run's folder. Returns it, and what could not be drawn. InputError for
-    what is not a run, an unknown format or language, and a format whose program or library is missing.
+    report.FORMAT in the run's folder (of tensorboard, it is a folder). Returns it, and what could not be drawn.
+    InputError for what is not a run, an unknown format or language, and a format whose program or library is missing.
     """
     if format not in FORMATS:
         raise unknown("format", format, FORMATS)
@@ -51,6 +51,8 @@ def report(
     if len(runs) > 1 and out is None:
         raise InputError("a report of several runs lies in none of their folders; name its file with --out")
     target = runs[0] / f"report.{format}" if out is None else out
+    if format == "tensorboard":
+        return _events(runs, target)
     check_target(target)
     if len(runs) == 1:
         left = draw(Run(runs[0]))
@@ -78,6 +80,20 @@ def report(
         case _:
             write_bytes(target, _pdf(document))
     return target, left
+
+
+def _events(runs: Sequence[Path], folder: Path) -> tuple[Path, list[str]]:
+    """A folder of TensorBoard's events, with a folder for each of several runs. InputError where it holds something."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{str(folder)!r} holds something else; name an empty or a new folder with --out")
+    if len({run.name for run in runs}) < len(runs):
+        raise InputError("two runs have the same name; give each folder a name of its own")
+    for run in runs:
+        _ = Run(run).card  # refused before anything is written
+    left = [line for run in runs for line in draw(Run(run))]
+    for run in runs:
+        board.write(Run(run), folder if len(runs) == 1 else folder / run.name)
+    return folder, left
 
 
 def together(runs: Sequence[Path], words: Words) -> Document:
