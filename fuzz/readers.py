@@ -167,7 +167,7 @@ READERS: dict[str, Reader] = {
     "features-npz": _features("npz"),
     "features-npy": _features("npy"),
     "features-csv": _features("csv"),
-    "features-mat": _features("mat"),
+    "features-mat": _features("mat", share=0.1),
     "features-h5": _features("h5", "h5py"),
     "features-pt": _features("pt"),
 }

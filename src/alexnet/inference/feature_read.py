@@ -2,6 +2,8 @@
 
 import csv
 import json
+import pickle
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +13,7 @@ import numpy as np
 
 from alexnet.errors import InputError
 from alexnet.files import read_object
+from alexnet.inference import mat_files
 from alexnet.inference.feature_table import Features
 from alexnet.inference.feature_write import matlab, needs, sidecar
 
@@ -30,11 +33,14 @@ def read(path: Path | str) -> Features:
     if reader is None:
         raise InputError(f"{str(path)!r} is no feature file; read are: {', '.join(_READERS)}")
     try:
-        found = reader(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what NumPy warns of is an error here, or a file without rows
+            found = reader(path)
     except InputError:
         raise
     except Exception as error:  # a damaged file makes each library raise its own
-        why = (str(error) or type(error).__name__).splitlines()[0]
+        why = (str(error) or type(error).__name__).splitlines()[0][:200]
+        why = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in why)
         raise InputError(f"{str(path)!r} cannot be read as {path.suffix} ({why})") from None
     if not found.layers:
         raise InputError(f"{str(path)!r} holds no features")
@@ -108,11 +114,9 @@ def _read_h5(path: Path) -> Features:
 
 
 def _read_mat(path: Path) -> Features:
-    from scipy.io import loadmat
-
-    content = {name: value for name, value in loadmat(path).items() if not name.startswith("__")}
-    cells = {n: [np.asarray(c).reshape(-1)[0] for c in content.pop(n).reshape(-1)] for n in ("layers", *_RECORD[:1],
-             "classes", "image_sha256") if n in content and content[n].dtype == object}  # fmt: skip
+    content = mat_files.read(path)
+    listed = ("layers", "names", "classes", "image_sha256")
+    cells = {n: content.pop(n).reshape(-1).tolist() for n in listed if n in content and content[n].dtype.kind == "U"}
     record: dict[str, Any] = {**cells, "labels": content.pop("labels", None)}
     if "provenance" in content:
         record["provenance"] = str(content.pop("provenance").reshape(-1)[0])
@@ -158,7 +162,10 @@ def _is_number(text: str) -> bool:
 def _read_pt(path: Path) -> Features:
     import torch
 
-    content = torch.load(path, weights_only=True, mmap=True)
+    try:
+        content = torch.load(path, weights_only=True, mmap=True)
+    except pickle.UnpicklingError:  # whose text tells how to load what is not to be trusted
+        raise InputError(f"{str(path)!r} is damaged, or holds more than tensors: it is not read") from None
     if isinstance(content, torch.Tensor):  # as THINGSvision writes it
         return _beside(path, content.numpy())
     layers = {str(name): value.numpy() for name, value in content.pop("features").items()}

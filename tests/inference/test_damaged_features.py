@@ -1,0 +1,50 @@
+"""Damaged feature files: one printable line, no warning, no signal."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.io import savemat
+
+from alexnet.errors import InputError
+from alexnet.inference import mat_files
+from alexnet.inference.feature_read import read
+
+
+def test_a_matlab_file_that_ends_its_reader_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SciPy's reader was ended by SIGSEGV at 4 of 300 mutated files: it runs in a process that may die."""
+    path = tmp_path / "f.mat"
+    values = np.arange(12, dtype=np.float32).reshape(4, 3)
+    names = np.array([f"{i}.png" for i in range(4)], dtype=object)
+    savemat(path, {"fc6": values, "names": names, "labels": np.arange(4)})
+    found = read(path)
+    np.testing.assert_array_equal(found.layers["fc6"], values)
+    assert found.names == [f"{i}.png" for i in range(4)]
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(InputError, match="damaged, or no MATLAB file"):
+        read(path)
+    child = tmp_path / "child.py"
+    child.write_text("import os; os.kill(os.getpid(), 11)")
+    monkeypatch.setattr(mat_files, "__file__", str(child))
+    with pytest.raises(InputError, match="damaged, or no MATLAB file"):
+        read(path)
+
+
+def test_what_torch_says_of_a_damaged_file_is_not_repeated(tmp_path: Path) -> None:
+    """It holds escapes, and tells how to load what is not to be trusted."""
+    path = tmp_path / "f.pt"
+    torch.save({"features": {"fc6": torch.ones(4, 3)}, "odd": Path("x")}, path)
+    with pytest.raises(InputError) as error:
+        read(path)
+    assert str(error.value).isprintable()
+    assert "weights_only" not in str(error.value)
+    path.write_bytes(path.read_bytes().replace(b"little", b"litt\x1b\0"))
+    with pytest.raises(InputError) as error:
+        read(path)
+    assert str(error.value).isprintable()
+
+
+def test_an_empty_table_warns_of_nothing(tmp_path: Path) -> None:
+    (tmp_path / "f.csv").write_text("name\n")
+    assert all(not len(values) for values in read(tmp_path / "f.csv").layers.values())  # warnings are errors in tests
