@@ -17,7 +17,9 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Check every network, LRN form and count against its published source."""
+    from alexnet.models import catalog
     from alexnet.verify.check import verify as check_all
+    from alexnet.verify.shown import shown
 
     line = _printer(failures)
     checks = check_all(lambda check: None if as_json else line(check))
@@ -25,6 +27,10 @@ def verify(
     if as_json:
         print_json([vars(check) for check in checks])
     else:
+        if not failures:
+            say("how each network is shown to equal its origin (docs/PARITY.md):")
+            for name in catalog.CATALOG:
+                say(f"  {name:28}{shown(name)}")
         say(f"{len(checks) - wrong} of {len(checks)} checks passed")
     if wrong:
         raise typer.Exit(1)
