@@ -185,7 +185,7 @@ def draw(found: Probe, out: Path | str, title: str = "") -> None:
     axes.tick_params(labelsize=8, colors=INK, length=0)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="#eef1f4")
-    how = f"{found.folds}-fold cross-validation" if found.folds else "held-out images"
+    how = f"{found.folds}-fold cross-validation" if found.folds else "held out"
     axes.set_ylabel("top-1 accuracy", size=8, color=INK)
     axes.set_xlabel(f"{found.measured_on:,} images, {how}; bars: 95 %", size=8, color=FAINT)
     axes.legend(frameon=False, fontsize=8, labelcolor=INK)
