@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python -m alexnet.benchmark.scripts.small_folders --ants DIR --signs DIR --out DIR [--seeds 3]
 
-A and S: checkouts of github.com/jaddoescad/ants_and_bees and of
+--ants and --signs: checkouts of github.com/jaddoescad/ants_and_bees and of
 github.com/ardamavi/Sign-Language-Digits-Dataset. CIFAR-10, MNIST and the pretrained weights lie in $ALEXNET_DATA. Each
 set is written once as class folders under train/ and test/; each run is what the command does without a recipe.
 scikit-learn: logistic regression on pool5 of the same pretrained network, of the same images under the same
