@@ -37,7 +37,7 @@ def test_command(
     words = shlex.split(command, comments=True)
     if words[1] == "train":  # one epoch shows that it works
         words += ["--epochs", "1"]
-    if "my-images" in words:
+    if words[1] == "train" and "my-images" in words:
         words += ["--set", "model.name=alexnet-digits", "--set", "data.resize=8"]
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "argv", words)

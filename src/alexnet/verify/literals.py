@@ -76,7 +76,7 @@ LAYOUTS = {
     + _IMAGENET,
     "alexnet-owt": _OWT + "fc1000",
     "alexnet-owt-probe": _OWT.partition(" avg6")[0] + " fc10",
-    "alexnet-owt-linear": _OWT.partition(" avg6")[0] + " fc10",
+    "alexnet-owt-linear": _OWT.partition(" avg6")[0] + " drop.5 fc10",
     "alexnet-two-class": _OWT + "fc2 logsoftmax",
     "alexnet-digits": "32@3+1 relu norm 64@3+1 relu norm max3/2+0:1 96@3+1 relu 96@3+1 relu 64@3+1 relu max3/2+0:1"
     + _ends(128, "drop.5", 10),

@@ -15,7 +15,7 @@ out, so that every published figure is of these, and they must not choose anythi
 flat folder), they are all the images that there are.
 
 Images are decoded when they are needed, never all at the start. The real set holds a PNG that is called JPEG
-(n02105855_2933) and 23 CMYK images (n02447366_23489 …, and ILSVRC2012_val_00019877; listed in
+(n02105855_2933) and 22 CMYK images, all of them training images (n02447366_23489 …; listed in
 github.com/cytsai/ilsvrc-cmyk-image-list): `decode` goes by content and reads them all. An image that is damaged ends
 the run that meets it with its name; `alexnet pack` meets every image and leaves a few damaged ones out.
 """
