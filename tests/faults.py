@@ -93,6 +93,7 @@ def warm() -> None:
     """Imports what a training needs, once. Plots are not drawn: they take most of the time, and nothing reads them."""
     import torch
 
+    import alexnet.experiments.finish
     import alexnet.experiments.train
 
     alexnet.experiments.train.draw_samples = alexnet.experiments.finish.draw = lambda *_: None
