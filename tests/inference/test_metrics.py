@@ -39,6 +39,7 @@ def test_the_majority_is_the_accuracy_of_always_naming_it() -> None:
     most, share = metrics.majority(LABELS)
     assert most == 0
     assert share == (np.zeros(N, int) == LABELS).mean()
+    assert metrics.majority(np.array([0, 2, 1, 2])) == (2, 0.5)
 
 
 def test_top_confusions_are_sorted_and_none_is_invented() -> None:

@@ -40,6 +40,7 @@ from alexnet.training.setup import prepare
         (Schedule("constant", warmup=1), 0.25, 0.25),
         (Schedule("constant", warmup=0.0001), 0.0, 0.001),
         (Schedule("one-cycle"), 0.0, 0.04),
+        (Schedule("one-cycle", warmup=2), 0.0, 0.04),  # a schedule made by hand: recipes refuse the two together
         (Schedule("one-cycle"), 3.0, 1.0),
         (Schedule("one-cycle"), 6.5, 0.5),
         (Schedule("one-cycle", final=0.1), 10.0, 0.1),
@@ -94,6 +95,9 @@ def test_a_plateau_is_so_many_epochs_without_a_better_score() -> None:
     assert drops(rising, 2) == 0
     assert [drops(rising + flat[:n], 2) for n in range(8)] == [0, 0, 1, 1, 2, 2, 3, 3]
     assert drops([(0.5, -2.0), (0.5, -1.0), (0.5, -0.5)], 1) == 0  # the loss decides between equal accuracies
+    assert (
+        drops([(0.5, 0.0), (0.1, 0.0), (0.2, 0.0), (0.3, 0.0)], 3) == 1
+    )  # better than the last is not better than all
     plateau = Schedule("plateau", factor=0.1, patience=1, final=0.005)
     assert [factor(plateau, n, 9, flat[:n]) for n in range(5)] == pytest.approx([1, 1, 0.1, 0.01, 0.005])
 
