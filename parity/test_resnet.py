@@ -259,7 +259,7 @@ def absorb(state: dict[str, Tensor], conv: str, norm: str, convolution: Any, nor
 
 
 @pytest.mark.parametrize("precision", ["float64"])
-@pytest.mark.parametrize("depth", [20])
+@pytest.mark.parametrize("depth", [20, 32])
 def test_keras_example(depth: int, precision: str, table: Table) -> None:
     """Version 1 of 6n + 2 layers is our `-projection`: outputs, and the gradients of every kernel, gamma and beta."""
     keras.config.set_floatx(precision)
@@ -323,13 +323,14 @@ def _in_the_order_of_names(convolutions: list[Any], names: list[tuple[str, str]]
     return made
 
 
-@pytest.mark.parametrize("name", ["resnet-50", "resnet-101"])
+@pytest.mark.parametrize("name", ["resnet-50", "resnet-101", "resnet-50-v2"])
 def test_keras_applications(name: str, table: Table) -> None:
     """Kernels of every block as Keras has them; the blocks before the first stride, which Keras puts elsewhere, are
-    the same function."""
+    the same function (version 2: behind the pool, which Keras pads with zeros)."""
     keras.config.set_floatx("float64")
     keras.config.set_dtype_policy("float64")
-    build: Callable[..., Any] = getattr(keras.applications, f"ResNet{name.split('-')[1]}")
+    second, depth = name.endswith("-v2"), int(name.split("-")[1])
+    build: Callable[..., Any] = getattr(keras.applications, f"ResNet{depth}{'V2' if second else ''}")
     model = build(weights=None, classes=10, input_shape=(64, 64, 3))
     stir(model)
     network = stirred(name, "float64", size=64)
@@ -338,9 +339,14 @@ def test_keras_applications(name: str, table: Table) -> None:
         if value.ndim == 4 and key != "conv1.weight":
             kernel = model.get_layer(_keras_name(key)).kernel
             assert tuple(value.shape) == (kernel.shape[3], kernel.shape[2], *kernel.shape[:2]), key
-    absorb(state, "conv1", "bn1", model.get_layer("conv1_conv"), model.get_layer("conv1_bn"))
-    for i in range(3):
+    blocks = 2 if second else 3
+    if not second:
+        absorb(state, "conv1", "bn1", model.get_layer("conv1_conv"), model.get_layer("conv1_bn"))
+    for i in range(blocks):
         block, theirs = f"stage1.{i}", f"conv2_block{i + 1}"
+        if second:
+            _second(state, block, model, theirs)
+            continue
         for k in range(3):
             absorb(
                 state, f"{block}.convs.{k}", f"{block}.norms.{k}",
@@ -351,13 +357,20 @@ def test_keras_applications(name: str, table: Table) -> None:
                 state, f"{block}.shortcut.0", f"{block}.shortcut.1",
                 model.get_layer(f"{theirs}_0_conv"), model.get_layer(f"{theirs}_0_bn"),
             )  # fmt: skip
-    last = model.get_layer("conv2_block3_out").output
+    last = model.get_layer(f"conv2_block{blocks}_out").output
     images = draw(network, 0).images
-    reference = keras.Model(model.input, last)(images.transpose(0, 2, 3, 1)).numpy()
     with torch.no_grad():
-        got = network.tap(torch.from_numpy(images), ["stage1"])["stage1"].numpy()
+        if second:
+            x = np.random.default_rng(0).normal(size=(2, 16, 16, 64))
+            reference = keras.Model(model.get_layer("pool1_pool").output, last)(x).numpy()
+            stage = network.get_submodule("stage1")
+            assert isinstance(stage, nn.Sequential)
+            got = stage[:blocks](torch.from_numpy(x.transpose(0, 3, 1, 2))).numpy()
+        else:
+            reference = keras.Model(model.input, last)(images.transpose(0, 2, 3, 1)).numpy()
+            got = network.tap(torch.from_numpy(images), ["stage1"])["stage1"].numpy()
     found = relative(got, reference.transpose(0, 3, 1, 2))
-    part = "every kernel's shape; stem and stage 1"
+    part = "every kernel's shape; blocks 1 and 2" if second else "every kernel's shape; stem and stage 1"
     table(SECTION, network=name, origin="keras.applications", part=part, precision="float64", output=found)
     assert found <= BOUNDS["float64"]
 
@@ -366,3 +379,23 @@ def _keras_name(key: str) -> str:
     stage, block, kind, number = key.split(".")[:4]
     number = "0" if kind == "shortcut" else str(int(number) + 1)
     return f"conv{int(stage[5:]) + 1}_block{int(block) + 1}_{number}_conv"
+
+
+def _second(state: dict[str, Tensor], block: str, model: Any, theirs: str) -> None:
+    """Version 2's block: no bias stands before a sum (Keras's are set to 0), and none before a BatchNorm."""
+    for key, name in (("0", "preact"), ("1", "1"), ("2", "2")):
+        normalization = model.get_layer(f"{theirs}_{name}_bn")
+        gamma, beta, mean, variance = (torch.from_numpy(np.asarray(each)) for each in normalization.weights)
+        for kind, value in (
+            ("weight", gamma), ("bias", beta), ("running_mean", mean),
+            ("running_var", variance + normalization.epsilon - 1e-5),
+        ):  # fmt: skip
+            state[f"{block}.norms.{key}.{kind}"].copy_(value)
+    names = {f"{block}.convs.{k}.weight": f"{theirs}_{k + 1}_conv" for k in range(3)}
+    if f"{block}.shortcut.weight" in state:
+        names[f"{block}.shortcut.weight"] = f"{theirs}_0_conv"
+    for key, name in names.items():
+        convolution = model.get_layer(name)
+        if convolution.use_bias:
+            convolution.bias.assign(np.zeros(convolution.bias.shape))
+        state[key].copy_(torch.from_numpy(convolution.kernel.numpy().transpose(3, 2, 0, 1)))
