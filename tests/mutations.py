@@ -92,7 +92,9 @@ def in_a_child(tests: str, root: Path) -> tuple[bool, str]:
             sys.path.insert(0, str(root))
             os.environ["PYTHONPATH"] = str(root)
             sys.dont_write_bytecode = True
-            code = pytest.main(["-q", "-x", "-n0", "-p", "no:cacheprovider", *arguments])
+            os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+            # Rewritten asserts only say more, and rewriting takes longer than most of the tests.
+            code = pytest.main(["-q", "-x", "--assert=plain", "-p", "no:cacheprovider", *arguments])
             sys.stdout.flush()
             os._exit(int(code))
         _, status = os.waitpid(child, 0)
