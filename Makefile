@@ -17,7 +17,7 @@ help:
 	@echo "make check   set up, check format, lint and types"
 	@echo "make fuzz    10,000 damaged files for each reader, within limits of time and memory (hours)"
 	@echo "make parity  set up its own environment, compare with Keras, TensorFlow, OpenCV and ONNX"
-	@echo "make bench-peers   time training side by side with Keras (ten minutes)"
+	@echo "make bench-peers   time training side by side with Keras and plain PyTorch (15 minutes)"
 	@echo "make bench-input   time decoding side by side with tf.data (a minute)"
 	@echo "make bench-accuracy   time to the published programs' accuracy, Keras and ours (half an hour)"
 	@echo "make faults  kill, starve and disturb trainings, and resume them (half an hour)"
@@ -92,7 +92,7 @@ load: $(READY)
 
 # Side by side with Keras, in turn: nothing else should run on the machine.
 bench-peers: $(READY) $(PARITY)/.ready
-	@$(BIN)/alexnet bench --peer keras --peer-python $(PARITY)/bin/python $(BENCH_ARGS)
+	@$(BIN)/alexnet bench --peer torch,keras --peer-python $(PARITY)/bin/python $(BENCH_ARGS)
 
 # From a cold start to the accuracy that the published Keras programs reach.
 bench-accuracy: $(READY) $(PARITY)/.ready

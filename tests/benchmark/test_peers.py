@@ -15,25 +15,13 @@ from alexnet.errors import InputError
 from alexnet.models import catalog
 
 
-def test_both_sides_take_turns(monkeypatch: pytest.MonkeyPatch, command: Callable) -> None:
-    monkeypatch.setitem(peers.INSTALL, "alexnet", "it is installed")
-    words = ("--peer", "alexnet", "--batch", "4", "--rounds", "2", "--seconds", "0", "--precision", "fp32")
-    said = json.loads(command("bench", "alexnet-digits", *words, "--json").out)
-    (row,) = said["rows"]
-    assert (row["network"], row["batch"], row["rounds"], len(row["ratios"])) == ("alexnet-digits", 4, 2, 2)
-    assert row["own"]["steps"] == row["peer"]["steps"] == 6
-    assert row["ratio"] == pytest.approx(sum(row["ratios"]) / 2)
-    assert row["images_per_second"]["own"] == pytest.approx(4 / row["own"]["seconds"])
-    assert row["own"]["facts"]["parameters"] == 263_306
-
-
 def test_a_peer_that_is_not_there_is_told_with_what_to_install(refused: Callable) -> None:
     if all(name in sys.modules for name in ("keras", "torchvision")):
         pytest.skip("both are installed")
     line = refused("bench", "alexnet-owt", "--peer", "torchvision", "--batch", "2")
     assert "pip install torchvision" in line
     assert "--peer-python" in line
-    assert "choose one of: keras, torchvision" in refused("bench", "--peer", "caffe")
+    assert "choose one of: torch, torch-compile, keras, torchvision" in refused("bench", "--peer", "caffe")
     assert "no Python at" in refused("bench", "--peer", "keras", "--peer-python", "/nowhere/python")
     bare = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
     if bare.exists() and sys.prefix != sys.base_prefix:
@@ -61,3 +49,27 @@ def test_torchvisions_side(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(seconds(1)) == 1
     with pytest.raises(InputError, match="alexnet bench alexnet-owt --peer torchvision"):
         worker.start("torchvision", of_network("alexnet-digits", 1), 1, "cpu")
+
+
+def test_all_sides_take_turns(monkeypatch: pytest.MonkeyPatch, command: Callable, refused: Callable) -> None:
+    """One table, in which every peer stands beside every network; the rows of a network share our own side."""
+    assert "unknown peer 'alexnet-none'" in refused("bench", "alexnet-digits", "--peer", "torch,alexnet-none")
+    monkeypatch.setattr(peers, "PEERS", ("torch", "alexnet"))
+    found = peers.run(["torch", "alexnet", "torch"], ["alexnet-digits"], [4], "bf16", rounds=2, seconds=0)
+    assert found.peers == ["torch", "alexnet"]  # named twice, timed once
+    for row, said in zip(found.rows, found.to_json()["rows"], strict=True):
+        assert (said["network"], said["batch"], said["rounds"], len(row.ratios)) == ("alexnet-digits", 4, 2, 2)
+        assert said["own"]["steps"] == said["peer"]["steps"] == 6
+        assert said["ratio"] == pytest.approx(sum(row.ratios) / 2)
+        assert said["images_per_second"]["own"] == pytest.approx(4 / row.own.seconds)
+        assert row.own is found.rows[0].own
+        assert row.own.facts["parameters"] == 263_306
+    loop, ourselves = (row.peer.facts for row in found.rows)
+    assert loop == {"torch": torch.__version__, "precision": "bf16", "parameters": 263_306}
+    assert ourselves["precision"] == "fp32"  # a peer that is none of torch's loops computes as published
+    monkeypatch.setattr(peers, "run", lambda named, *_, **__: found if named == found.peers else None)
+    ended = command("bench", "alexnet-digits", "--peer", "torch,alexnet")
+    rows = [line.split("|")[1:3] for line in ended.out.splitlines() if line.startswith("| alexnet-digits")]
+    assert rows == [[" alexnet-digits (4) ", " torch "], [" alexnet-digits (4) ", " alexnet "]]
+    assert "; torch in bf16 (torch " in ended.out
+    assert json.loads(command("bench", "--peer", "torch,alexnet", "--json").out)["peers"] == found.peers

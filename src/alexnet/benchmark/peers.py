@@ -16,30 +16,23 @@ from typing import IO, Any
 import torch
 
 from alexnet.benchmark import cost, machine
-from alexnet.benchmark.worker import INSTALL
+from alexnet.benchmark.worker import LOOPS, PEERS
 from alexnet.benchmark.workload import of_network
 from alexnet.device import choose_device, choose_precision, environment
 from alexnet.errors import InputError, unknown
 from alexnet.models.summary import outline
 from alexnet.recipes.schema import Recipe
 
-ROWS = {
-    "keras": (
-        "alexnet-cifar100",
-        "alexnet-cifar10",
-        "alexnet-thinner-4",
-        "alexnet-slim",
-        "alexnet-caltech",
-    ),
-    "torchvision": ("alexnet-owt",),
-}
-"""What is compared with each peer when nothing is named: the published systems."""
+PUBLISHED = ("alexnet-cifar100", "alexnet-cifar10", "alexnet-thinner-4", "alexnet-slim", "alexnet-caltech")
+"""What is compared when nothing is named: the published systems."""
+ROWS = {"torchvision": ("alexnet-owt",)}
+"""The same for a peer that does not have them."""
 _WARM_UP = 2  # first steps trace, allocate and choose kernels
 
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two: medians over the rounds of the median step of each round."""
+    """One of those compared: medians over the rounds of the median step of each round."""
 
     facts: dict[str, Any]
     seconds: float
@@ -50,9 +43,11 @@ class Side:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One network, both sides timed in turn."""
+    """One network and one peer, all sides timed in turn."""
 
     network: str
+    against: str
+    """The peer."""
     batch: int
     rounds: int
     own: Side
@@ -82,9 +77,10 @@ class Comparison:
 class SideBySide:
     """What `alexnet bench --peer` measures."""
 
-    peer: str
+    peers: list[str]
     environment: dict[str, Any]
     rows: list[Comparison]
+    """By network, then by peer; the rows of a network share our own side."""
 
     def to_json(self) -> dict[str, Any]:
         return {**vars(self), "rows": [row.to_json() for row in self.rows]}
@@ -148,7 +144,7 @@ def _worker(python: Path | str, side: str, recipe: Recipe, threads: int, device:
 
 
 def run(
-    peer: str,
+    peers: Sequence[str],
     networks: Sequence[str] = (),
     batches: Sequence[int] = (),
     precision: str = "auto",
@@ -160,39 +156,48 @@ def run(
     seconds: float = 4.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> SideBySide:
-    """Times our training step and the peer's on the same networks, batches and optimizers: synthetic images in
+    """Times our training step and each peer's on the same networks, batches and optimizers: synthetic images in
     memory, no augmentation, each side with all of torch's threads.
 
-    peer: one of worker.INSTALL. networks: none: ROWS of the peer. batches: none: as published, or 64. python: the
-    interpreter of an environment with the peer; None: this one. settings: recipe keys put over ours. Each of `rounds`
-    gives each side about `seconds`, in turn, and measures the matrix peak. InputError for what does not exist or is
-    not installed.
+    peers: of worker.PEERS. networks: none: ROWS of the first peer, else PUBLISHED. batches: none: as published, or 64.
+    python: the interpreter of an environment with those that are not torch alone; None: this one. settings: recipe
+    keys put over ours. Each of `rounds` gives each side about `seconds`, in turn, and measures the matrix peak.
+    InputError for what does not exist or is not installed.
     """
-    if peer not in INSTALL:
-        raise unknown("peer", peer, INSTALL)
+    peers = list(dict.fromkeys(peers))
+    if wrong := [peer for peer in peers if peer not in PEERS]:
+        raise unknown("peer", wrong[0], PEERS)
     if python is not None and not Path(python).is_file():
         raise InputError(f"no Python at {str(python)!r}")
     where, threads = choose_device(device), torch.get_num_threads()
-    chosen = [(network, size) for network in networks or ROWS[peer] for size in batches or [None]]
+    names = networks or ROWS.get(peers[0], PUBLISHED)
+    chosen = [(network, size) for network in names for size in batches or [None]]
     wanted, found = choose_precision(precision, where), list[Comparison]()
     for network, size in chosen:
         recipe = of_network(network, size, wanted, settings)
-        published = of_network(network, size, "fp32")
-        batch = published.train.batch_size
-        with (
-            _worker(python or sys.executable, peer, published, threads, device) as theirs,
-            _worker(sys.executable, "alexnet", recipe, threads, device) as ours,
-        ):
-            if theirs.facts["parameters"] != ours.facts["parameters"]:
-                raise RuntimeError(f"{network}: the two sides have {theirs.facts} and {ours.facts}")
-            ratios, peaks = [], []
+        with contextlib.ExitStack() as open_workers:
+
+            def worker(side: str, recipe: Recipe) -> _Worker:
+                its = sys.executable if side in ("alexnet", *LOOPS) else python or sys.executable
+                return open_workers.enter_context(_worker(its, side, recipe, threads, device))
+
+            others = {
+                peer: worker(peer, of_network(network, size, wanted if peer in LOOPS else "fp32")) for peer in peers
+            }
+            ours = worker("alexnet", recipe)
+            for each in others.values():
+                if each.facts["parameters"] != ours.facts["parameters"]:
+                    raise RuntimeError(f"{network}: the two sides have {each.facts} and {ours.facts}")
+            peaks = []
             for number in range(rounds):
                 peaks.append(machine.matrix_peak(where, wanted, repeats=3))
-                first, second = theirs.round(seconds), ours.round(seconds)
-                ratios.append(first / second)
+                for each in (*others.values(), ours):
+                    each.round(seconds)
                 if progress:
-                    progress(len(found) * rounds + number + 1, len(chosen) * rounds)
-            flops = batch * cost.training_flops(outline(network))
-            own, other = ours.told(), theirs.told()
-        found.append(Comparison(network, batch, rounds, own, other, ratios, statistics.median(peaks), flops))
-    return SideBySide(peer, environment(where, wanted), found)
+                    progress(len(found) // len(peers) * rounds + number + 1, len(chosen) * rounds)
+        batch, peak = of_network(network, size, "fp32").train.batch_size, statistics.median(peaks)
+        flops, own = batch * cost.training_flops(outline(network)), ours.told()
+        for peer, each in others.items():
+            ratios = [a / b for a, b in zip(each.medians, ours.medians, strict=True)]
+            found.append(Comparison(network, peer, batch, rounds, own, each.told(), ratios, peak, flops))
+    return SideBySide(peers, environment(where, wanted), found)

@@ -1,6 +1,6 @@
 """One side of a comparison, in a process of its own: makes training steps when it is told to, and says how long.
 
-`python -m alexnet.benchmark.worker alexnet|keras|torchvision THREADS DEVICE` reads lines from its standard input: the
+`python -m alexnet.benchmark.worker SIDE THREADS DEVICE`, SIDE one of SIDES, reads lines from its standard input: the
 recipe as JSON, then numbers of steps. It answers each with a line of JSON: the facts ({"error": …} when it cannot
 begin), then the seconds of each step.
 """
@@ -17,8 +17,11 @@ from alexnet.recipes import recipe as recipes
 from alexnet.recipes.schema import Recipe
 
 INSTALL = {"keras": "pip install keras tensorflow", "torchvision": "pip install torchvision"}
-"""The peers, and how to install each."""
-SIDES = ("alexnet", *INSTALL)
+"""Peers of an environment of their own, and how to install each."""
+LOOPS = ("torch", "torch-compile")
+"""Peers that need no more than torch, in our own precision."""
+PEERS = (*LOOPS, *INSTALL)
+SIDES = ("alexnet", *PEERS)
 
 Started = tuple[Callable[[int], list[float]], dict[str, Any]]
 """(steps → seconds of each, facts: versions, precision, parameters)."""
@@ -26,6 +29,10 @@ Started = tuple[Callable[[int], list[float]], dict[str, Any]]
 
 def start(side: str, recipe: Recipe, threads: int, device: str) -> Started:
     """One of SIDES with its network built. InputError when it is not installed, or cannot train this recipe."""
+    if side in LOOPS:
+        from alexnet.benchmark import torch_peer
+
+        return torch_peer.start(recipe, threads, device, compile=side == "torch-compile")
     try:
         if side == "keras":
             os.environ |= {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}

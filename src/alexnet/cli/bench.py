@@ -23,9 +23,12 @@ def bench(
     data: DataOption = None,
     set_: SetOption = None,
     steps: Annotated[int, typer.Option(min=1, max=10**6, help="Number of steps to time.")] = 10,
-    peer: Annotated[str | None, typer.Option(help="keras or torchvision: time training in turn with it.")] = None,
+    peer: Annotated[
+        str | None,
+        typer.Option(help="torch, torch-compile, keras, torchvision, or several: time training in turn with them."),
+    ] = None,
     peer_python: Annotated[
-        Path | None, typer.Option(help="The Python interpreter of an environment with the peer. Default: this one.")
+        Path | None, typer.Option(help="The Python of an environment with Keras or torchvision. Default: this one.")
     ] = None,
     latency: Annotated[
         bool, typer.Option("--latency", help="Time inference, in turn with plain fp32 PyTorch.")
@@ -66,7 +69,7 @@ def bench(
             from alexnet.benchmark import peers
 
             show, measured = bench_tables.side_by_side, peers.run(
-                peer, what or (), batches, precision, python=peer_python, settings=settings, device=device,
+                peer.split(","), what or (), batches, precision, python=peer_python, settings=settings, device=device,
                 rounds=rounds, seconds=seconds, progress=progress,
             )  # fmt: skip
         else:

@@ -40,23 +40,26 @@ def bench(measured: "Bench") -> None:
 
 def side_by_side(compared: "SideBySide") -> None:
     """A Markdown table, to copy."""
-    peer, where = compared.peer, compared.environment
     say(
-        f"| network (batch) | {peer}, images/s | alexnet, images/s | ratio | of the peak | peak, GFLOP/s | n |\n"
-        "|---|---|---|---|---|---|---|"
+        "| network (batch) | peer | its images/s | alexnet, images/s | ratio | of the peak | peak, GFLOP/s | n |\n"
+        "|---|---|---|---|---|---|---|---|"
     )
     for row in compared.rows:
         low, high = min(row.ratios), max(row.ratios)
         say(
-            f"| {row.network} ({row.batch}) | {row.batch / row.peer.seconds:,.0f} | {row.batch / row.own.seconds:,.0f} "
-            f"| **{row.ratio:.2f}** ({low:.2f}–{high:.2f}) | {row.share:.0%} | {row.peak / 1e9:,.0f} "
-            f"| {row.rounds} × {row.peer.steps // row.rounds} and {row.own.steps // row.rounds} steps |"
+            f"| {row.network} ({row.batch}) | {row.against} | {row.batch / row.peer.seconds:,.0f} "
+            f"| {row.batch / row.own.seconds:,.0f} | **{row.ratio:.2f}** ({low:.2f}–{high:.2f}) | {row.share:.0%} "
+            f"| {row.peak / 1e9:,.0f} | {row.rounds} × {row.peer.steps // row.rounds} and "
+            f"{row.own.steps // row.rounds} steps |"
         )
-    facts = compared.rows[0].peer.facts
-    versions = ", ".join(f"{name} {value}" for name, value in facts.items() if name not in ("parameters", "precision"))
+    said = []
+    for row in compared.rows[: len(compared.peers)]:
+        facts = row.peer.facts
+        versions = (f"{name} {value}" for name, value in facts.items() if name not in ("parameters", "precision"))
+        said.append(f"{row.against} in {facts['precision']} ({', '.join(versions)})")
     say(
-        f"\n{_machine(where)}; {peer} in {facts['precision']} ({versions}). Training on synthetic images in memory, "
-        "no augmentation, the published optimizer. Both sides and the matrix peak in turn: medians, ratios of the same "
+        f"\n{_machine(compared.environment)}; {', '.join(said)}. Training on synthetic images in memory, "
+        "no augmentation, the published optimizer. All sides and the matrix peak in turn: medians, ratios of the same "
         "turn with the least and the largest."
     )
 
