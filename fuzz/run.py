@@ -4,21 +4,30 @@ import argparse
 import contextlib
 import multiprocessing
 import os
+import queue
 import random
 import resource
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
+from collections.abc import Iterable
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 SECONDS, BYTES = 10, 2**30
 STARTS = 600
-"""Seconds that a worker may take to import what its reader needs, and to make its valid files."""
+"""Seconds that a worker may take to import what a reader needs, and to make its valid files."""
 FOUND = Path(__file__).parent / "found"
+FINE = ("read", "refused")
+"""What is no fault."""
+
+Files = dict[str, bytes]
+Task = tuple[str, range, Files | None]
+"""A reader, the numbers of its mutated files, and its valid files where they have been made before."""
 
 
 def _memory(name: str) -> int:
@@ -27,15 +36,19 @@ def _memory(name: str) -> int:
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 
-def _work(name: str, pipe: Connection, folder: str, files: dict[str, bytes] | None = None) -> None:
-    """Reads one file after the other, for each seed that comes, and answers with what it did."""
+def _work(pipe: Connection, root: str) -> None:
+    """Answers each task with the valid files, then with what each mutated file did."""
+    while (task := pipe.recv()) is not None:
+        _read_all(pipe, Path(tempfile.mkdtemp(dir=root)), *task)
+
+
+def _read_all(pipe: Connection, home: Path, name: str, numbers: Iterable[int], files: Files | None) -> None:
     from alexnet.errors import InputError
     from fuzz.mutate import mutated
     from fuzz.readers import READERS
 
     reader = READERS[name]
     files = files or reader.make()
-    home = Path(folder)
     for own, content in files.items():
         (home / "in" / own).parent.mkdir(parents=True, exist_ok=True)
         (home / "in" / own).write_bytes(content)
@@ -45,9 +58,11 @@ def _work(name: str, pipe: Connection, folder: str, files: dict[str, bytes] | No
         reader.read(place)
     os.chdir(home)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    resource.setrlimit(resource.RLIMIT_AS, (used + 8 * BYTES, used + 8 * BYTES))  # the measured bound is BYTES
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    resource.setrlimit(resource.RLIMIT_AS, (used + 8 * BYTES, hard))  # the measured bound is BYTES
     pipe.send(files)
-    while (seed := pipe.recv()) is not None:
+    for number in numbers:
+        seed = f"{name} {number}"
         own = random.Random(seed).choice(sorted(files))
         (home / "in" / own).write_bytes(mutated(files[own], seed, others))
         Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
@@ -66,40 +81,63 @@ def _work(name: str, pipe: Connection, folder: str, files: dict[str, bytes] | No
         pipe.send(f"wrote {left}" if left else said)
 
 
-def fuzz(name: str, count: int, first: int = 0) -> Counter[str]:
-    """Reads `count` mutated files with the reader `name`. What is neither 'read' nor 'refused' is a fault."""
-    tally: Counter[str] = Counter()
-    context = multiprocessing.get_context("spawn")
-    worker, pipe, files = None, None, None
-    with tempfile.TemporaryDirectory() as root:
-        for number in range(first, first + count):
-            seed = f"{name} {number}"
-            if worker is None or pipe is None:
-                pipe, theirs = context.Pipe()
-                folder = tempfile.mkdtemp(dir=root)
-                worker = context.Process(target=_work, args=(name, theirs, folder, files), daemon=False)
-                worker.start()
-                theirs.close()
-                if not pipe.poll(STARTS):
-                    raise RuntimeError(f"the reader of {name} does not start")
-                files = pipe.recv()
-            pipe.send(seed)
+class Worker:
+    """A process that reads files for one reader after the other; another takes its place after a fault."""
+
+    def __init__(self, root: str):
+        self._root = root
+        self._process: BaseProcess | None = None
+        self._pipe: Connection
+
+    def fuzz(self, name: str, count: int, first: int = 0) -> Counter[str]:
+        """Reads `count` mutated files with the reader `name`. What is neither 'read' nor 'refused' is a fault."""
+        tally: Counter[str] = Counter()
+        number, files = first, None
+        while number < first + count:
+            process = self._started()
+            task: Task = (name, range(number, first + count), files)
+            self._pipe.send(task)
             try:
-                said = pipe.recv() if _answers(worker, pipe) else f"takes more than {SECONDS} s"
+                if not self._pipe.poll(STARTS):
+                    raise EOFError
+                files = self._pipe.recv()
             except EOFError:
-                worker.join()
-                code = worker.exitcode or 0
-                said = f"ended by {signal.Signals(-code).name if code < 0 else 'exit'}"
-            tally[said if said in ("read", "refused") else "fault"] += 1
-            if said not in ("read", "refused"):
-                _keep(seed, said)
-                worker.kill()
-                worker.join()
-                worker = None
-        if worker is not None and pipe is not None:
-            pipe.send(None)
-            worker.join()
-    return tally
+                self.end()
+                raise RuntimeError(f"the reader of {name} does not start") from None
+            said = FINE[0]
+            while said in FINE and number < first + count:
+                said = self._answer(process)
+                tally[said if said in FINE else "fault"] += 1
+                if said not in FINE:
+                    _keep(f"{name} {number}", said)
+                number += 1
+            if said not in FINE:
+                self.end()
+        return tally
+
+    def _started(self) -> BaseProcess:
+        if self._process is None:
+            context = multiprocessing.get_context("spawn")
+            self._pipe, theirs = context.Pipe()
+            self._process = context.Process(target=_work, args=(theirs, self._root), daemon=False)
+            self._process.start()
+            theirs.close()
+        return self._process
+
+    def _answer(self, process: BaseProcess) -> str:
+        try:
+            return self._pipe.recv() if _answers(process, self._pipe) else f"takes more than {SECONDS} s"
+        except EOFError:
+            process.join()
+            code = process.exitcode or 0
+            return f"ended by {signal.Signals(-code).name if code < 0 else 'exit'}"
+
+    def end(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+            self._pipe.close()
+            self._process = None
 
 
 def _answers(worker: BaseProcess, pipe: Connection) -> bool:
@@ -128,6 +166,13 @@ def _keep(seed: str, said: str) -> None:
     print(f"  {seed}: {said}", file=sys.stderr)
 
 
+def files_for(name: str, count: int) -> int:
+    """How many of `count` files the reader gets: fewer above 200 where a process reads each file."""
+    from fuzz.readers import READERS
+
+    return max(min(count, 200), round(count * READERS[name].share))
+
+
 def main() -> int:
     from fuzz.readers import READERS
 
@@ -136,18 +181,45 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="number of the first file, which is its seed")
     parser.add_argument("--limit", type=int, default=0, help="seconds after which all ends; 0: none")
     parser.add_argument("--only", default=",".join(READERS), help="readers, divided by commas")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes that read files; one per core")
     wanted = parser.parse_args()
-    faults = 0
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    faults, failed, begun = Counter[str](), list[BaseException](), time.perf_counter()
+    waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
+    for name in sorted(wanted.only.split(","), key=lambda name: READERS[name].share):  # the slow ones first
+        waiting.put(name)
     signal.alarm(wanted.limit)
     print(f"{'reader':14} {'files':>7} {'read':>7} {'refused':>8} {'faults':>7} {'seconds':>8}")
-    for name in wanted.only.split(","):
-        start = time.perf_counter()
-        count = max(1, round(wanted.count * READERS[name].share))
-        tally = fuzz(name, count, wanted.first)
-        faults += tally["fault"]
-        row = f"{name:14} {count:7} {tally['read']:7} {tally['refused']:8} {tally['fault']:7}"
-        print(f"{row} {time.perf_counter() - start:8.0f}", flush=True)
-    return min(faults, 1)
+
+    def work(root: str) -> None:
+        worker = Worker(root)
+        try:
+            while True:
+                name, start = waiting.get_nowait(), time.perf_counter()
+                count = files_for(name, wanted.count)
+                tally = worker.fuzz(name, count, wanted.first)
+                faults[name] = tally["fault"]
+                row = f"{name:14} {count:7} {tally['read']:7} {tally['refused']:8} {tally['fault']:7}"
+                print(f"{row} {time.perf_counter() - start:8.0f}", flush=True)
+        except queue.Empty:
+            pass
+        except BaseException as error:
+            failed.append(error)
+        finally:
+            worker.end()
+
+    with tempfile.TemporaryDirectory() as root:
+        threads = [threading.Thread(target=work, args=(root,)) for _ in range(max(wanted.jobs, 1))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    if failed:
+        raise failed[0]
+    used = [resource.getrusage(which) for which in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    cpu = sum(each.ru_utime + each.ru_stime for each in used)
+    print(f"{faults.total()} faults; {time.perf_counter() - begun:.0f} s, of which the processor worked {cpu:.0f} s")
+    return min(faults.total(), 1)
 
 
 if __name__ == "__main__":
