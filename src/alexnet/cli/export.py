@@ -1,5 +1,6 @@
 """`alexnet export`."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -11,18 +12,19 @@ from alexnet.cli.screen import print_json, say
 
 def export(
     model: ModelOrRun,
-    out: Annotated[Path, typer.Option(help="The file to write; for hub and brainscore the folder.")],
+    out: Annotated[Path, typer.Option(help="The file to write; for hub, brainscore and web the folder.")],
     format: Annotated[
         str,
         typer.Option(
             help="onnx, int8 (ONNX), torch (.pt2), safetensors, torchvision (.pth), keras (.h5), hub, brainscore, "
-            "card (.md)."
+            "web or web-int8 (a page that needs no server), card (.md)."
         ),
     ] = "onnx",
     data: DataOption = None,
     logits: Annotated[bool, typer.Option("--logits", help="onnx, int8, torch: output the logits too.")] = False,
     max_loss: Annotated[
-        float | None, typer.Option(help="int8: top-1 accuracy that it may lose, as a fraction. Default: 0.02.")
+        float | None,
+        typer.Option(help="int8, web-int8: top-1 accuracy that it may lose, as a fraction. Default: 0.02."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     as_json: Json = False,
@@ -37,6 +39,10 @@ def export(
         return
     for path, size in exported.files.items():
         say(f"wrote {path} ({size:,} bytes)")
+    if len(exported.files) > 4:
+        say(f"in all {sum(exported.files.values()):,} bytes in {len(exported.files)} files")
+    if format.startswith("web"):
+        say(f"any file server shows it: python -m http.server --directory {shlex.quote(str(out))}")
     if found := exported.agreement:
         say(
             f"same as PyTorch on {found.images} {found.origin} images: top-1 equal, probabilities within "

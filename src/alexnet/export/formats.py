@@ -2,7 +2,7 @@
 
 import hashlib
 import importlib.util
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -150,11 +150,34 @@ def _onnx(request: Request) -> Product:
     return Product({request.out: graph}, agreement)
 
 
-def _graph(request: Request, images: Samples) -> tuple[bytes, Agreement]:
-    """An ONNX file's content that does what the model does, on these images."""
+def _web(request: Request) -> Product:
+    from alexnet.export import web
+
+    web.runtime()  # what is missing is said before the work
+    names = [name for name, _ in request.model.module.named_children()]
+    graph, agreement = _graph(replace(request, logits=True), samples(request.model, request.data), names)
+    return Product(_site(request, graph, True), agreement)
+
+
+def _web_int8(request: Request) -> Product:
+    from alexnet.export import web
+
+    web.runtime()
+    made = _int8(request)
+    return replace(made, files=_site(request, made.files[request.out], False))
+
+
+def _site(request: Request, graph: bytes, layers: bool) -> dict[Path, bytes]:
+    from alexnet.export import web
+
+    return {request.out / name: content for name, content in web.files(request.model, graph, layers).items()}
+
+
+def _graph(request: Request, images: Samples, layers: Sequence[str] = ()) -> tuple[bytes, Agreement]:
+    """An ONNX file's content that does what the model does, on these images; `layers`: as `onnx_graph.build`."""
     from alexnet.graphs import onnx_graph
 
-    graph = onnx_graph.build(request.model.module, request.model.preprocessing, request.card)
+    graph = onnx_graph.build(request.model.module, request.model.preprocessing, request.card, layers)
     agreement = agree(request.model, onnx_graph.Session(graph.SerializeToString()), images)
     if not request.logits:
         onnx_graph.drop_logits(graph)
@@ -257,5 +280,7 @@ FORMATS = {
     "keras": Format(".h5", _keras, extra="keras", packages=("h5py",), beside=True),
     "hub": Format("", _hub, ("data",)),
     "brainscore": Format("", _brainscore),
+    "web": Format("", _web, ("data",), "onnx", _ONNX.packages),
+    "web-int8": Format("", _web_int8, ("data", "max-loss"), "onnx", _ONNX.packages),
     "card": Format(".md", _card, ("data",), beside=True),
 }

@@ -20,6 +20,7 @@ from alexnet.models.layers import LocalResponseNorm
 from alexnet.preprocessing import Preprocessing
 
 OPSET = 18
+_OUTPUTS = ("probabilities", "logits")
 _LIMIT = 2**31  # bytes in one protobuf message
 
 
@@ -44,17 +45,33 @@ class _LRN(nn.Module):
         return y.reshape(count, channels, height, width)
 
 
-def build(network: nn.Module, preprocessing: Preprocessing, card: Card) -> onnx.ModelProto:
+class _Layers(Served):
+    """`Served`, with what the network gets and what each of its layers gives as further outputs."""
+
+    def forward(self, images: Tensor) -> Any:
+        outputs = [self.augmenter.evaluate(images)]
+        for layer in self.network.children():
+            outputs.append(layer(outputs[-1]))
+        return outputs[-1].softmax(1), outputs[-1].clone(), *outputs
+
+
+def build(network: nn.Module, preprocessing: Preprocessing, card: Card, layers: Sequence[str] = ()) -> onnx.ModelProto:
     """The graph: input `images`, uint8 N×H×W×C; outputs `probabilities` and `logits`, float32 N×K, and `names`,
-    K strings. The card and the class names are in the metadata. InputError when it cannot be made."""
+    K strings. The card and the class names are in the metadata. InputError when it cannot be made.
+
+    `layers`: the names of the network's layers, for a graph whose outputs are also `input` (float32 N×C×H×W), each
+    layer's under its name, and the weights of convolutions and linear layers (`weights_output`).
+    """
     parts = (
         (name, _LRN(part) if isinstance(part, LocalResponseNorm) else part) for name, part in network.named_children()
     )
-    served = Served(nn.Sequential(OrderedDict(parts)), preprocessing).eval()
+    served = (_Layers if layers else Served)(nn.Sequential(OrderedDict(parts)), preprocessing).eval()
     size = sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
     if size > _LIMIT - 2**24:
         raise InputError(f"{size / 1e9:.1f} GB of weights do not fit into one ONNX file, which holds 2 GB")
-    graph = _trace(served, example(preprocessing))
+    graph = _trace(served, example(preprocessing), [*_OUTPUTS, *(("input", *layers) if layers else ())])
+    if layers:
+        _give_weights(graph, network)
     for kept in (graph.graph, *graph.graph.node, *graph.graph.input, *graph.graph.output, *graph.graph.value_info):
         del kept.metadata_props[:]  # stack traces of this machine
     names = onnx.numpy_helper.from_array(np.array(spelled(card.classes), dtype=object), "names")
@@ -75,7 +92,24 @@ def spelled(classes: Sequence[str]) -> list[str]:
     return [name.encode("utf-8", "backslashreplace").decode() for name in classes]
 
 
-def _trace(served: Served, images: Tensor) -> onnx.ModelProto:
+def weights_output(layer: str) -> str:
+    """The output that gives a layer's weights, in a graph built with `layers`."""
+    return f"network.{layer}.weight"
+
+
+def _give_weights(graph: onnx.ModelProto, network: nn.Module) -> None:
+    """Makes the stored weights outputs: nothing is stored twice, and a run that does not ask for them pays nothing."""
+    stored = {each.name: each for each in graph.graph.initializer}
+    for name, layer in network.named_children():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            tensor = stored.get(weights_output(name))
+            if tensor is None or list(tensor.dims) != list(layer.weight.shape):
+                raise InputError(f"PyTorch's exporter changed the weights of {name}, so they cannot be shown")
+            info = onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+            graph.graph.output.append(info)
+
+
+def _trace(served: Served, images: Tensor, outputs: list[str]) -> onnx.ModelProto:
     talk = logging.getLogger("torch.onnx")
     level = talk.level
     talk.setLevel(logging.ERROR)  # it misses torchvision, which we do not use
@@ -86,7 +120,7 @@ def _trace(served: Served, images: Tensor) -> onnx.ModelProto:
                 served,
                 (images,),
                 input_names=["images"],
-                output_names=["probabilities", "logits"],
+                output_names=outputs,
                 opset_version=OPSET,
                 dynamic_shapes=BATCH,
                 dynamo=True,

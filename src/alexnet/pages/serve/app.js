@@ -6,6 +6,7 @@ const App = {
   classes() { return this.model().classes; },
   say(text, wrong) { $("status").textContent = text; $("status").classList.toggle("wrong", Boolean(wrong)); },
   async request(path, options = {}) {
+    if (typeof Local !== "undefined") return Local.request(path, options); // the page without a server
     const headers = { ...(options.headers || {}), ...(this.token ? { Authorization: `Bearer ${this.token}` } : {}) };
     const response = await fetch(path, { ...options, headers });
     if (response.status === 401 && (this.token = prompt(t("token")))) return this.request(path, options);
@@ -42,7 +43,7 @@ const App = {
     const best = found[0].results[0].predictions[0];
     this.say(t("says", $("model").value, best.label, `${(best.score * 100).toFixed(1)} %`));
     const layers = await this.ask("activations", {});
-    if (turn === this.turn && layers) Layers.show(layers.layers);
+    if (turn === this.turn && layers && layers.layers.length) Layers.show(layers.layers);
     if (turn === this.turn) await Heat.show(turn);
   },
   bars(answer, named) {
