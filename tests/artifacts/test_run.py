@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from alexnet.artifacts import predictions
+from alexnet.artifacts.rows import Finding, Row
 from alexnet.artifacts.run import Run, begin, check_free, resume
 from alexnet.errors import InputError
 from alexnet.recipes import recipe as recipes
@@ -80,3 +82,10 @@ def test_what_is_no_run_does_not_go_on(tmp_path: Path) -> None:
         resume(None, tmp_path, {})
     with pytest.raises(InputError, match="needs --out"):
         resume(None, None, {})
+
+
+def test_the_page_of_a_run_folder_names_every_file_and_field(trained: Run) -> None:
+    page = (Path(__file__).parents[2] / "docs/RUNS.md").read_text(encoding="utf-8")
+    assert [entry.name for entry in trained.path.iterdir() if f"`{entry.name}" not in page] == []
+    fields = [*Row.model_fields, *Finding.model_fields, *predictions._KINDS]
+    assert [name for name in fields if f"`{name}`" not in page] == []
