@@ -65,7 +65,7 @@ def test_what_lies_at_data_decides_how_it_is_read(
 def test_what_cannot_be_packed_is_said(refused: Callable[..., str], folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert "no file or folder" in refused("pack", "--data", tmp_path / "nowhere", "--out", out)
-    assert "choose one of: caltech256, imagenet, folder" in refused(
+    assert "choose one of: table, caltech256, imagenet, folder" in refused(
         "pack", "--data", folder, "--out", out, "--format", "mnist"
     )
     assert "holds something else (001.ak47)" in refused("pack", "--data", folder, "--out", folder)

@@ -26,7 +26,7 @@ VERBS = {
     "summary": "Print a network's layers: name, output shape, parameters, FLOPs.",
     "recipes": "List the recipes, or print one as TOML.",
     "compare": "Compare runs: accuracy by epoch and by seconds, size, published and measured figures.",
-    "report": "Draw a run's plots and write its report again, from the files in its folder alone.",
+    "report": "Draw plots and write the report of one run, or of several beside each other, from their files alone.",
     "check": "Check a dataset before training: damaged files, duplicates, leaks, labels, names.",
     "draw": "Draw a network in the manner of the 2012 paper's Figure 2, as SVG or PNG.",
     "verify": "Check every network, LRN form and count against its published source.",

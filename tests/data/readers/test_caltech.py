@@ -140,5 +140,5 @@ def test_what_is_wrong_is_said(place: Callable[[str], Path], files: dict[str, by
         list_caltech(path)
     with pytest.raises(InputError, match=r"no Caltech-256 in .*; expected 256_ObjectCategories"):
         list_caltech(tar(tmp_path / "other.tar", {"x/y.jpg": b"z"}))
-    with pytest.raises(InputError, match=r"data\.first_classes is for shards, caltech256"):
+    with pytest.raises(InputError, match=r"data\.first_classes is for shards, table, caltech256"):
         open_splits("digits", first_classes=5)

@@ -16,6 +16,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from alexnet.artifacts.run import Run
+
 
 def rate(recipe: str, batch: int | None, processes: int, images: int) -> float:
     """Images per second of one short run's second epoch."""
@@ -28,8 +30,7 @@ def rate(recipe: str, batch: int | None, processes: int, images: int) -> float:
         command += ["--device", "cpu", "--processes", str(processes)]
         command += [f"--set={name}={value}" for name, value in settings.items()]
         subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=True, stdout=subprocess.DEVNULL)
-        last = (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1]
-        return json.loads(last)["images_per_second"]
+        return Run(out).metrics[-1]["images_per_second"]
 
 
 def main() -> None:

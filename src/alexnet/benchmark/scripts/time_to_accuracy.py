@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from alexnet.artifacts.run import Run
 from alexnet.device import choose_device, environment
 
 _SHORT = ("train.steps=150", "train.batch_size=128", "optimizer.lr=0.05", "augment.cutmix=0")  # mixtures take longer
@@ -83,13 +84,11 @@ def our_rows(recipe: str, settings: tuple[str, ...], out: Path) -> list[dict[str
     """Test accuracy by epoch. Seconds: those of the whole command up to that epoch's evaluation."""
     changed = [word for setting in ("data.validation=test", *settings) for word in ("--set", setting)]
     command = [str(Path(sys.executable).parent / "alexnet"), "train", recipe, "--out", str(out), *changed]
-    started, metrics, rows = time.time(), out / "metrics.jsonl", []
+    started, run, rows = time.time(), Run(out), []
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         while process.poll() is None:
             time.sleep(0.1)
-            lines = metrics.read_text().splitlines() if metrics.is_file() else []
-            for line in lines[len(rows) :]:
-                row = json.loads(line)
+            for row in run.metrics[len(rows) :]:
                 rows.append({"epoch": row["epoch"], "accuracy": row["val_accuracy"], "seconds": time.time() - started})
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
