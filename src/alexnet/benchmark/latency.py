@@ -1,19 +1,22 @@
-"""How long a batch of inference takes as `alexnet predict` does it, against plain fp32 PyTorch, and what it costs."""
+"""How long a batch of inference takes as `alexnet predict` does it, against plain fp32 PyTorch, ONNX Runtime and
+OpenVINO, and what it costs."""
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from alexnet.benchmark.machine import seconds
 from alexnet.data.dataset import refitted
 from alexnet.data.loading.decode import stored_size
 from alexnet.data.transforms.augment import Augmenter
 from alexnet.device import choose_device, choose_precision, environment
+from alexnet.graphs import runtimes
 from alexnet.inference.data import dataset_for, spread
 from alexnet.inference.fast import quick
 from alexnet.inference.model import Model, load_model
@@ -32,6 +35,8 @@ class Timed:
     quick: float
     ratios: list[float]
     """Of each turn, plain over quick."""
+    peers: dict[str, float]
+    """Seconds of a batch by runtime, on the same turns."""
 
     @property
     def ratio(self) -> float:
@@ -65,6 +70,10 @@ class Latencies:
 
     environment: dict[str, Any]
     models: list[Latency]
+    peers: dict[str, str]
+    """Precision by runtime."""
+    left_out: list[str]
+    """A line for each runtime that was not timed: why."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -80,21 +89,33 @@ def run(
     rounds: int = 5,
     progress: Callable[[int, int], None] | None = None,
 ) -> Latencies:
-    """Times each of `what`, networks (at their initial weights) and trained models' paths, plain and quick in turn.
+    """Times each of `what`, networks (at their initial weights) and trained models' paths: plain, quick, and in every
+    runtime that is installed, in turn.
 
-    what: none: alexnet-owt. batches: none: 1 and 64 images, noise that lies on the device. A trained model's answers
+    what: none: alexnet-owt. batches: none: 1, 8 and 64 images, noise that lies on the device. A trained model's answers
     are compared on its own images, or on `data`. Raises InputError for what does not exist.
     """
     where = choose_device(device)
-    names, sizes, measured = list(what or ["alexnet-owt"]), list(batches or (1, 64)), list[Latency]()
+    chosen = choose_precision(precision, where)
+    peers, left_out = _peers(where, chosen)
+    names, sizes, measured = list(what or ["alexnet-owt"]), list(batches or (1, 8, 64)), list[Latency]()
     for name in names:
 
         def follow(done: int) -> None:
             if progress:
                 progress(len(measured) * rounds * len(sizes) + done, len(names) * rounds * len(sizes))
 
-        measured.append(_latency(name, sizes, precision, data, where, rounds, follow))
-    return Latencies(environment(where, choose_precision(precision, where)), measured)
+        measured.append(_latency(name, sizes, precision, data, where, rounds, follow, peers))
+    return Latencies(environment(where, chosen), measured, peers, left_out)
+
+
+def _peers(where: torch.device, precision: str) -> tuple[dict[str, str], list[str]]:
+    """The precision of each runtime that can be timed, ours where it has it; and why the others cannot."""
+    if where.type != "cpu":
+        return {}, [f"{', '.join(runtimes.EXTRAS)}: timed on the CPU only"]
+    absent = {name: line for name in runtimes.EXTRAS if (line := runtimes.missing(name))}
+    here = [name for name in runtimes.EXTRAS if name not in absent]
+    return {n: precision if precision in runtimes.precisions(n) else "fp32" for n in here}, list(absent.values())
 
 
 def _latency(
@@ -105,28 +126,34 @@ def _latency(
     where: torch.device,
     rounds: int,
     follow: Callable[[int], None],
+    peers: Mapping[str, str],
 ) -> Latency:
     opened = None if name in catalog.CATALOG else load_model(name, where)
     plain = opened.module if opened else catalog.create(name).eval().to(where)
     both = (plain, quick(plain, precision))
+    content = runtimes.graph_of(plain) if peers else b""
+    others = {peer: runtimes.Runner(content, peer, its) for peer, its in peers.items()}
     rows = []
     for batch in batches:
         inputs = torch.randn(batch, *plain.input, device=where)  # pyright: ignore
-        for module in both:
-            _seconds(module, inputs)
+        array = inputs.cpu().numpy()
+        calls = [*(partial(module, inputs) for module in both), *(partial(run, array) for run in others.values())]
+        for call in calls:
+            _seconds(call, where)
         times = []
         for _ in range(rounds):
-            times.append([_seconds(module, inputs) for module in both])
+            times.append([_seconds(call, where) for call in calls])
             follow(len(rows) * rounds + len(times))
-        exact, fast = (statistics.median(column) for column in zip(*times, strict=True))
-        rows.append(Timed(batch, exact, fast, [a / b for a, b in times]))
+        exact, fast, *rest = (statistics.median(column) for column in zip(*times, strict=True))
+        ratios = [turn[0] / turn[1] for turn in times]
+        rows.append(Timed(batch, exact, fast, ratios, dict(zip(others, rest, strict=True))))
     return Latency(name, rows, _agreement(opened, both, data, where) if opened else None)
 
 
 @torch.inference_mode()
-def _seconds(module: nn.Module, inputs: Tensor) -> float:
+def _seconds(call: Callable[[], object], where: torch.device) -> float:
     """Of one batch: the median of three."""
-    return statistics.median(seconds(inputs.device, lambda: module(inputs)) for _ in range(3))
+    return statistics.median(seconds(where, call) for _ in range(3))
 
 
 @torch.inference_mode()

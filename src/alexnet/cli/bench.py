@@ -31,7 +31,8 @@ def bench(
         Path | None, typer.Option(help="The Python of an environment with Keras or torchvision. Default: this one.")
     ] = None,
     latency: Annotated[
-        bool, typer.Option("--latency", help="Time inference, in turn with plain fp32 PyTorch.")
+        bool,
+        typer.Option("--latency", help="Time inference, in turn with plain fp32 PyTorch, ONNX Runtime and OpenVINO."),
     ] = False,
     rounds: Annotated[
         int, typer.Option(min=1, max=10**4, help="With --peer and --latency: number of turns of each side.")

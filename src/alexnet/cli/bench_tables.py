@@ -65,17 +65,22 @@ def side_by_side(compared: "SideBySide") -> None:
 
 
 def latencies(measured: "Latencies") -> None:
-    """Milliseconds of a batch, plain and quick, and what the quick one's answers are worth."""
+    """Milliseconds of a batch, plain, quick and in other runtimes, and what the quick one's answers are worth."""
     say(_machine(measured.environment))
     precision = measured.environment["precision"]
     lines = [
         (
             each.name, row.batch, f"{row.plain * 1e3:,.2f}", precision, f"{row.quick * 1e3:,.2f}",
             f"{row.ratio:.2f}", f"{min(row.ratios):.2f}–{max(row.ratios):.2f}", len(row.ratios),
+            *(f"{row.peers[peer] * 1e3:,.2f}" for peer in measured.peers),
         )
         for each in measured.models for row in each.rows
     ]  # fmt: skip
-    table(("what", "batch>", "plain fp32 ms>", "quick>", "ms>", "times as quick>", "least–most>", "turns>"), lines)
+    others = (f"{peer} {its} ms>" for peer, its in measured.peers.items())
+    head = ("what", "batch>", "plain fp32 ms>", "quick>", "ms>", "times as quick>", "least–most>", "turns>", *others)
+    table(head, lines)
+    for line in measured.left_out:
+        say(line)
     for each in measured.models:
         if found := each.agreement:
             say(

@@ -1,1 +1,1 @@
-"""ONNX graphs of a network with its preprocessing."""
+"""ONNX graphs of a network with its preprocessing, and the runtimes that run them."""

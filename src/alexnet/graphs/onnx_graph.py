@@ -4,7 +4,7 @@ import json
 import logging
 import warnings
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from alexnet.artifacts.card import Card, RunCard
 from alexnet.errors import InputError
 from alexnet.graphs.served import BATCH, Served, example
 from alexnet.models.layers import LocalResponseNorm
+from alexnet.models.network import Network
 from alexnet.preprocessing import Preprocessing
 
 OPSET = 18
@@ -62,18 +63,10 @@ def build(network: nn.Module, preprocessing: Preprocessing, card: Card, layers: 
     `layers`: the names of the network's layers, for a graph whose outputs are also `input` (float32 N×C×H×W), each
     layer's under its name, and the weights of convolutions and linear layers (`weights_output`).
     """
-    parts = (
-        (name, _LRN(part) if isinstance(part, LocalResponseNorm) else part) for name, part in network.named_children()
-    )
-    served = (_Layers if layers else Served)(nn.Sequential(OrderedDict(parts)), preprocessing).eval()
-    size = sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
-    if size > _LIMIT - 2**24:
-        raise InputError(f"{size / 1e9:.1f} GB of weights do not fit into one ONNX file, which holds 2 GB")
-    graph = _trace(served, example(preprocessing), [*_OUTPUTS, *(("input", *layers) if layers else ())])
+    served = (_Layers if layers else Served)(nn.Sequential(OrderedDict(_parts(network))), preprocessing).eval()
+    graph = _trace(served, example(preprocessing), "images", [*_OUTPUTS, *(("input", *layers) if layers else ())])
     if layers:
         _give_weights(graph, network)
-    for kept in (graph.graph, *graph.graph.node, *graph.graph.input, *graph.graph.output, *graph.graph.value_info):
-        del kept.metadata_props[:]  # stack traces of this machine
     names = onnx.numpy_helper.from_array(np.array(spelled(card.classes), dtype=object), "names")
     graph.graph.node.append(onnx.helper.make_node("Constant", [], ["names"], "names", value=names))
     graph.graph.output.append(onnx.helper.make_tensor_value_info("names", onnx.TensorProto.STRING, [len(card.classes)]))
@@ -85,6 +78,40 @@ def build(network: nn.Module, preprocessing: Preprocessing, card: Card, layers: 
     onnx.helper.set_model_props(graph, about)
     onnx.checker.check_model(graph)
     return graph
+
+
+class _Taps(nn.Module):
+    """The activations of a network's taps, in their order."""
+
+    def __init__(self, network: Network, taps: Sequence[str]):
+        super().__init__()
+        self.network, self.taps = network, tuple(taps)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        seen = self.network.tap(x, self.taps)
+        return tuple(seen[tap].clone() for tap in self.taps)  # two taps may be one tensor, and each needs its name
+
+
+def of_network(network: nn.Module, taps: Sequence[str] = ()) -> bytes:
+    """The graph of the network alone: float N×C×H×W → its output, or its `taps` in their order.
+
+    InputError for a module that is no network of the catalog, and when the graph cannot be made.
+    """
+    if not isinstance(network, Network):
+        raise InputError(f"a {type(network).__name__} cannot be written as ONNX; give the network that it came from")
+    lowered: nn.Module = Network(_parts(network), network.input, network.classes, network.layers)
+    lowered = (_Taps(lowered, taps) if taps else lowered).eval()  # pyright: ignore[reportArgumentType]
+    names = [f"tap{number}" for number in range(len(taps))] or ["output"]
+    return _trace(lowered, torch.zeros(2, *network.input), "inputs", names).SerializeToString()
+
+
+def _parts(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """The network's layers, as ONNX has them. InputError when their weights do not fit into one file."""
+    size = sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
+    if size > _LIMIT - 2**24:
+        raise InputError(f"{size / 1e9:.1f} GB of weights do not fit into one ONNX file, which holds 2 GB")
+    for name, part in network.named_children():
+        yield name, _LRN(part) if isinstance(part, LocalResponseNorm) else part
 
 
 def spelled(classes: Sequence[str]) -> list[str]:
@@ -109,7 +136,7 @@ def _give_weights(graph: onnx.ModelProto, network: nn.Module) -> None:
             graph.graph.output.append(info)
 
 
-def _trace(served: Served, images: Tensor, outputs: list[str]) -> onnx.ModelProto:
+def _trace(module: nn.Module, example: Tensor, input: str, outputs: list[str]) -> onnx.ModelProto:
     talk = logging.getLogger("torch.onnx")
     level = talk.level
     talk.setLevel(logging.ERROR)  # it misses torchvision, which we do not use
@@ -117,9 +144,9 @@ def _trace(served: Served, images: Tensor, outputs: list[str]) -> onnx.ModelProt
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # the exporter's own use of what torch has deprecated
             program = torch.onnx.export(
-                served,
-                (images,),
-                input_names=["images"],
+                module,
+                (example,),
+                input_names=[input],
                 output_names=outputs,
                 opset_version=OPSET,
                 dynamic_shapes=BATCH,
@@ -132,7 +159,10 @@ def _trace(served: Served, images: Tensor, outputs: list[str]) -> onnx.ModelProt
     finally:
         talk.setLevel(level)
     assert program is not None, "torch.onnx.export returns a program when dynamo is on"
-    return program.model_proto
+    graph = program.model_proto
+    for kept in (graph.graph, *graph.graph.node, *graph.graph.input, *graph.graph.output, *graph.graph.value_info):
+        del kept.metadata_props[:]  # stack traces of this machine
+    return graph
 
 
 def drop_logits(graph: onnx.ModelProto) -> None:

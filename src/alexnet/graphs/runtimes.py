@@ -1,0 +1,94 @@
+"""A network in another runtime than PyTorch: ONNX Runtime and OpenVINO, on the CPU."""
+
+import importlib.util
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from alexnet.errors import InputError, unknown
+
+EXTRAS = {"onnxruntime": "alexnet[onnx]", "openvino": "alexnet[onnx,openvino]"}
+"""The runtimes, and what installs each; both read the ONNX graph of the network."""
+_PACKAGES = {
+    "onnxruntime": ("onnx", "onnxscript", "onnxruntime"),
+    "openvino": ("onnx", "onnxscript", "onnxruntime", "openvino"),
+}
+
+
+def missing(name: str) -> str | None:
+    """A line when a runtime is not installed, with what installs it; None: it is. InputError for another name."""
+    if name not in EXTRAS:
+        raise unknown("runtime", name, EXTRAS)
+    absent = [package for package in _PACKAGES[name] if importlib.util.find_spec(package) is None]
+    return f"{name} needs {' and '.join(absent)}: pip install '{EXTRAS[name]}'" if absent else None
+
+
+def precisions(name: str) -> tuple[str, ...]:
+    """What a runtime computes in on this processor: OpenVINO in bf16 where the processor multiplies bf16 matrices."""
+    if name != "openvino":
+        return ("fp32",)
+    import openvino
+
+    able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return ("fp32", "bf16") if "BF16" in able else ("fp32",)
+
+
+def graph_of(network: nn.Module, taps: Sequence[str] = ()) -> bytes:
+    """The ONNX graph of a network of the catalog: float N×C×H×W → its output, or its `taps` in their order.
+
+    InputError when PyTorch cannot write it. Takes some seconds, most of them for torch's exporter.
+    """
+    from alexnet.graphs import onnx_graph
+
+    return onnx_graph.of_network(network, taps)
+
+
+class Runner:
+    """A graph in a runtime, with as many threads as PyTorch has; calls from several threads wait for each other."""
+
+    def __init__(self, content: bytes, name: str, precision: str = "fp32"):
+        """InputError when the runtime is not installed, does not have the precision, or cannot open the graph."""
+        if line := missing(name):
+            raise InputError(line)
+        if precision not in (able := precisions(name)):
+            raise InputError(f"{name} computes in {' or '.join(able)} on this processor, not in {precision}")
+        self.name, self.precision, self._lock = name, precision, threading.Lock()
+        try:
+            self._run = _openvino(content, precision) if name == "openvino" else _onnxruntime(content)
+        except Exception as error:  # the runtimes' own, of several kinds
+            raise InputError(f"{name} does not run this network: {str(error).splitlines()[0][:200]}") from None
+
+    def __call__(self, inputs: np.ndarray) -> list[np.ndarray]:
+        """float32 N×C×H×W → the graph's outputs, float32."""
+        with self._lock:
+            return self._run(np.ascontiguousarray(inputs, np.float32))
+
+
+def _onnxruntime(content: bytes) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda inputs: session.run(None, {name: inputs})
+
+
+def _openvino(content: bytes, precision: str) -> Any:
+    import openvino
+
+    core = openvino.Core()
+    settings = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": 1,
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        # Left alone, OpenVINO computes in bf16 wherever the processor has it.
+        "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
+    }
+    model = core.compile_model(core.read_model(content), "CPU", settings)
+    return lambda inputs: [np.array(each, np.float32) for each in model(inputs).values()]  # its memory is used again
