@@ -127,3 +127,54 @@ def test_every_control_has_a_name_and_words_exist_in_both_languages(page: Any) -
     assert (
         page.evaluate("[...document.querySelectorAll('[data-t]')].filter(e => !(e.dataset.t in WORDS.en)).length") == 0
     )
+
+
+def test_a_sample_is_one_click_and_a_broken_constant_changes_the_answer(page: Any) -> None:
+    page.locator("#samples button").first.click()
+    page.wait_for_selector("#tabs button")
+    page.locator("#change").fill("scale=0.00001; mean=nonsense")
+    page.keyboard.press("Enter")
+    page.locator("#broken-status", has_text="not a number").wait_for()
+    page.locator("#change").fill("scale=0.00001")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#broken tbody tr")
+    rows = [row.inner_text().split("\t") for row in page.locator("#broken tbody tr").all()]
+    assert [row[0] for row in rows] == ["as it is", "scale=0.00001"]
+    assert rows[0][2] != rows[1][2]
+
+
+def test_two_models_side_by_side(page: Any, tmp_path: Path) -> None:
+    page.select_option("#beside", index=2)
+    chosen(page, tmp_path)
+    assert page.locator(".bars").count() == 2
+    first, second = (each.inner_text() for each in page.locator(".bars").all())
+    assert first == second  # the same model twice
+
+
+@pytest.mark.parametrize(("scheme", "width", "locale"), [("light", 1200, "en-US"), ("dark", 390, "zh-CN")])
+def test_axe_finds_nothing_serious(
+    browser: Any, port: int, tmp_path: Path, scheme: str, width: int, locale: str
+) -> None:
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="needs: pip install axe-playwright-python"
+    )
+    context = browser.new_context(locale=locale, color_scheme=scheme, viewport={"width": width, "height": 800})
+    page = context.new_page()
+    page.set_default_timeout(15_000)
+    page.goto(f"http://127.0.0.1:{port}/")
+    empty = axe.Axe().run(page).response["violations"]
+    chosen(page, tmp_path)
+    page.locator("#opacity").wait_for()
+    page.locator("#breaking button").click()
+    page.wait_for_selector("#broken tbody tr")
+    page.locator(".maps button").nth(3).click()
+    page.locator("#enlarged canvas").click()
+    page.wait_for_selector("#steps li")
+    full = axe.Axe().run(page).response["violations"]
+    page.goto(f"http://127.0.0.1:{port}/docs")
+    page.wait_for_selector("#paths h2")
+    api = axe.Axe().run(page).response["violations"]
+    found = [(each["impact"], each["id"], each["nodes"][0]["target"]) for each in (*empty, *full, *api)]
+    assert [each for each in found if each[0] in ("serious", "critical")] == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    context.close()

@@ -36,7 +36,7 @@ if slow:
         return plain(self, images)
     engine.Engine.probabilities = probabilities
 listening = bound("127.0.0.1", 0)
-app = create_app([alexnet.load(sys.argv[1])], Limits(body_seconds=1, images=4, waiting_images=4))
+app = create_app([alexnet.load(sys.argv[1])] * 2, Limits(body_seconds=1, images=4, waiting_images=4))
 print(listening.getsockname()[1], flush=True)
 run(app, listening)
 """

@@ -23,6 +23,15 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any that is free.")] = 8000,
     precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: what the processor is quicker with.")] = "fp32",
+    index: Annotated[
+        Path | None,
+        typer.Option(
+            help="Features that alexnet similar --index wrote: the page shows the first model's nearest images."
+        ),
+    ] = None,
+    data: Annotated[
+        list[Path] | None, typer.Option("--data", help="The images of --index, to be shown; else their names are.")
+    ] = None,
     max_megabytes: Annotated[int, typer.Option(min=1, max=1024, help="Largest request.")] = 32,
     max_images: Annotated[int, typer.Option(min=1, max=4096, help="Most images in a request.")] = 64,
 ) -> None:
@@ -34,12 +43,16 @@ def serve(
         raise InputError(f"serving needs {error.name}: pip install 'alexnet[serve]'") from None
     from alexnet.inference.model import load_model
     from alexnet.serving.limits import Limits
+    from alexnet.serving.neighbors import Neighbors
 
     listening = bound(host, port)
     with listening:
         opened = [load_model(model) for model in models or [_demo()]]
+        if data and not index:
+            raise InputError("--data is for an --index, whose images it shows")
+        neighbors = Neighbors(models[0] if models else _DEMO, index, data or []) if index else None
         limits = Limits(body_bytes=max_megabytes * 2**20, images=max_images)
-        app = create_app(opened, limits, token=os.environ.get(_TOKEN) or None, precision=precision)
+        app = create_app(opened, limits, token=os.environ.get(_TOKEN) or None, precision=precision, neighbors=neighbors)
         shown = f"[{host}]" if ":" in host else host
         number = listening.getsockname()[1]
         count = f"{len(opened)} model{'s' if len(opened) > 1 else ''}"

@@ -32,7 +32,7 @@ _PACKED = {
 }
 """What a browser needs of it, and where that lies in the package."""
 
-_SHARED = ("app.js", "maps.js", "words.js", "style.css")
+_SHARED = ("app.js", "beside.js", "maps.js", "words.js", "style.css")
 _OWN = ("decoding.js", "sums.js", "local.js")
 _POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' blob: data:; "

@@ -22,6 +22,7 @@ from alexnet.serving.engine import Engine, Engines, room
 from alexnet.serving.inputs import Asked, read
 from alexnet.serving.limits import Limits
 from alexnet.serving.metrics import Metrics
+from alexnet.serving.neighbors import Neighbors, broken, to_try
 from alexnet.serving.problems import Problem, busy
 
 _TILES = 64  # feature maps of a layer that are drawn at first
@@ -30,8 +31,10 @@ _TILES = 64  # feature maps of a layer that are drawn at first
 class Api:
     """The routes, for some engines."""
 
-    def __init__(self, engines: Engines, limits: Limits, metrics: Metrics) -> None:
-        self.engines, self.limits, self.metrics = engines, limits, metrics
+    def __init__(self, engines: Engines, limits: Limits, metrics: Metrics, neighbors: Neighbors | None = None) -> None:
+        """`neighbors`: of the first engine's model."""
+        self.engines, self.limits, self.metrics, self.neighbors = engines, limits, metrics, neighbors
+        self._samples: dict[str, list[str]] = {}
 
     def routes(self) -> list[Route]:
         return [
@@ -42,12 +45,21 @@ class Api:
             Route("/v1/activations", self.activations, methods=["POST"]),
             Route("/v1/maps", self.maps, methods=["POST"]),
             Route("/v1/arithmetic", self.arithmetic, methods=["POST"]),
+            Route("/v1/similar", self.similar, methods=["POST"]),
+            Route("/v1/what-if", self.what_if, methods=["POST"]),
+            Route("/v1/samples", self.samples),
             Route("/healthz", self.health),
             Route("/metrics", self.exposition),
         ]
 
     async def models(self, _: Request) -> Response:
-        return JSONResponse([described(engine) for engine in self.engines.all.values()])
+        first = self.engines.first
+        return JSONResponse(
+            [
+                described(engine) | {"similar": self.neighbors is not None and engine is first}
+                for engine in self.engines.all.values()
+            ]
+        )
 
     async def predict(self, request: Request) -> Response:
         asked, engine = await self._asked(request)
@@ -142,6 +154,36 @@ class Api:
             return told
 
         return JSONResponse({"model": engine.name, **await self._threaded(engine, 1, compute)})
+
+    async def similar(self, request: Request) -> Response:
+        """The nearest images of the index (`--index`) by a layer's features."""
+        asked, engine = await self._asked(request, one=True)
+        neighbors = self.neighbors
+        if neighbors is None or engine is not self.engines.first:
+            raise Problem(404, "this server has no index of that model; start it with --index")
+
+        def compute() -> list[dict[str, Any]]:
+            return neighbors.nearest(engine, asked.images[0], min(asked.options.top_k, 50))
+
+        found = await self._threaded(engine, 1, compute)
+        return JSONResponse({"model": engine.name, "layer": neighbors.index.layer, "neighbors": found})
+
+    async def what_if(self, request: Request) -> Response:
+        """One image under changed constants (`change`, several separated by ';'; none: the usual mistakes)."""
+        asked, engine = await self._asked(request, one=True)
+        options = asked.options
+
+        def compute() -> dict[str, Any]:
+            return broken(engine, asked.images[0], options.change, min(options.top_k, 20))
+
+        return JSONResponse({"model": engine.name, **await self._threaded(engine, 1, compute)})
+
+    async def samples(self, request: Request) -> Response:
+        """A few images of the model's own to try; none where its dataset is not at hand."""
+        engine = self.engines.get(request.query_params.get("model"))
+        if engine.name not in self._samples:
+            self._samples[engine.name] = await run_in_threadpool(to_try, engine.model)
+        return JSONResponse({"model": engine.name, "images": self._samples[engine.name]})
 
     async def health(self, _: Request) -> Response:
         return JSONResponse({"status": "ok", "models": list(self.engines.all)})

@@ -17,12 +17,14 @@ from alexnet.serving.api import Api
 from alexnet.serving.engine import Engine, Engines, named
 from alexnet.serving.limits import Guard, Limits
 from alexnet.serving.metrics import Counted, Metrics
+from alexnet.serving.neighbors import Neighbors
 from alexnet.serving.open_inference import OpenInference
 from alexnet.serving.openapi import describe
 from alexnet.serving.problems import Problem, answered, failed, not_routed
 
-ASSETS = {"/": "index.html", "/docs": "docs.html", "/app.js": "app.js", "/maps.js": "maps.js", "/words.js": "words.js",
-          "/docs.js": "docs.js", "/style.css": "style.css"}  # fmt: skip
+ASSETS = {"/": "index.html", "/docs": "docs.html"} | {
+    f"/{name}": name for name in ("app.js", "beside.js", "maps.js", "words.js", "docs.js", "style.css")
+}
 """Paths of the page's files, and their names in alexnet/pages/serve."""
 
 
@@ -33,10 +35,12 @@ def create_app(
     token: str | None = None,
     precision: str = "fp32",
     batch: int = 64,
+    neighbors: Neighbors | None = None,
 ) -> Starlette:
     """The ASGI application for one or more models, the first of which answers when a request names none.
 
-    `batch`: images that run together at most. `token`: a bearer token that every request but health checks must carry.
+    `batch`: images that run together at most. `neighbors`: an index of the first model.
+    `token`: a bearer token that every request but health checks must carry.
     Raises InputError when a model's serving form does not answer as the plain network does.
     """
     limits = limits or Limits()
@@ -44,7 +48,7 @@ def create_app(
         [Engine(name, model, limits, precision, batch) for name, model in zip(named(models), models, strict=True)]
     )
     metrics = Metrics(engines)
-    api = Api(engines, limits, metrics)
+    api = Api(engines, limits, metrics, neighbors)
     description = describe(limits, list(engines.all), token is not None)
 
     async def openapi(_: Request) -> Response:

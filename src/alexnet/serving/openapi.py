@@ -19,6 +19,15 @@ def describe(limits: Limits, models: list[str], secured: bool) -> Schema:
         "/v1/activations": _images("Every layer of one image.", _OBJECT, limits),
         "/v1/maps": _images("All values of one channel of one layer, for one image.", _OBJECT, limits),
         "/v1/arithmetic": _images("How one number of one layer came about, for one image.", _OBJECT, limits),
+        "/v1/similar": _images("The nearest images of the server's index, for one image.", _OBJECT, limits),
+        "/v1/what-if": _images("One image under changed constants.", _OBJECT, limits),
+        "/v1/samples": {
+            "get": {
+                "summary": "Images to try: of the model's own dataset, where it is at hand.",
+                "parameters": [{"name": "model", "in": "query", "required": False, "schema": {"type": "string"}}],
+                "responses": _answers(_OBJECT),
+            }
+        },
         "/v1/models": _get("The models of this server.", {"type": "array", "items": {"type": "object"}}),
         "/healthz": _get("Whether the server answers.", _OBJECT),
         "/metrics": {

@@ -45,6 +45,7 @@ const App = {
     const layers = await this.ask("activations", {});
     if (turn === this.turn && layers && layers.layers.length) Layers.show(layers.layers);
     if (turn === this.turn) await Heat.show(turn);
+    if (turn === this.turn) await Beside.look(turn);
   },
   bars(answer, named) {
     const list = make("ol", { class: "bars" });
@@ -77,6 +78,7 @@ const App = {
     $("pad-box").hidden = !digits;
     document.querySelector(".stack").classList.toggle("tiny", model.input[1] <= 64);
     Heat.hide();
+    Beside.samples();
     this.look();
   },
 };
@@ -174,6 +176,7 @@ document.addEventListener("DOMContentLoaded", () => {
     if (Numbers.told) Numbers.title();
     App.look();
   });
+  $("breaking").addEventListener("submit", (event) => { event.preventDefault(); Beside.break(); });
   $("opacity").addEventListener("input", () => { $("heat").style.opacity = $("opacity").value / 100; });
   $("model").addEventListener("change", () => App.chosen());
   $("beside").addEventListener("change", () => App.look());

@@ -13,11 +13,13 @@ function make(tag, properties = {}, ...children) {
 }
 const short = (value) => (Math.abs(value) >= 1e4 || (value && Math.abs(value) < 1e-3) ? value.toExponential(2) : +value.toPrecision(4)).toString();
 
-// Blue for negative, orange for positive, white for zero: readable by the color-blind.
+// Blue for negative, orange for positive, white for zero: readable by the color-blind. The text is black or white,
+// whichever stands out more (the luminance of WCAG 2).
 function tint(value, scale) {
   const share = Math.max(-1, Math.min(1, scale ? value / scale : 0)), faint = Math.abs(share);
-  const [r, g, b] = share < 0 ? [33, 102, 172] : [230, 97, 1];
-  return { color: `rgb(${255 + (r - 255) * faint},${255 + (g - 255) * faint},${255 + (b - 255) * faint})`, dark: faint > 0.55 };
+  const parts = (share < 0 ? [33, 102, 172] : [230, 97, 1]).map((part) => 255 + (part - 255) * faint);
+  const linear = parts.map((part) => (part / 255 <= 0.04045 ? part / 255 / 12.92 : ((part / 255 + 0.055) / 1.055) ** 2.4));
+  return { color: `rgb(${parts})`, dark: 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] < 0.18 };
 }
 
 function cells(values, width, scale, small) {
@@ -27,7 +29,7 @@ function cells(values, width, scale, small) {
     const { color, dark } = tint(value, scale);
     const cell = make("span", { text: short(value), title: String(value) });
     cell.style.background = color;
-    cell.style.color = dark ? "#fff" : "#111";
+    cell.style.color = dark ? "#fff" : "#000";
     box.append(cell);
   }
   return box;

@@ -14,6 +14,9 @@ const WORDS = {
     map: "map {0} of {1}", pickpixel: "Click a pixel to see how its value came about (keyboard: arrows, then Enter).",
     place: "{0} at {1} = {2}", input: "input", weight: "weight", product: "product", sum: "running sum", channel: "channel {0} of the layer below",
     others: "the other terms together: {0}", token: "This server wants a token:", same: "unchanged", now: "now", before: "before",
+    similar: "Nearest images of the index", sample: "Sample {0}", lever: "What if a constant were wrong?", change: "Change",
+    break: "Break it", breakhelp: "For example mean=0, channels=BGR or lrn.alpha=1; leave it empty for the usual mistakes.",
+    changed: "changed", asitis: "as it is", says5: "answer", ofclass: "{0} gets", distance: "distance {0}",
     pickunit: "Click a unit to see how its value came about.",
   },
   zh: {
@@ -29,6 +32,9 @@ const WORDS = {
     map: "第 {0} 个特征图，共 {1} 个", pickpixel: "点击一个像素，查看它的值是怎么算出来的（键盘：方向键，然后回车）。",
     place: "{0} 在 {1} 处 = {2}", input: "输入", weight: "权重", product: "乘积", sum: "累加", channel: "下层第 {0} 通道",
     others: "其余各项之和：{0}", token: "此服务器需要令牌：", same: "不变", now: "现在", before: "原来",
+    similar: "索引中最相近的图片", sample: "示例 {0}", lever: "如果某个常数错了会怎样？", change: "改动",
+    break: "试一试", breakhelp: "例如 mean=0、channels=BGR 或 lrn.alpha=1；留空则尝试常见的错误。",
+    changed: "改动", asitis: "原样", says5: "判断", ofclass: "{0} 的概率", distance: "距离 {0}",
     pickunit: "点击一个单元，查看它的值是怎么算出来的。",
   },
 };

@@ -22,10 +22,10 @@ const Local = {
     if (what === "models") return [{ name, network, precision, classes, input, layers: names }];
     if (what === "predict") return { model: name, precision, results: [{ predictions: this.ranked(await this.probabilities(body), Number(query.get("top_k"))) }] };
     if (what === "activations") return { layers: names.length ? await this.activations(body, names) : [] };
+    if (!["maps", "arithmetic"].includes(what)) return null; // Grad-CAM needs gradients, which ONNX Runtime does not have
     const layer = query.get("layer"), index = (query.get("index") || "0").split(",").map(Number);
     if (what === "maps") return this.map(await this.traced(body), layer, index[0]);
-    if (what === "arithmetic") return this.arithmetic(await this.traced(body), layer, index);
-    return null; // Grad-CAM needs gradients, which ONNX Runtime does not have
+    return this.arithmetic(await this.traced(body), layer, index);
   },
   async images(blob) {
     const { stored, input } = this.site;
