@@ -13,6 +13,7 @@ from alexnet.cli import main
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^\$ (alexnet .*)$", README, re.MULTILINE)
+BLOCKS = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
@@ -46,6 +47,18 @@ def test_command(
     output = capsys.readouterr()
     assert end.value.code == 0, output.err
     assert output.out
+    if words[1] in ("models", "summary", "recipes", "verify"):  # what they print depends on no machine
+        printed = [" ".join(line.split()) for line in output.out.splitlines()]
+        for line in shown(command):  # README cuts long lines off
+            assert any(each.startswith(line) for each in printed), line
+
+
+def shown(command: str) -> list[str]:
+    """The lines that README prints under a command."""
+    (block,) = (part for block in BLOCKS for part in block.split("$ ") if part.startswith(f"{command}\n"))
+    lines = [" ".join(line.split()) for line in block.splitlines()[1:]]
+    assert lines, command
+    return [line for line in lines if line != "…"]
 
 
 @pytest.mark.parametrize("block", PYTHON)

@@ -99,8 +99,8 @@ def rand_augment(
     """`count` operations of OPERATIONS on each image, each drawn anew and in a random direction.
 
     `pixels` is N×h×w×C on the scale 0–255; the result is float, not rounded. `strength` 0–1 corresponds to M/30 in
-    Cubuk et al. 2020, section 3, whose ranges these are; equalise and sharpness of its fourteen are left out, and
-    identity and invert. `fill` [C]: the color that moving uncovers, and that lies where `inside` (bool N×h×w) is not;
+    Cubuk et al. 2020, section 3, whose ranges these are; identity, equalize and sharpness of its fourteen are
+    left out. `fill` [C]: the color that moving uncovers, and that lies where `inside` (bool N×h×w) is not;
     None: the edge. Of a `part` of a batch each image gets what it would get in the whole.
     """
     planes = pixels.permute(0, 3, 1, 2).float().contiguous()  # operations on single channels are quicker so
