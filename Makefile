@@ -8,14 +8,16 @@ FUZZ_ARGS ?=
 PARITY_ARGS ?= --write docs/PARITY.md
 BENCH_ARGS ?=
 FAULTS_ARGS ?= --write docs/RELIABILITY.md
+MUTATIONS_ARGS ?= --write docs/MUTATIONS.md
 
-.PHONY: audit sbom demo test check fuzz parity faults load bench-peers bench-input bench-accuracy clean help
+.PHONY: audit sbom demo test check fuzz mutations parity faults load bench-peers bench-input bench-accuracy clean help
 
 help:
 	@echo "make demo    set up, train an AlexNet on handwritten digits, say where its report is"
 	@echo "make test    set up, run the tests"
 	@echo "make check   set up, check format, lint and types"
 	@echo "make fuzz    10,000 damaged files for each reader, within limits of time and memory (hours)"
+	@echo "make mutations   change one expression of the source at a time; a test must fail each time (ten minutes)"
 	@echo "make parity  set up its own environment, compare with Keras, TensorFlow, OpenCV and ONNX"
 	@echo "make bench-peers   time training side by side with Keras and plain PyTorch (15 minutes)"
 	@echo "make bench-input   time decoding side by side with tf.data (a minute)"
@@ -46,6 +48,10 @@ parity: $(PARITY)/.ready
 
 fuzz: $(READY)
 	@$(BIN)/python -m fuzz.run $(FUZZ_ARGS)
+
+# MUTATIONS_ARGS='--only muon' tries those of one file.
+mutations: $(READY)
+	@$(BIN)/python tests/mutations.py $(MUTATIONS_ARGS)
 
 # 2: no database could be reached; 3: there are known vulnerabilities.
 audit: $(READY)

@@ -29,6 +29,11 @@ def test_per_class_is_scikit_learns() -> None:
     assert found.macro("f1") == pytest.approx(reference.f1_score(LABELS, PREDICTIONS, average="macro", zero_division=0))
 
 
+def test_a_class_that_is_neither_there_nor_predicted_is_left_out_of_the_mean() -> None:
+    found = metrics.per_class(np.diag([3, 2, 0]))
+    assert [found.macro(name) for name in ("precision", "recall", "f1")] == [1, 1, 1]
+
+
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
 def test_confusion_and_balanced_accuracy_are_scikit_learns() -> None:
     assert (reference.confusion_matrix(LABELS, PREDICTIONS, labels=range(K)) == CONFUSION).all()

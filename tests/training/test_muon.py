@@ -43,3 +43,17 @@ def test_a_filters_step_is_orthogonal_whatever_its_memory_format(memory_format: 
     values = torch.linalg.svdvals(weight.detach().flatten(1)) / (0.5 * 0.2)
     assert values.min() > 0.6
     assert values.max() < 1.3
+
+
+def test_a_filters_step_is_nesterovs_with_decay_and_the_scale_of_a_tall_matrix() -> None:
+    draws = torch.Generator().manual_seed(0)
+    weight = torch.nn.Parameter(torch.randn(40, 1, 3, 3, generator=draws))
+    expected, velocity = weight.detach().clone(), torch.zeros(40, 1, 3, 3)
+    muon = Muon([weight], lr=0.1, momentum=0.8, weight_decay=0.5, filters=0.4)
+    for _ in range(2):
+        weight.grad = torch.randn(40, 1, 3, 3, generator=draws)
+        velocity = 0.8 * velocity + weight.grad
+        step = orthogonalized((weight.grad + 0.8 * velocity).flatten(1)).view_as(velocity)
+        expected = expected * (1 - 0.1 * 0.4 * 0.5) - 0.1 * 0.4 * (40 / 9) ** 0.5 * step
+        muon.step()
+    assert torch.allclose(weight, expected, rtol=1e-4, atol=1e-5)
