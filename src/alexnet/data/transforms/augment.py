@@ -264,7 +264,7 @@ class Augmenter:
 
 
 _IN_CACHE = 2**18  # values of 4 bytes
-# Zhong et al. 2020 (arXiv 1708.04896), section 5: areas from .02 to .4. .33 and the ratios are torchvision's and timm's.
+# Zhong et al. 2020 (arXiv 1708.04896) have areas from .02 to .4; .33 and the ratios are torchvision's and timm's.
 _ERASED_AREA, _ERASED_RATIO = (0.02, 0.33), (0.3, 3.3)
 
 
