@@ -2,8 +2,10 @@
 
 import ast
 import json
+import os
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -125,7 +127,7 @@ def test_a_translation_has_the_fields_of_its_sentence() -> None:
 def test_the_verb(copied: Path, command: Callable, refused: Callable, tmp_path: Path) -> None:
     ended = command("report", copied, "--format", "md", "--out", tmp_path / "r.md", "--language", "zh")
     assert (ended.code, (tmp_path / "r.md").is_file()) == (0, True)
-    assert "html, md, pdf, pptx, ipynb, tensorboard" in refused("report", copied, "--format", "docx")
+    assert "html, md, pdf, pptx, ipynb, tensorboard, mlflow, wandb" in refused("report", copied, "--format", "docx")
     assert "en, zh" in refused("report", copied, "--language", "fr")
     assert "is not a run" in refused("report", tmp_path)
 
@@ -181,3 +183,15 @@ def test_tensorboard_has_curves_hyperparameters_images_and_text(copied: Path, tm
     assert events.SummaryMetadata("_hparams_/experiment").plugin_data.plugin_name == "hparams"
     with pytest.raises(InputError, match="holds something else"):
         report(copied, "tensorboard", tmp_path / "board")
+
+
+@pytest.mark.parametrize("tracker", ["mlflow", "wandb"])
+def test_a_tracker_that_is_not_installed_is_one_line(
+    copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tracker: str
+) -> None:
+    monkeypatch.setitem(sys.modules, tracker, None)
+    before = dict(os.environ)
+    with pytest.raises(InputError, match=rf"needs {tracker}: pip install 'alexnet\[track\]'"):
+        report(copied, tracker, tmp_path / "folder")
+    assert not (tmp_path / "folder").exists()
+    assert dict(os.environ) == before

@@ -11,7 +11,7 @@ from alexnet.cli.screen import say
 def report(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders, trained here or elsewhere.")],
     format: Annotated[
-        str, typer.Option(help="html, md, pdf, pptx, ipynb, or tensorboard: a folder of its events.")
+        str, typer.Option(help="html, md, pdf, pptx, ipynb; or a tracker's folder: tensorboard, mlflow, wandb.")
     ] = "html",
     out: Annotated[
         Path | None, typer.Option(help="The file to write. Default, of one run: report.FORMAT in its folder.")

@@ -11,14 +11,14 @@ from alexnet.artifacts.run import Run
 from alexnet.errors import InputError, unknown
 from alexnet.files import check_target, make_folder, write_bytes, write_text
 from alexnet.insight import compare
-from alexnet.insight.report import board, markdown, notebook, slides
+from alexnet.insight.report import markdown, notebook, slides, trackers
 from alexnet.insight.report.content import describe
 from alexnet.insight.report.plots import draw
 from alexnet.pages import html
 from alexnet.pages.document import Document, Section, Text, Tile
 from alexnet.pages.text import Words
 
-FORMATS = ("html", "md", "pdf", "pptx", "ipynb", "tensorboard")
+FORMATS = ("html", "md", "pdf", "pptx", "ipynb", *trackers.TRACKERS)
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 _SECONDS = 120.0  # that making a PDF may take
 
@@ -39,7 +39,7 @@ def report(
     """Draws a run's plots and writes its report again, from its files alone, as one of FORMATS.
 
     Of several runs, one report: their comparison, then each run. out: the file, which several runs need; None:
-    report.FORMAT in the run's folder (of tensorboard, it is a folder). Returns it, and what could not be drawn.
+    report.FORMAT in the run's folder (of a tracker, it is a folder). Returns it, and what could not be drawn.
     InputError for what is not a run, an unknown format or language, and a format whose program or library is missing.
     """
     if format not in FORMATS:
@@ -51,8 +51,8 @@ def report(
     if len(runs) > 1 and out is None:
         raise InputError("a report of several runs lies in none of their folders; name its file with --out")
     target = runs[0] / f"report.{format}" if out is None else out
-    if format == "tensorboard":
-        return _events(runs, target)
+    if format in trackers.TRACKERS:
+        return _tracked(runs, format, target)
     check_target(target)
     if len(runs) == 1:
         left = draw(Run(runs[0]))
@@ -82,8 +82,9 @@ def report(
     return target, left
 
 
-def _events(runs: Sequence[Path], folder: Path) -> tuple[Path, list[str]]:
-    """A folder of TensorBoard's events, with a folder for each of several runs. InputError where it holds something."""
+def _tracked(runs: Sequence[Path], tracker: str, folder: Path) -> tuple[Path, list[str]]:
+    """A tracker's folder; TensorBoard's has a folder for each of several runs. InputError where it holds something."""
+    trackers.check(tracker)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{str(folder)!r} holds something else; name an empty or a new folder with --out")
     if len({run.name for run in runs}) < len(runs):
@@ -92,7 +93,8 @@ def _events(runs: Sequence[Path], folder: Path) -> tuple[Path, list[str]]:
         _ = Run(run).card  # refused before anything is written
     left = [line for run in runs for line in draw(Run(run))]
     for run in runs:
-        board.write(Run(run), folder if len(runs) == 1 else folder / run.name)
+        apart = tracker == "tensorboard" and len(runs) > 1
+        trackers.write(Run(run), tracker, folder / run.name if apart else folder)
     return folder, left
 
 
