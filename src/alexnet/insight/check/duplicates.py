@@ -1,6 +1,5 @@
 """Equal and nearly equal images among many, without comparing each with each."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -13,16 +12,18 @@ _MEAN, _LARGEST = 3.0, 24.0
 """Gray levels by which near duplicates' thumbnails differ at most, in the mean and anywhere, once brightness and
 contrast are made alike: anew encoded or scaled images differ by about 1, two photographs of one thing by 10."""
 _CONTRAST = 12.0  # gray levels of spread below which two images are alike only because there is little in them
+_PAIRS = 4096  # of thumbnails compared at once
 _CROWD = 400  # images that share a band: within larger crowds each is compared with its nearest in order only
 
 
 def equal(seen: Sequence[Seen]) -> list[list[int]]:
     """Indices of images whose files are equal, in groups of two or more."""
-    groups: dict[bytes, list[int]] = defaultdict(list)
+    first: dict[bytes, int] = {}
+    groups: dict[int, list[int]] = {}
     for index, each in enumerate(seen):
-        if each.digest:
-            groups[each.digest].append(index)
-    return [group for group in groups.values() if len(group) > 1]
+        if each.digest and (start := first.setdefault(each.digest, index)) != index:
+            groups.setdefault(start, [start]).append(index)
+    return [groups[start] for start in sorted(groups)]
 
 
 def alike(seen: Sequence[Seen]) -> list[list[int]]:
@@ -32,18 +33,27 @@ def alike(seen: Sequence[Seen]) -> list[list[int]]:
     for index, each in enumerate(seen):
         if each.hash:
             first.setdefault(each.digest, index)
-    rows = np.array(sorted(first.values()), np.int64)
+    rows = np.fromiter(first.values(), np.int64, len(first))  # in order, as they were inserted
+    del first  # as large as the hashes
     if len(rows) < 2:
         return []
     hashes = np.frombuffer(b"".join(seen[row].hash for row in rows), np.uint8).reshape(len(rows), 16)
-    thumbs = np.frombuffer(b"".join(seen[row].thumbnail for row in rows), np.uint8).reshape(len(rows), SIDE * SIDE)
-    joined = _Groups(len(rows))
+    joined = _Groups()
     for a, b in _candidates(hashes):
         near = np.unpackbits(hashes[a] ^ hashes[b], axis=1).sum(1) <= BITS
         a, b = a[near], b[near]
-        for i, j in zip(a[(same := _same(thumbs[a], thumbs[b]))].tolist(), b[same].tolist(), strict=True):
-            joined.join(i, j)
+        for start in range(0, len(a), _PAIRS):
+            few = slice(start, start + _PAIRS)
+            first_of, second_of = a[few], b[few]
+            same = _same(_thumbnails(seen, rows[first_of]), _thumbnails(seen, rows[second_of]))
+            for i, j in zip(first_of[same].tolist(), second_of[same].tolist(), strict=True):
+                joined.join(i, j)
     return [[int(rows[i]) for i in group] for group in joined.groups()]
+
+
+def _thumbnails(seen: Sequence[Seen], rows: np.ndarray) -> np.ndarray:
+    """uint8 [n, SIDE²]."""
+    return np.frombuffer(b"".join(seen[row].thumbnail for row in rows.tolist()), np.uint8).reshape(-1, SIDE * SIDE)
 
 
 def _candidates(hashes: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -75,23 +85,25 @@ def _same(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 class _Groups:
-    """Union-find."""
+    """Union-find; the root of a group is its first member. Only what was joined takes memory."""
 
-    def __init__(self, count: int):
-        self.parent = list(range(count))
+    def __init__(self) -> None:
+        self.parent: dict[int, int] = {}
 
     def _root(self, i: int) -> int:
-        while self.parent[i] != i:
-            self.parent[i] = self.parent[self.parent[i]]
-            i = self.parent[i]
+        while (above := self.parent.get(i, i)) != i:
+            self.parent[i] = self.parent.get(above, above)
+            i = above
         return i
 
     def join(self, i: int, j: int) -> None:
         a, b = sorted((self._root(i), self._root(j)))
-        self.parent[b] = a
+        if a != b:
+            self.parent[b] = a
 
     def groups(self) -> list[list[int]]:
-        found: dict[int, list[int]] = defaultdict(list)
-        for i in range(len(self.parent)):
-            found[self._root(i)].append(i)
-        return [group for group in found.values() if len(group) > 1]
+        found: dict[int, list[int]] = {}
+        for i in sorted(self.parent):
+            root = self._root(i)
+            found.setdefault(root, [root]).append(i)
+        return [found[root] for root in sorted(found)]
