@@ -2,12 +2,14 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from torch import distributed
 from two_processes import BATCHNORM, EVERYTHING
 
 import alexnet
@@ -87,6 +89,19 @@ def test_variables_that_make_no_sense_are_refused(
 
 def test_an_address_that_nobody_answers_is_said_within_half_a_minute() -> None:
     assert group._ANSWER_SECONDS < 30
+
+
+def test_something_else_that_answers_is_told_from_the_first_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group, "_ANSWER_SECONDS", 1.0)
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("MASTER_PORT", str(silent.getsockname()[1]))
+        with pytest.raises(InputError, match="is not the process of rank 0"):
+            group._check_address(1)
+    first = distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    monkeypatch.setenv("MASTER_PORT", str(first.port))
+    group._check_address(1)
 
 
 @pytest.fixture(scope="module")

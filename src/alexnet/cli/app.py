@@ -23,6 +23,13 @@ class _Verbs(TyperGroup):
             raise unknown("verb", cmd_name, VERBS)
         return command_of(cmd_name)
 
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:  # typer would end with 130, too, but print nothing
+            say("alexnet: interrupted", err=True)
+            raise typer.Exit(130) from None
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Verbs"):
             formatter.write_dl(list(VERBS.items()))

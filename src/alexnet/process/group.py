@@ -11,6 +11,7 @@ import contextlib
 import os
 import re
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -248,6 +249,7 @@ def _check_address(rank: int) -> None:
         first = False
         try:
             socket.create_connection((host, int(port)), timeout=max(until - time.monotonic(), 1)).close()
+            _check_store(host, int(port), max(until - time.monotonic(), 1))
             return
         except socket.gaierror as error:
             raise InputError(f"MASTER_ADDR={host!r} is not an address: {error.strerror}") from None
@@ -257,6 +259,26 @@ def _check_address(rank: int) -> None:
         raise InputError(
             f"nobody answers at MASTER_ADDR={host}, MASTER_PORT={port} within {_ANSWER_SECONDS:g} seconds; "
             "start the process of rank 0 there"
+        )
+
+
+def _check_store(host: str, port: int, seconds: float) -> None:
+    """InputError when what answers there is something else: torch would ask it again for half an hour."""
+    answered: list[bool] = []
+
+    def ask() -> None:
+        how = {"is_master": False, "timeout": timedelta(seconds=seconds), "wait_for_workers": False}
+        with contextlib.suppress(distributed.DistError):
+            distributed.TCPStore(host, port, **how)
+            answered.append(True)
+
+    asking = threading.Thread(target=ask, daemon=True)  # torch waits without a bound for one that is silent
+    asking.start()
+    asking.join(seconds)
+    if not answered:
+        raise InputError(
+            f"what answers at MASTER_ADDR={host}, MASTER_PORT={port} is not the process of rank 0; "
+            "choose a port that nothing else uses"
         )
 
 

@@ -1,5 +1,8 @@
 """Processes that decode: the same batches as threads, and what goes wrong in one of them told in one line."""
 
+import errno
+import gc
+import multiprocessing
 import os
 import pickle
 import signal
@@ -114,6 +117,20 @@ def test_no_shared_memory_is_told(sets: Sets, monkeypatch: pytest.MonkeyPatch) -
     told = workers._Decoder()[sets[0].part(np.arange(2))]
     assert isinstance(told, InputError)
     assert "enlarge /dev/shm, or decode in threads: data.workers=0" in str(told)
+
+
+def test_no_shared_memory_to_begin_with_is_told(sets: Sets, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is a traceback printed of torch's half-made iterator: pytest would take it for an error."""
+    context = multiprocessing.get_context("spawn")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(context, "Queue", full)
+    monkeypatch.setattr(workers, "_context", lambda: context)
+    with pytest.raises(InputError, match="enlarge /dev/shm"):
+        list(Workers(1, pinned=False).decoded([sets[0].part(np.arange(2))]))
+    gc.collect()
 
 
 def test_as_many_as_are_worthwhile(sets: Sets, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,11 +2,13 @@
 
 import atexit
 import contextlib
+import errno
 import multiprocessing
 import os
 import signal
 import sys
 import threading
+import traceback
 import types
 import warnings
 import weakref
@@ -17,6 +19,7 @@ from multiprocessing.context import BaseContext
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from alexnet.data.dataset import Dataset, threads
 from alexnet.data.loading.decode import DecodeError
@@ -102,7 +105,14 @@ class Workers:
             )
             atexit.register(_end, weakref.ref(self))  # else Python would wait for them
         with _starting():
-            self._results = iter(self._loader)
+            try:
+                self._results = iter(self._loader)
+            except OSError as error:
+                self._loader = None
+                _abandon(error)
+                if error.errno == errno.ENOSPC:
+                    raise _no_shared_memory(error.strerror) from None
+                raise
 
 
 def _end(workers: "weakref.ref[Workers]") -> None:
@@ -144,8 +154,21 @@ class _Decoder:
         try:
             return dataset.share_memory_()
         except RuntimeError as error:
-            told = str(error).partition("\n")[0]
-            return InputError(f"no shared memory ({told}): enlarge /dev/shm, or decode in threads: data.workers=0")
+            return _no_shared_memory(str(error).partition("\n")[0])
+
+
+def _no_shared_memory(told: str | None) -> InputError:
+    return InputError(f"no shared memory ({told}): enlarge /dev/shm, or decode in threads: data.workers=0")
+
+
+def _abandon(error: BaseException) -> None:
+    """Ends what torch's iterator had started when `error` ended its __init__; its __del__ would print a traceback."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        made = frame.f_locals.get("self")
+        if isinstance(made, _MultiProcessingDataLoaderIter):
+            made._shutdown = True
+            for process in getattr(made, "_workers", ()):
+                process.terminate()
 
 
 def _prepare(number: int) -> None:
