@@ -1,6 +1,7 @@
 """Kernels, synthesized images, top images and activations: measured of networks whose answer is known."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -113,3 +114,20 @@ def test_the_verbs_draw_and_say_numbers(trained: Run, tmp_path: Path, command: C
     assert "give one of them" in refused("filters", trained.path, "--maximize", 1, "--top-images", 1)
     assert "needs --data" in refused("filters", trained.path, "--top-images", 1)
     assert "no folder" in refused("filters", trained.path, "--out", tmp_path / "none" / "p.png")
+
+
+def test_towers_and_colors_are_reported_only_where_they_are(tmp_path: Path) -> None:
+    gray = filters.kernels(alexnet.create("alexnet-mnist"))
+    deep = filters.kernels(alexnet.create("alexnet-owt", classes=2), "conv2")
+    for found in (gray, deep):
+        assert not {"color_blind_share", "color_blind_share_by_tower"} & set(found.to_json())
+        said = " ".join(map(" ".join, found.lines()))
+        assert "color" not in said
+        assert "tower" not in said
+        assert not re.search(r"\d\.\d{4}", said)  # rounded
+    filters.draw_kernels(gray, tmp_path / "gray.png")
+    one = filters.kernels(alexnet.create("alexnet-owt", classes=2))
+    assert "color_blind_share_by_tower" not in one.to_json()
+    assert dict(one.lines())["color-blind"] == f"{one.color_blind.mean():.0%} of kernels"
+    two = dict(filters.kernels(alexnet.create("alexnet-2012", classes=2)).lines())
+    assert re.fullmatch(r"\d+% of kernels \(tower 1 \d+%, tower 2 \d+%\)", two["color-blind"])

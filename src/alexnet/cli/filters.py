@@ -44,11 +44,13 @@ def filters(
     if opened.remark:
         say(opened.remark, err=True)
     network, failed, told = network_of(opened.model), [], {}
+    lines: list[tuple[str, str]] = []
     title = f"{opened.model.card.name} · {layer}"
     if maximize:
         made = {unit: looks.maximize(network, layer, unit, steps) for unit in maximize}
         looks.draw_maximized({u: looks.as_image(opened.model, x) for u, (x, _) in made.items()}, out, title)
         told = {"layer": layer, "activations": {str(unit): value for unit, (_, value) in made.items()}}
+        lines = [(f"{layer}, unit {unit}", f"activation {value:.4g}") for unit, (_, value) in made.items()]
     elif top_images:
         if not data:
             raise InputError("--top-images needs --data, the images to choose from")
@@ -60,13 +62,12 @@ def filters(
     else:
         kernels = looks.kernels(network, layer)
         looks.draw_kernels(kernels, out, title)
-        told = kernels.to_json()
+        told, lines = kernels.to_json(), kernels.lines()
     if as_json:
         print_json({"picture": str(out), **told})
     else:
-        if not top_images:
-            for name, value in told.items():
-                say(f"{name.replace('_', ' ')}: {value}")
+        for name, value in lines:
+            say(f"{name}: {value}")
         say(f"picture: {out}")
     for reason in failed[:20]:
         say(f"skipped {reason}", err=True)

@@ -34,27 +34,47 @@ class Kernels:
     towers: int
     """2 where the network stands for two GPUs, each of which had half of the filters."""
     color: np.ndarray
-    """float [filters]: the share of the energy in differences between the channels; 0 for gray input."""
+    """float [filters]: the share of the energy in differences between the channels; 0 where nothing is `colored`."""
     half_frequency: np.ndarray
     """float [filters]: the spatial frequency below which half of the energy lies, in cycles per pixel (0 to ½·√2)."""
     sparsity: float
     """The share of weights below a hundredth of the largest."""
+    colored: bool
+    """Whether the kernels see the three colors of the input."""
 
     @property
     def color_blind(self) -> np.ndarray:
         return self.color < COLOR_BLIND
 
     def to_json(self) -> dict[str, object]:
-        halves = np.array_split(self.color_blind, self.towers)
-        return {
+        """color_blind_share only of kernels that see colors, color_blind_share_by_tower only of two towers."""
+        told: dict[str, object] = {
             "layer": self.layer,
             "filters": len(self.weights),
             "kernel": list(self.weights.shape[2:]),
-            "color_blind_share": float(self.color_blind.mean()),
-            "color_blind_share_by_tower": [float(half.mean()) for half in halves],
             "half_frequency_median": float(np.median(self.half_frequency)),
             "sparsity": self.sparsity,
         }
+        if self.colored:
+            told["color_blind_share"] = float(self.color_blind.mean())
+            if self.towers > 1:
+                halves = np.array_split(self.color_blind, self.towers)
+                told["color_blind_share_by_tower"] = [float(half.mean()) for half in halves]
+        return told
+
+    def lines(self) -> list[tuple[str, str]]:
+        """What was measured, as a name and a rounded text each."""
+        found = [
+            (f"{self.layer}", f"{len(self.weights)} kernels of {self.weights.shape[2]} × {self.weights.shape[3]}"),
+            ("half-energy frequency", f"{np.median(self.half_frequency):.3f} cycles per pixel (median)"),
+            ("sparsity", f"{self.sparsity:.1%} of weights below a hundredth of the largest"),
+        ]
+        if self.colored:
+            halves = np.array_split(self.color_blind, self.towers)
+            towers = ", ".join(f"tower {number} {half.mean():.0%}" for number, half in enumerate(halves, 1))
+            share = f"{self.color_blind.mean():.0%} of kernels"
+            found.append(("color-blind", f"{share} ({towers})" if self.towers > 1 else share))
+        return found
 
 
 def kernels(network: Network, layer: str = "conv1") -> Kernels:
@@ -70,7 +90,7 @@ def kernels(network: Network, layer: str = "conv1") -> Kernels:
     differences = ((weights - weights.mean(1, keepdims=True)) ** 2).sum((1, 2, 3))
     color = differences / np.maximum(energy, 1e-20) if colored else np.zeros(len(weights))
     sparse = float((np.abs(weights) < 0.01 * np.abs(weights).max()).mean())
-    return Kernels(name, weights, 2 if grouped else 1, color, _half_frequency(weights), sparse)
+    return Kernels(name, weights, 2 if grouped else 1, color, _half_frequency(weights), sparse, colored)
 
 
 def _convolutions(network: Network) -> list[str]:
@@ -121,15 +141,20 @@ def draw_kernels(found: Kernels, out: Path, title: str = "") -> None:
         axes.set_axis_off()
         if found.towers > 1:
             blind = float(np.array_split(found.color_blind, 2)[number].mean())
-            axes.set_title(f"tower {number + 1}: {blind:.0%} color-blind", size=8, color=INK, loc="left", pad=3)
+            said = f"tower {number + 1}" + (f": {blind:.0%} color-blind" if found.colored else "")
+            axes.set_title(said, size=8, color=INK, loc="left", pad=3)
     axes = figure.add_subplot(grid[:, 1])
-    shades = [PALETTE[0] if blind else PALETTE[1] for blind in found.color_blind]
-    axes.scatter(found.half_frequency, found.color, c=shades, s=14, linewidths=0)
+    if found.colored:
+        shades = [PALETTE[0] if blind else PALETTE[1] for blind in found.color_blind]
+        axes.scatter(found.half_frequency, found.color, c=shades, s=14, linewidths=0)
+    else:
+        axes.hist(found.half_frequency, bins=20, color=PALETTE[0])
     axes.set_xlabel("half-energy frequency (cycles/pixel)", size=7.5, color=INK)
-    axes.set_ylabel("share of energy in color", size=7.5, color=INK)
+    axes.set_ylabel("share of energy in color" if found.colored else "kernels", size=7.5, color=INK)
     axes.tick_params(labelsize=7, colors=FAINT)
     axes.spines[["top", "right"]].set_visible(False)
-    told = f"{found.color_blind.mean():.0%} of {len(found.weights)} color-blind, sparsity {found.sparsity:.0%}"
+    told = f"{found.color_blind.mean():.0%} of {len(found.weights)} color-blind, " if found.colored else ""
+    told += f"sparsity {found.sparsity:.0%}"
     axes.set_title(told, size=7.5, color=INK)
     views.write(figure, out)
 
