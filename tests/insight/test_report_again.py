@@ -13,10 +13,11 @@ import pytest
 
 from alexnet.artifacts.run import Run
 from alexnet.errors import InputError
+from alexnet.insight import compare, epochs, paired
 from alexnet.insight.report.content import describe
 from alexnet.insight.report.write import report
 from alexnet.pages.chinese import CHINESE
-from alexnet.pages.document import Chart, Picture
+from alexnet.pages.document import Chart, Picture, Table
 from alexnet.pages.text import Words
 
 ARTIFACTS = ("recipe.toml", "card.json", "metrics.jsonl", "predictions.npz")
@@ -117,6 +118,18 @@ def test_every_sentence_of_a_report_is_translated(copied: Path, monkeypatch: pyt
     document = describe(copied, Words("zh"))
     assert missing == []
     assert document.language == "zh"
+
+
+def test_every_heading_of_a_comparison_is_translated(copied: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(copied, other)
+    document, _ = compare.describe([copied, other], Words("zh"))
+    tables = [block for section in document.all_sections for block in section.blocks if isinstance(block, Table)]
+    heads = {name for each in tables for name in each.head} - {"copied", "other", "MFLOPs"}
+    assert len(tables) >= 4
+    assert [name for name in heads if name.isascii()] == []
+    every = (compare.HEAD, epochs.EQUAL, epochs.SEEDS, epochs.FIT, epochs.COST, paired.PAIRS, compare.PUBLISHED)
+    assert [name for head in every for name in head if name not in CHINESE] == []
 
 
 def test_a_translation_has_the_fields_of_its_sentence() -> None:

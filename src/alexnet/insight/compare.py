@@ -14,6 +14,7 @@ from alexnet.pages.document import Block, Document, Picture, Section, Table
 from alexnet.pages.text import Words, duration, percent
 
 HEAD = ("run", "network", "parameters", "MFLOPs", "epochs", "time", "validation", "test", "published")
+PUBLISHED = ("run", "what", "value", "unit", "conditions")
 
 
 def compare(runs: Sequence[Path]) -> list[dict[str, Any]]:
@@ -60,18 +61,22 @@ def describe(runs: Sequence[Path], words: Words | None = None) -> tuple[Document
     recipes, classes = paired.recipe_differences(opened), paired.class_differences(opened)
     by_epoch = Picture(curves["epoch"], words("Loss and accuracy by epoch"))
     by_time = Picture(curves["seconds"], words("Loss and accuracy by seconds of training"))
+
+    def table(head: Sequence[str], lines: Sequence[tuple[str, ...]], columns: Sequence[str] = ()) -> list[Block]:
+        return [Table([*(words(name) for name in head), *columns], lines)] if lines else []
+
     sections: dict[str, list[Block]] = {
-        "Figures": [Table(HEAD, [line(row) for row in rows])],
-        "At equal epochs, and at equal seconds": _table(epochs.EQUAL, epochs.equal(metrics)),
-        "Seeds": _table(epochs.SEEDS, epochs.seeds(opened)),
-        "Overfitting": _table(epochs.FIT, list(epochs.fit(opened))),
-        "Is one better?": _table(paired.PAIRS, list(paired.lines(tested))),
-        "Size and speed": _table(epochs.COST, list(epochs.cost(opened))),
-        "Recipes: what differs": _table(("key", *names), recipes),
-        "Published": _published(runs),
+        "Figures": table(HEAD, [line(row) for row in rows]),
+        "At equal epochs, and at equal seconds": table(epochs.EQUAL, epochs.equal(metrics)),
+        "Seeds": table(epochs.SEEDS, epochs.seeds(opened)),
+        "Overfitting": table(epochs.FIT, list(epochs.fit(opened))),
+        "Is one better?": table(paired.PAIRS, list(paired.lines(tested))),
+        "Size and speed": table(epochs.COST, list(epochs.cost(opened))),
+        "Recipes: what differs": table(("key",), recipes, names),
+        "Published": table(PUBLISHED, _published(runs)),
         "By epoch": [by_epoch],
         "By time": [by_time],
-        "Recall by class": _table(("class", *names), classes),
+        "Recall by class": table(("class",), classes, names),
     }
     document = Document(
         " · ".join(metrics),
@@ -113,18 +118,13 @@ def line(row: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _table(head: Sequence[str], lines: Sequence[tuple[str, ...]]) -> list[Block]:
-    return [Table(head, lines)] if lines else []
-
-
-def _published(runs: Sequence[Path]) -> list[Block]:
+def _published(runs: Sequence[Path]) -> list[tuple[str, ...]]:
     """All that the sources say, also where it is no accuracy."""
-    lines = [
+    return [
         (run.name, figure.name, f"{figure.value:g}", figure.unit, figure.note)
         for run in runs
         for figure in Run(run).card.published
     ]
-    return [Table(("run", "what", "value", "unit", "conditions"), lines)] if lines else []
 
 
 def _row(run: Path) -> dict[str, Any]:
