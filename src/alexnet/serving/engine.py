@@ -70,6 +70,8 @@ class Engine:
             with _pillow, warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 width, height = Image.open(io.BytesIO(content), formats=decode.FORMATS).size
+        except Image.DecompressionBombError:
+            raise Problem(413, f"an image may have at most {self.limits.pixels:,} pixels") from None
         except Exception:  # broken content makes Pillow raise nearly anything; the decoder says what is wrong
             return
         if width * height > self.limits.pixels:
