@@ -111,3 +111,9 @@ def test_files_are_compared_layer_by_layer(tmp_path: Path, command: Callable, re
     assert "two of the sets have the same name" in refused(
         "rsa", files[0], "--rdm", tmp_path / "human.npy", "--rdm", tmp_path / "human.npy"
     )
+
+
+def test_only_pairs_of_different_images_are_compared() -> None:
+    one, other = np.zeros((3, 3)), np.zeros((3, 3))
+    one[np.triu_indices(3, 1)], other[np.triu_indices(3, 1)] = (1, 2, 3), (3, 2, 1)
+    assert rsa.compare(one, other) == pytest.approx(-1)  # the zeros of the diagonal agree
