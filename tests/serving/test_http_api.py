@@ -231,7 +231,7 @@ def test_a_form_that_answers_otherwise_is_not_served(opened: Model, monkeypatch:
     from alexnet.serving import engine
 
     off = torch.nn.Sequential(opened.module, torch.nn.Threshold(0.5, 9.0))
-    monkeypatch.setattr(engine, "at_precision", lambda model, precision: dataclasses.replace(model, module=off))
+    monkeypatch.setattr(engine, "ready", lambda model, precision, runtime: dataclasses.replace(model, module=off))
     with pytest.raises(alexnet.InputError, match=r"is not served: .* off the plain network's"):
         create_app([opened], LIMITS)
 

@@ -32,6 +32,8 @@ class Figures(Value):
     """Of each image, whose probabilities were averaged."""
     precision: Text = "fp32"
     """At which the network computed."""
+    runtime: Text = "torch"
+    """In which it computed."""
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -39,8 +41,9 @@ class Figures(Value):
         return interval(self.top1, self.count)
 
     def to_json(self) -> dict[str, Any]:
-        """`views` is left out where there was one."""
-        return {name: value for name, value in super().to_json().items() if (name, value) != ("views", 1)}
+        """`views` is left out where there was one, `runtime` where it was PyTorch."""
+        usual = {"views": 1, "runtime": "torch"}
+        return {name: value for name, value in super().to_json().items() if usual.get(name) != value}
 
 
 class Calibration(Value):

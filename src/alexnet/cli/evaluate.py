@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alexnet.cli.options import DataOption, Device, ExportedToo, Json, LabelsOption
+from alexnet.cli.options import DataOption, Device, ExportedToo, Json, LabelsOption, RuntimeOption
 from alexnet.cli.screen import print_json, say, table
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def evaluate(
         int, typer.Option(help="Views averaged per image: 1, 2 (mirrored) or 10 (corners, mirrored).")
     ] = 1,
     precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 if the processor has it.")] = "fp32",
+    runtime: RuntimeOption = "torch",
     per_class: Annotated[bool, typer.Option("--per-class", help="Print every class, however many there are.")] = False,
     reject: Annotated[
         float | None, typer.Option(help="Probability below which a prediction is rejected: coverage and accuracy.")
@@ -64,6 +65,7 @@ def evaluate(
     from alexnet.inference.measures import check_format, measure, write_predictions
     from alexnet.inference.model import is_exported, load_model
     from alexnet.inference.robustness import robustness
+    from alexnet.inference.runtimes import ready
     from alexnet.inference.views import corners
 
     for target in (out, page):
@@ -74,7 +76,9 @@ def evaluate(
     if baseline is not None and not corruptions:
         raise InputError("--baseline is the run that --corruptions divides by; add --corruptions")
     other = at_precision(load_model(baseline, choose_device(device)), precision) if baseline else None
-    opened = at_precision(load_model(model, choose_device(device), graphs=True), precision)
+    opened = ready(load_model(model, choose_device(device), graphs=True), precision, runtime)
+    if runtime != "torch":
+        say(f"runtime: {opened.runtime} in {opened.precision}", err=as_json)
     if calibrate:
         opened = _calibrate(opened, data, quiet=as_json)
     temperature = None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alexnet.cli.options import Device, Json, MaybeModel, SplitOption, WeightsOption
+from alexnet.cli.options import Device, Json, MaybeModel, RuntimeOption, SplitOption, WeightsOption
 from alexnet.cli.screen import print_json, say, shape
 from alexnet.errors import InputError
 
@@ -40,6 +40,7 @@ def features(
     weights: WeightsOption = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images per batch.")] = 64,
     precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 if the processor has it.")] = "fp32",
+    runtime: RuntimeOption = "torch",
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted extraction to --out.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
     device: Device = "auto",
@@ -49,13 +50,14 @@ def features(
     if (out is None) == (check is None):
         raise InputError("give --out F to write features, or --check F to compare those of a file")
     from alexnet.cli.progress import bar
-    from alexnet.device import choose_device, choose_precision
+    from alexnet.device import choose_device
     from alexnet.inference.extract import extract
     from alexnet.inference.features import want
     from alexnet.inference.images import open_images
     from alexnet.inference.opening import open_model, untrained
     from alexnet.inference.preprocess import mismatch
     from alexnet.inference.rows import Transform
+    from alexnet.inference.runtimes import chosen_for
 
     if model is None or not data:
         raise InputError(
@@ -71,13 +73,17 @@ def features(
         return
     assert out is not None
     names = [layer.strip() for layer in layers.split(",") if layer.strip()]
+    chosen = chosen_for(opened.model, precision, runtime)
+    if runtime != "torch":
+        say(f"runtime: {chosen.runtime} in {chosen.precision}", err=True)
     wanted = want(
         opened.model,
         names,
         preprocess=preprocess,
         pool=pool,
         flatten=flatten,
-        precision=choose_precision(precision, on),
+        precision=chosen.precision,
+        runtime=chosen.runtime,
     )
     for remark in (mismatch(opened.model, wanted.preprocessing), untrained(opened, wanted.taps)):
         if remark:

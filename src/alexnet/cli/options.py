@@ -25,5 +25,9 @@ MaybeModel = Annotated[Path | None, typer.Argument(metavar="MODEL", help=MODEL)]
 WeightsOption = Annotated[
     Path | None, typer.Option("--weights", help="For a network of `alexnet models`: a file of any known kind.")
 ]
+RuntimeOption = Annotated[
+    str,
+    typer.Option("--runtime", help="torch, onnxruntime, openvino, or auto: the quickest that is installed, by timing."),
+]
 SplitOption = Annotated[str | None, typer.Option(help="train, validation or test. Default: all images.")]
 PictureOption = Annotated[Path | None, typer.Option("--out", help="The PNG to write.")]

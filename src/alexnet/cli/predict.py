@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alexnet.cli.options import MODEL, Device, Json, WeightsOption
+from alexnet.cli.options import MODEL, Device, Json, RuntimeOption, WeightsOption
 from alexnet.cli.screen import print_json, say
 from alexnet.errors import InputError
 
@@ -33,6 +33,7 @@ def predict(
     reject: Annotated[float, typer.Option(help="Answer 'unknown' below this probability.")] = 0.0,
     force: Annotated[bool, typer.Option("--force", help="Replace the file of --out.")] = False,
     precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 if the processor has it.")] = "fp32",
+    runtime: RuntimeOption = "torch",
     weights: WeightsOption = None,
     device: Device = "auto",
     as_json: Json = False,
@@ -40,17 +41,19 @@ def predict(
     """Classify images: the most likely classes with their probabilities."""
     from alexnet.device import choose_device
     from alexnet.inference.answers import Answers, copy_into, fingerprint
-    from alexnet.inference.fast import at_precision
     from alexnet.inference.gather import Gathered
     from alexnet.inference.opening import open_model
     from alexnet.inference.predict import stream
+    from alexnet.inference.runtimes import ready
 
     if not 0 <= reject <= 1:
         raise InputError(f"--reject is a probability from 0 to 1, not {reject}")
     found_model = open_model(model, choose_device(device), weights, graphs=True)
     if found_model.remark:
         say(found_model.remark, err=True)
-    opened = at_precision(found_model.model, precision)
+    opened = ready(found_model.model, precision, runtime)
+    if runtime != "torch":
+        say(f"runtime: {opened.runtime} in {opened.precision}", err=True)
     kept = None
     if out:
         question = {"model": fingerprint(opened), "top": top, "reject": reject, "precision": opened.precision}

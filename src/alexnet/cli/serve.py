@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from alexnet.cli.options import RuntimeOption
 from alexnet.cli.screen import say
 from alexnet.errors import InputError
 
@@ -23,6 +24,7 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any that is free.")] = 8000,
     precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: what the processor is quicker with.")] = "fp32",
+    runtime: RuntimeOption = "torch",
     index: Annotated[
         Path | None,
         typer.Option(
@@ -52,7 +54,11 @@ def serve(
             raise InputError("--data is for an --index, whose images it shows")
         neighbors = Neighbors(models[0] if models else _DEMO, index, data or []) if index else None
         limits = Limits(body_bytes=max_megabytes * 2**20, images=max_images)
-        app = create_app(opened, limits, token=os.environ.get(_TOKEN) or None, precision=precision, neighbors=neighbors)
+        token = os.environ.get(_TOKEN) or None
+        app = create_app(opened, limits, token=token, precision=precision, runtime=runtime, neighbors=neighbors)
+        if runtime != "torch":
+            for engine in app.state.engines.all.values():
+                say(f"runtime of {engine.name}: {engine.runtime} in {engine.precision}")
         shown = f"[{host}]" if ":" in host else host
         number = listening.getsockname()[1]
         count = f"{len(opened)} model{'s' if len(opened) > 1 else ''}"

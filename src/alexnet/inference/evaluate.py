@@ -64,7 +64,9 @@ def evaluate(
     model = at_precision(model, precision)
     loader = Loader(fitted(model, dataset), next(model.module.parameters()).device)
     found = run(model.module, loader, views_of(model), batch_size, progress=progress, views=views, keep=keep)
-    return replace(found, figures=found.figures.model_copy(update={"precision": model.precision}))
+    return replace(
+        found, figures=found.figures.model_copy(update={"precision": model.precision, "runtime": model.runtime})
+    )
 
 
 @torch.inference_mode()

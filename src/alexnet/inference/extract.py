@@ -134,6 +134,7 @@ def _identity(opened: Opened, images: Images, wanted: Wanted) -> dict[str, Any]:
         "pool": wanted.pool,
         "flatten": wanted.flatten,
         "precision": wanted.precision,
+        **({} if wanted.runtime == "torch" else {"runtime": wanted.runtime}),
         "images": {"place": images.place, "count": len(images), "names_sha256": names.hexdigest()},
     }
 

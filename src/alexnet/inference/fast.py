@@ -24,6 +24,12 @@ def at_precision(model: Model, precision: str | None = None) -> Model:
     """
     if precision is None:
         return model
+    if model.runtime != "torch":
+        if precision not in ("auto", model.precision):
+            raise InputError(
+                f"this model computes in {model.precision} in {model.runtime}; load it again for {precision}"
+            )
+        return model
     if model.exported:
         if precision not in ("auto", "fp32", model.precision):
             raise InputError(f"{str(model.path)!r} computes in {model.precision}, as it was exported: no --precision")

@@ -1,6 +1,7 @@
 """Activations of any layers, for any images, in one pass."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from alexnet.errors import InputError, unknown
 from alexnet.inference.images import Images, batches, of_arrays, of_dataset, of_files
 from alexnet.inference.model import Model
 from alexnet.inference.preprocess import preprocessing_for
+from alexnet.inference.runtimes import tapped
 from alexnet.models import aliases
 from alexnet.models.network import Network
 from alexnet.preprocessing import Preprocessing
@@ -39,6 +41,7 @@ class Wanted:
     flatten: bool = False
     """Channels × height × width in one row, in C order."""
     precision: str = "fp32"
+    runtime: str = "torch"
 
 
 @dataclass
@@ -66,6 +69,7 @@ def features(
     flatten: bool = False,
     batch_size: int = BATCH,
     precision: str = "fp32",
+    runtime: str = "torch",
 ) -> dict[str, np.ndarray]:
     """Activations by layer name as it was asked for: float32, one row per image, in the images' order.
 
@@ -75,11 +79,16 @@ def features(
     - `preprocess`: one of `preprocess.CHOICES`; `pool`: 'mean' or 'max' over each map's places; `flatten`: maps become
       rows, in C order (channel, row, column).
 
+    - `runtime`: 'torch', or 'onnxruntime' or 'openvino', in which the network's graph gives the taps, once they are
+      within `runtimes.BOUND` of PyTorch's.
+
     Everything is kept in memory; `alexnet features` streams to a file. InputError for an unknown layer, and for an
     image that cannot be read.
     """
     model = of_module(model)
-    wanted = want(model, layers, preprocess=preprocess, pool=pool, flatten=flatten, precision=precision)
+    wanted = want(
+        model, layers, preprocess=preprocess, pool=pool, flatten=flatten, precision=precision, runtime=runtime
+    )
     found: dict[str, list[np.ndarray]] = {layer: [] for layer in wanted.layers}
     for chunk in run(model, as_images(images), wanted, batch_size):
         if chunk.failed:
@@ -125,6 +134,7 @@ def want(
     pool: str = "none",
     flatten: bool = False,
     precision: str = "fp32",
+    runtime: str = "torch",
 ) -> Wanted:
     """A checked request. InputError for a layer, a preprocessing or a way of pooling that there is not."""
     if not layers or isinstance(layers, str):
@@ -135,7 +145,7 @@ def want(
     twice = next((layer for number, layer in enumerate(layers) if layer in layers[:number]), None)
     if twice:
         raise InputError(f"layer {twice!r} is asked for twice")
-    return Wanted(tuple(layers), taps, preprocessing_for(model, preprocess), pool, flatten, precision)
+    return Wanted(tuple(layers), taps, preprocessing_for(model, preprocess), pool, flatten, precision, runtime)
 
 
 def network_of(model: Model) -> Network:
@@ -161,6 +171,7 @@ def run(model: Model, images: Images, wanted: Wanted, batch_size: int = BATCH, f
     network = network_of(model)
     device = next(network.parameters()).device
     augmenter = Augmenter(wanted.preprocessing)
+    tap = None if wanted.runtime == "torch" else tapped(model, wanted.taps, wanted.precision, wanted.runtime)
     for rows, read in batches(images, wanted.preprocessing, batch_size, first):
         chunk = Chunk(rows)
         pixels: list[np.ndarray] = []
@@ -174,17 +185,20 @@ def run(model: Model, images: Images, wanted: Wanted, batch_size: int = BATCH, f
         if pixels:
             with torch.inference_mode():
                 batch = augmenter.evaluate(torch.from_numpy(np.stack(pixels)).to(device))
-            chunk.layers = _forward(network, batch, wanted)
+            chunk.layers = _forward(network, batch, wanted, tap)
         yield chunk
 
 
 @torch.inference_mode()
-def _forward(network: Network, batch: Tensor, wanted: Wanted) -> dict[str, np.ndarray]:
+def _forward(
+    network: Network, batch: Tensor, wanted: Wanted, tap: Callable[[Tensor], Mapping[str, Tensor]] | None = None
+) -> dict[str, np.ndarray]:
+    """`tap`: what gives the taps in place of the network."""
     was_training = network.training
     network.eval()
     try:
-        with autocast(batch.device, wanted.precision):
-            seen: Mapping[str, Tensor] = network.tap(batch, wanted.taps)
+        with contextlib.nullcontext() if tap else autocast(batch.device, wanted.precision):
+            seen: Mapping[str, Tensor] = tap(batch) if tap else network.tap(batch, wanted.taps)
         return {layer: _pooled(seen[tap], wanted) for layer, tap in zip(wanted.layers, wanted.taps, strict=True)}
     finally:
         network.train(was_training)

@@ -48,6 +48,8 @@ class Model:
     """Of the module: 'fp32' or 'bf16', of an exported graph also 'int8'. `inference.fast.at_precision` converts."""
     weights: dict[str, str] = dataclasses.field(default_factory=dict)
     """{"file", "sha256"} of the file that it was opened from; empty: from none."""
+    runtime: str = "torch"
+    """In which the module computes; `inference.runtimes.ready` moves a model into another."""
     exported: bool = False
     """Whether the module is an exported graph, without layers to look into and at a precision of its own."""
 

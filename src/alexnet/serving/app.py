@@ -34,6 +34,7 @@ def create_app(
     *,
     token: str | None = None,
     precision: str = "fp32",
+    runtime: str = "torch",
     batch: int = 64,
     neighbors: Neighbors | None = None,
 ) -> Starlette:
@@ -45,7 +46,10 @@ def create_app(
     """
     limits = limits or Limits()
     engines = Engines(
-        [Engine(name, model, limits, precision, batch) for name, model in zip(named(models), models, strict=True)]
+        [
+            Engine(name, model, limits, precision, batch, runtime)
+            for name, model in zip(named(models), models, strict=True)
+        ]
     )
     metrics = Metrics(engines)
     api = Api(engines, limits, metrics, neighbors)
@@ -66,7 +70,7 @@ def create_app(
         yield
         engines.close()
 
-    return Starlette(
+    app = Starlette(
         routes=routes,
         lifespan=lifespan,
         middleware=[
@@ -75,6 +79,8 @@ def create_app(
         ],
         exception_handlers={Problem: answered, HTTPException: not_routed, Exception: failed},
     )
+    app.state.engines = engines
+    return app
 
 
 def _asset(name: str):

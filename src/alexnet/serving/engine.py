@@ -13,8 +13,8 @@ from PIL import Image
 from alexnet.data.loading import decode
 from alexnet.data.transforms.augment import Augmenter
 from alexnet.errors import InputError
-from alexnet.inference.fast import at_precision
 from alexnet.inference.model import Model
+from alexnet.inference.runtimes import ready
 from alexnet.models.quick import quicken
 from alexnet.serving.batching import Batcher, Full
 from alexnet.serving.limits import Limits
@@ -32,11 +32,19 @@ _pillow = threading.Lock()  # warning filters are shared by all threads
 class Engine:
     """One model under one name."""
 
-    def __init__(self, name: str, model: Model, limits: Limits, precision: str = "fp32", batch: int = 64) -> None:
+    def __init__(
+        self,
+        name: str,
+        model: Model,
+        limits: Limits,
+        precision: str = "fp32",
+        batch: int = 64,
+        runtime: str = "torch",
+    ) -> None:
         """Raises InputError when the form that serves does not answer as the plain network does."""
         self.name, self.model, self.limits = name, model, limits
-        quick = at_precision(model, precision)
-        self.precision = quick.precision
+        quick = ready(model, precision, runtime)
+        self.precision, self.runtime = quick.precision, quick.runtime
         self._module = quicken(quick.module)
         self._augmenter = Augmenter(model.preprocessing)
         self.size = decode.stored_size(model.preprocessing.size, model.preprocessing.resize)
