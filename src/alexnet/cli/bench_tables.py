@@ -15,7 +15,7 @@ def bench(measured: "Bench") -> None:
     """The machine's ceilings, what each row reaches of them, and where the time of its steps goes."""
     say(_machine(measured.environment))
     for precision, flops in measured.peaks.flops.items():
-        say(f"matrix peak {precision}: {flops / 1e9:,.0f} GFLOP/s")
+        say(f"matrix peak {precision}: {flops / 1e9:,.0f} GFLOP/s ({measured.peaks.libraries[precision]})")
     say(f"copy bandwidth: {measured.peaks.bandwidth / 1e9:,.1f} GB/s (read and written)\n")
     lines = [
         (

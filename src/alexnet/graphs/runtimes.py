@@ -47,6 +47,18 @@ def graph_of(network: nn.Module, taps: Sequence[str] = ()) -> bytes:
     return onnx_graph.of_network(network, taps)
 
 
+def product_of(weight: np.ndarray) -> bytes:
+    """The ONNX graph of one matrix product with a constant: float32 N×K → N×M, `weight` float32 K×M."""
+    import onnx
+
+    ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["rows", None]) for name in ("x", "y")]
+    node = onnx.helper.make_node("MatMul", ["x", "weight"], ["y"])
+    constant = onnx.numpy_helper.from_array(weight, "weight")
+    graph = onnx.helper.make_graph([node], "product", ends[:1], ends[1:], [constant])
+    opset = onnx.helper.make_opsetid("", 18)
+    return onnx.helper.make_model(graph, opset_imports=[opset], ir_version=9).SerializeToString()
+
+
 class Runner:
     """A graph in a runtime, with as many threads as PyTorch has; calls from several threads wait for each other."""
 
