@@ -42,8 +42,8 @@ class Figures(Value):
 
     def to_json(self) -> dict[str, Any]:
         """`views` is left out where there was one, `runtime` where it was PyTorch."""
-        usual = {"views": 1, "runtime": "torch"}
-        return {name: value for name, value in super().to_json().items() if usual.get(name) != value}
+        usual = ("views", 1), ("runtime", "torch")
+        return {name: value for name, value in super().to_json().items() if (name, value) not in usual}
 
 
 class Calibration(Value):
