@@ -14,7 +14,7 @@ from alexnet.data.transforms.augment import Augmenter
 from alexnet.errors import InputError
 from alexnet.export import formats
 from alexnet.export.agree import samples
-from alexnet.files import read_json
+from alexnet.files import read_json, sha256
 from alexnet.graphs import onnx_graph
 from alexnet.inference.data import dataset_for
 from alexnet.inference.evaluate import evaluate
@@ -105,7 +105,7 @@ def test_safetensors(command, trained, opened: Model, tmp_path):
     assert again.classes == opened.classes
     images = dataset_for(opened)
     assert evaluate(again, images).figures == evaluate(opened, images).figures
-    assert again.card == opened.card.public()
+    assert again.card == opened.card.public().model_copy(update={"sha256": {"weights": sha256(out)}})
 
 
 def test_keras(command, trained, tmp_path):
@@ -130,7 +130,9 @@ def test_refusals(refused, trained, tmp_path):
     assert "is a folder" in refused("export", trained.path, "--force", "--out", tmp_path / "folder.onnx")
     keras = ("--format", "keras", "--out", tmp_path / "x.h5")
     assert "--logits means nothing" in refused("export", trained.path, *keras, "--logits")
-    assert "it is for: onnx, int8, torch, hub, card" in refused("export", trained.path, *keras, "--data", tmp_path)
+    assert "it is for: onnx, int8, torch, hub, web, web-int8, card" in refused(
+        "export", trained.path, *keras, "--data", tmp_path
+    )
     assert "another layout" in refused("export", trained.path, *keras[:3], tmp_path / "x.weights.h5")
     torchvision = ("--format", "torchvision", "--out", tmp_path / "x.pth")
     assert "alexnet-owt, alexnet-two-class" in refused("export", trained.path, *torchvision)

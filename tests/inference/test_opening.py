@@ -98,7 +98,7 @@ def test_torchvisions_convolutions(real_data: Path, monkeypatch: pytest.MonkeyPa
     [
         ("alexnet-digit", "unknown model 'alexnet-digit'; did you mean alexnet-digits"),
         ("runs/none", "neither a run's folder nor"),
-        ("none.safetensors", "needs its card"),
+        ("none.safetensors", "no weights at 'none.safetensors'"),
     ],
 )
 def test_what_is_no_model(given: str, said: str) -> None:
