@@ -55,6 +55,7 @@ def test_an_image_gives_five_bars_and_all_layers(page: Any, tmp_path: Path) -> N
 
 
 def test_a_drawn_digit_is_read_and_a_pixel_explained(page: Any) -> None:
+    page.locator("#pad").wait_for()  # it is hidden until the model is known
     box = page.locator("#pad").bounding_box()
     page.mouse.move(box["x"] + 60, box["y"] + 60)
     page.mouse.down()

@@ -34,12 +34,6 @@ _PACKED = {
 
 _SHARED = ("app.js", "beside.js", "maps.js", "words.js", "style.css")
 _OWN = ("decoding.js", "sums.js", "local.js")
-_POLICY = (
-    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' blob: data:; "
-    "connect-src 'self'; media-src 'self' blob:; base-uri 'none'; form-action 'none'"
-)
-_APP = '<script src="app.js" defer></script>\n'
-_FIRST = '<meta charset="utf-8">\n'
 
 
 def files(model: Model, graph: bytes, layers: bool) -> dict[str, bytes]:
@@ -48,17 +42,15 @@ def files(model: Model, graph: bytes, layers: bool) -> dict[str, bytes]:
     Raises InputError where onnxruntime-web is neither cached nor can be fetched.
     """
     pages = resources.files("alexnet.pages")
-    page = (pages / "serve" / "index.html").read_text(encoding="utf-8")
-    scripts = "".join(f'<script src="{name}" defer></script>\n' for name in ("ort/ort.wasm.min.js", *_OWN))
-    assert _APP in page
-    assert _FIRST in page
-    page = page.replace(_APP, scripts + _APP)
-    page = page.replace(_FIRST, f'{_FIRST}<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n')
+    policy, scripts = ((pages / "site" / f"{name}.html").read_text(encoding="utf-8") for name in ("policy", "scripts"))
+    lines = []
+    for line in (pages / "serve" / "index.html").read_text(encoding="utf-8").splitlines(keepends=True):
+        lines += [scripts, line] if 'src="app.js"' in line else [line, policy] if "charset=" in line else [line]
     found = {f"ort/{name}": content for name, content in runtime().items()}
     found |= {name: (pages / "serve" / name).read_bytes() for name in _SHARED}
     found |= {name: (pages / "site" / name).read_bytes() for name in _OWN}
     about = json.dumps(described(model, layers), ensure_ascii=False).encode("utf-8", "backslashreplace")
-    return found | {"site.json": about, "model.onnx": graph, "index.html": page.encode()}
+    return found | {"site.json": about, "model.onnx": graph, "index.html": "".join(lines).encode()}
 
 
 def runtime() -> dict[str, bytes]:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from alexnet.artifacts.run import Run
+from alexnet.artifacts.run import RECIPE, Run
 from alexnet.inference.feature_write import needs
 from alexnet.recipes import recipe as recipes
 
@@ -102,7 +102,7 @@ def _mlflow(run: Run, told: _Told, folder: Path) -> None:
         for start in range(0, max(len(metrics), len(params)), _BATCH):
             few = slice(start, start + _BATCH)
             client.log_batch(key, metrics[few], params[few])
-        client.log_text(key, run.recipe_text, "recipe.toml")
+        client.log_text(key, run.recipe_text, RECIPE)
         client.log_text(key, "".join(f"{line}\n" for line in told.findings), "findings.txt")
         for name, image in told.images.items():
             client.log_image(key, image, artifact_file=f"{name}.png")
