@@ -37,8 +37,8 @@ demo: $(READY)
 	@echo "  alexnet evaluate runs/digits               measure the model again"
 	@echo "  alexnet train folder --data MY_IMAGES    your own images, one folder per class"
 
-# One process per core; PYTEST_ARGS=-n0 runs them in one.
-PYTEST_ARGS ?= -n auto
+# One process per core, a file in one of them (some files follow a page command by command); PYTEST_ARGS=-n0: one process.
+PYTEST_ARGS ?= -n auto --dist loadfile
 test: $(READY)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
