@@ -4,7 +4,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -67,8 +67,8 @@ def test_an_import_that_ends_anywhere_leaves_old_or_new(
         import_weights(tmp_path / "old.pth", out, classes=OLD)
         calls = iter(range(100))
 
-        def fails(*given: object, at: int = place, calls: "object" = calls) -> None:
-            if next(calls) != at:  # type: ignore[call-overload]
+        def fails(*given: object, at: int = place, calls: Iterator[int] = calls) -> None:
+            if next(calls) != at:
                 return real(*given)
             if how == "killed after":
                 real(*given)
@@ -118,9 +118,9 @@ def test_mean_images_are_replaced_with_their_weights(tmp_path: Path, monkeypatch
         write(1)
         calls = iter(range(9))
 
-        def killed(*given: str, at: int = place, calls: "object" = calls) -> None:
+        def killed(*given: str, at: int = place, calls: Iterator[int] = calls) -> None:
             real(*given)
-            if next(calls) == at:  # type: ignore[call-overload]
+            if next(calls) == at:
                 raise Killed
 
         with monkeypatch.context() as patch:

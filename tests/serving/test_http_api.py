@@ -214,7 +214,7 @@ def test_bad_requests_are_typed_and_the_server_lives(client: TestClient, name: s
 )
 def test_wrong_tensors(client: TestClient, tensor: dict) -> None:
     name = client.get("/healthz").json()["models"][0]
-    refused(client.post(f"/v2/models/{name}/infer", json={"inputs": [tensor]}), 422)
+    assert refused(client.post(f"/v2/models/{name}/infer", json={"inputs": [tensor]}), 422)
 
 
 def test_a_token_is_wanted_by_all_but_health(opened: Model) -> None:

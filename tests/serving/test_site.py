@@ -260,6 +260,7 @@ def test_what_is_no_image_is_told(page: Any, tmp_path: Path) -> None:
     page.wait_for_selector("#model option", state="attached")
     given(page, tmp_path, b"<html></html>")
     page.locator("#status", has_text="not an image").wait_for()
+    assert page.locator("#layers").is_hidden()
 
 
 def test_without_the_runtime_one_line_says_what_is_missing(

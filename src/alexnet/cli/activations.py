@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from alexnet.cli.opening import opened_model
 from alexnet.cli.options import AnyModel, Device, Json, WeightsOption
 from alexnet.cli.screen import print_json, say, shape, table
 
@@ -18,15 +19,11 @@ def activations(
     as_json: Json = False,
 ) -> None:
     """Show what each layer makes of an image, conv1 to the logits: maps, shapes, sparsity and ranges."""
-    from alexnet.device import choose_device
     from alexnet.files import check_target
-    from alexnet.inference.opening import open_model
     from alexnet.insight.activations import draw, look
 
     check_target(out)
-    opened = open_model(model, choose_device(device), weights)
-    if opened.remark:
-        say(opened.remark, err=True)
+    opened = opened_model(model, device, weights)
     seen, rows, values = look(opened.model, image)
     draw(opened.model, seen, rows, values, out, f"{opened.model.card.name} · {image.name}")
     if as_json:

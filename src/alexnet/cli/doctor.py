@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from alexnet.cli.opening import opened_model
 from alexnet.cli.options import AnyModel, Device, Json, WeightsOption
 from alexnet.cli.screen import print_json, say, table
 
@@ -29,13 +30,9 @@ def doctor(
 ) -> None:
     """Find the preprocessing and LRN constants that some weights were trained with."""
     from alexnet.cli.progress import bar
-    from alexnet.device import choose_device
-    from alexnet.inference.opening import open_model
     from alexnet.insight.doctor import examine
 
-    opened = open_model(model, choose_device(device), weights)
-    if opened.remark:
-        say(opened.remark, err=True)
+    opened = opened_model(model, device, weights)
     if features:
         _features(opened, data, layer, images, as_json)
         return

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from alexnet.cli.opening import opened_model
 from alexnet.cli.options import AnyModel, Device, Json, WeightsOption
 from alexnet.cli.screen import print_json, say
 
@@ -25,11 +26,9 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Show which parts of an image speak for a class: Grad-CAM, integrated gradients, occlusion and others."""
-    from alexnet.device import choose_device
     from alexnet.errors import unknown
     from alexnet.files import check_target
     from alexnet.inference.features import network_of
-    from alexnet.inference.opening import open_model
     from alexnet.insight.explain import METHODS, sanity
     from alexnet.insight.explain_picture import draw, explain_image
 
@@ -38,9 +37,7 @@ def explain(
     for each in methods:
         if each not in METHODS:
             raise unknown("method", each, (*METHODS, "all"))
-    opened = open_model(model, choose_device(device), weights)
-    if opened.remark:
-        say(opened.remark, err=True)
+    opened = opened_model(model, device, weights)
     found = explain_image(opened.model, image, methods, top, class_ or (), layer)
     draw(found, out, f"{opened.model.card.name} · {image.name}")
     checks = {}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from alexnet.cli.opening import opened_model
 from alexnet.cli.options import Device, Json, MaybeModel, RuntimeOption, SplitOption, WeightsOption
 from alexnet.cli.screen import print_json, say, shape
 from alexnet.errors import InputError
@@ -50,11 +51,10 @@ def features(
     if (out is None) == (check is None):
         raise InputError("give --out F to write features, or --check F to compare those of a file")
     from alexnet.cli.progress import bar
-    from alexnet.device import choose_device
     from alexnet.inference.extract import extract
     from alexnet.inference.features import want
     from alexnet.inference.images import open_images
-    from alexnet.inference.opening import open_model, untrained
+    from alexnet.inference.opening import untrained
     from alexnet.inference.preprocess import mismatch
     from alexnet.inference.rows import Transform
     from alexnet.inference.runtimes import chosen_for
@@ -63,10 +63,7 @@ def features(
         raise InputError(
             "give MODEL and --data, the images" + ("; they are never taken from the file" if check else "")
         )
-    on = choose_device(device)
-    opened = open_model(model, on, weights)
-    if opened.remark:
-        say(opened.remark, err=True)
+    opened = opened_model(model, device, weights)
     images = open_images(data, split)
     if check is not None:
         _check(opened, images, check, rows, as_json)

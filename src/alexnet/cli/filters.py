@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from alexnet.cli.opening import opened_model
 from alexnet.cli.options import AnyModel, Device, Json, SplitOption, WeightsOption
 from alexnet.cli.screen import print_json, say
 
@@ -29,20 +30,16 @@ def filters(
 ) -> None:
     """Show what units respond to: kernels as in the paper's Figure 3, synthesized images, top images."""
     from alexnet.cli.progress import bar
-    from alexnet.device import choose_device
     from alexnet.errors import InputError
     from alexnet.files import check_target
     from alexnet.inference.features import network_of
     from alexnet.inference.images import open_images
-    from alexnet.inference.opening import open_model
     from alexnet.insight import filters as looks
 
     check_target(out)
     if maximize and top_images:
         raise InputError("--maximize and --top-images make one picture each; give one of them")
-    opened = open_model(model, choose_device(device), weights)
-    if opened.remark:
-        say(opened.remark, err=True)
+    opened = opened_model(model, device, weights)
     network, failed, told = network_of(opened.model), [], {}
     lines: list[tuple[str, str]] = []
     title = f"{opened.model.card.name} · {layer}"

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from alexnet.cli.opening import opened_model
 from alexnet.cli.options import AnyModel, Device, Json, SplitOption, WeightsOption
 from alexnet.cli.screen import print_json, say
 
@@ -25,12 +26,11 @@ def map(
 ) -> None:
     """Lay images out in a plane by a layer's features (t-SNE or UMAP): a PNG and an interactive page."""
     from alexnet.cli.progress import bar
-    from alexnet.device import choose_device
     from alexnet.errors import InputError
     from alexnet.files import check_target, write_text
     from alexnet.inference.features import want
     from alexnet.inference.images import open_images
-    from alexnet.inference.opening import open_model, untrained
+    from alexnet.inference.opening import untrained
     from alexnet.insight import embed
     from alexnet.pages.map import render
 
@@ -39,9 +39,7 @@ def map(
     place = out.with_suffix(".html")
     check_target(out)
     check_target(place)
-    opened = open_model(model, choose_device(device), weights)
-    if opened.remark:
-        say(opened.remark, err=True)
+    opened = opened_model(model, device, weights)
     if remark := untrained(opened, want(opened.model, [layer]).taps):
         say(remark, err=True)
     found_images = open_images(data, split)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from alexnet.cli.opening import opened_model
 from alexnet.cli.options import MODEL, Device, Json, RuntimeOption, WeightsOption
 from alexnet.cli.screen import print_json, say
 from alexnet.errors import InputError
@@ -39,19 +40,14 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Classify images: the most likely classes with their probabilities."""
-    from alexnet.device import choose_device
     from alexnet.inference.answers import Answers, copy_into, fingerprint
     from alexnet.inference.gather import Gathered
-    from alexnet.inference.opening import open_model
     from alexnet.inference.predict import stream
     from alexnet.inference.runtimes import ready
 
     if not 0 <= reject <= 1:
         raise InputError(f"--reject is a probability from 0 to 1, not {reject}")
-    found_model = open_model(model, choose_device(device), weights, graphs=True)
-    if found_model.remark:
-        say(found_model.remark, err=True)
-    opened = ready(found_model.model, precision, runtime)
+    opened = ready(opened_model(model, device, weights, graphs=True).model, precision, runtime)
     if runtime != "torch":
         say(f"runtime: {opened.runtime} in {opened.precision}", err=True)
     kept = None

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from alexnet.cli.opening import opened_model
 from alexnet.cli.options import AnyModel, Device, Json, WeightsOption
 from alexnet.cli.screen import print_json, say, table
 
@@ -25,20 +26,17 @@ def probe(
 ) -> None:
     """Measure what a linear classifier and the nearest neighbors read from each layer of the frozen network."""
     from alexnet.cli.progress import bar
-    from alexnet.device import choose_device
     from alexnet.errors import InputError
     from alexnet.files import check_target
     from alexnet.inference.features import network_of, want
     from alexnet.inference.images import open_parts
-    from alexnet.inference.opening import open_model, untrained
+    from alexnet.inference.opening import untrained
     from alexnet.insight.activations import stages
     from alexnet.insight.probe import draw
     from alexnet.insight.probe import probe as measure
 
     check_target(out)
-    opened = open_model(model, choose_device(device), weights)
-    if opened.remark:
-        say(opened.remark, err=True)
+    opened = opened_model(model, device, weights)
     names = [each.strip() for each in layers.split(",")] if layers else stages(network_of(opened.model))[:-1]
     if not names:
         raise InputError("this network has no hidden layer; name one with --layers")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from alexnet.cli.opening import opened_model
 from alexnet.cli.options import AnyModel, Device, Json, SplitOption, WeightsOption
 from alexnet.cli.screen import print_json, say
 from alexnet.errors import InputError
@@ -34,11 +35,10 @@ def similar(
 ) -> None:
     """Find the images nearest to an image by a layer's features, as in the paper's Figure 4 (right)."""
     from alexnet.cli.progress import bar
-    from alexnet.device import choose_device
     from alexnet.files import check_target
     from alexnet.inference.features import want
     from alexnet.inference.images import of_files, open_images
-    from alexnet.inference.opening import open_model, untrained
+    from alexnet.inference.opening import untrained
     from alexnet.insight import similar as search_for
     from alexnet.insight.similar_picture import draw
 
@@ -47,9 +47,7 @@ def similar(
     if search != "auto" and not index:
         raise InputError("--search is for an --index; without one every image is compared")
     check_target(out)
-    opened = open_model(model, choose_device(device), weights)
-    if opened.remark:
-        say(opened.remark, err=True)
+    opened = opened_model(model, device, weights)
     if remark := untrained(opened, want(opened.model, [layer]).taps):
         say(remark, err=True)
     images, queries, failed = open_images(data, split) if data else None, of_files(image), []

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from alexnet.cli.opening import opened_model
 from alexnet.cli.options import AnyModel, Device, Json, WeightsOption
 from alexnet.cli.screen import print_json, say, table
 
@@ -28,16 +29,12 @@ def what_if(
     as_json: Json = False,
 ) -> None:
     """Change one constant (colors, mean, scale, LRN, pooling) and see how prediction and features move."""
-    from alexnet.device import choose_device
     from alexnet.files import check_target
-    from alexnet.inference.opening import open_model
     from alexnet.insight.what_if import what_if as compare
     from alexnet.insight.what_if_picture import draw
 
     check_target(out)
-    opened = open_model(model, choose_device(device), weights)
-    if opened.remark:
-        say(opened.remark, err=True)
+    opened = opened_model(model, device, weights)
     found = compare(opened.model, image, change or (), top)
     draw(opened.model, found, out, f"{opened.model.card.name} · {image.name}")
     if as_json:

@@ -71,6 +71,6 @@ def test_brightness_keeps_hue_and_saturation_and_lights_black() -> None:
 
 
 def test_the_global_random_state_is_left_alone() -> None:
-    before = np.random.get_state()[1].copy()  # type: ignore[union-attr]
+    before = np.random.get_state(legacy=False)["state"]["key"].copy()
     Corrupted(pictures(), "snow", 1).batch(np.arange(3))
-    assert (np.random.get_state()[1] == before).all()  # type: ignore[union-attr]
+    assert (np.random.get_state(legacy=False)["state"]["key"] == before).all()

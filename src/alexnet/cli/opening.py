@@ -1,0 +1,20 @@
+"""MODEL for the verbs that look inside it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alexnet.cli.screen import say
+
+if TYPE_CHECKING:
+    from alexnet.inference.opening import Opened
+
+
+def opened_model(model: Path, device: str, weights: Path | None, graphs: bool = False) -> "Opened":
+    """The model, as `inference.opening.open_model` gives it; what its user must know of it is printed."""
+    from alexnet.device import choose_device
+    from alexnet.inference.opening import open_model
+
+    found = open_model(model, choose_device(device), weights, graphs=graphs)
+    if found.remark:
+        say(found.remark, err=True)
+    return found
