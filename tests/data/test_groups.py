@@ -71,3 +71,9 @@ def test_the_list_leaves_out_by_name_with_or_without_the_split(tmp_path: Path) -
         groups.without(dataset(["a", "b"], [0, 1]), ["b"])
     with pytest.raises(InputError, match="no quarantine list"):
         groups.read_quarantine(tmp_path / "other.txt")
+
+
+def test_an_image_is_no_quarantine_list(tmp_path: Path) -> None:
+    (tmp_path / "list.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")
+    with pytest.raises(InputError, match="is no quarantine list, which is text"):
+        groups.read_quarantine(tmp_path / "list.png")

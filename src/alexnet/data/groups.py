@@ -132,6 +132,10 @@ def read_quarantine(path: Path | str) -> tuple[str, ...]:
         text = content_of(Path(path).expanduser(), _MOST).decode("utf-8", "surrogateescape")
     except FileNotFoundError:
         raise InputError(f"no quarantine list {str(path)!r}; `alexnet check --quarantine FILE` writes one") from None
+    if "\0" in text:
+        raise InputError(
+            f"{str(path)!r} is no quarantine list, which is text: `alexnet check --quarantine FILE` writes one"
+        )
     names = (line.split("\t")[0] for line in text.splitlines())
     return tuple(dict.fromkeys(name for name in names if name))
 
