@@ -58,7 +58,7 @@ def test_verb_recipe_and_options_exist(page: str, line: str) -> None:
     _, verb, *words = shlex.split(line)
     assert verb in VERBS
     options = {name for each in command_of(verb).params for name in (*each.opts, *each.secondary_opts)}
-    for word in words:
+    for word in (each.strip("[]") for each in words):  # [--size 256]: may be left out
         if word.startswith("--"):
             assert word.split("=")[0] in options, f"{page}: {word}"
     if verb == "train" and words and re.fullmatch(r"[a-z0-9-]+", words[0]) and not words[0].startswith("-"):

@@ -21,12 +21,13 @@ def test_without_data_it_says_so_for_each_experiment(command: Callable, tmp_path
     out = tmp_path / "new" / "out"
     ended = command("reproduce", "mnist", "cifar100", "--out", out, *NOTHING)
     assert (ended.code, ended.err) == (0, "")
-    for recipe, data in (("mnist-as-published", "mnist"), ("mnist-resnet20", "mnist"), ("cifar100", "cifar100")):
+    for recipe, data in (("mnist-as-published", "mnist"), ("mnist-resnet20", "mnist"), ("cifar100", "cifar100"),
+                         ("mnist-resnet56-as-published", "mnist")):  # fmt: skip
         assert f"not run: {recipe}: data for {data} not here" in ended.out
     assert ended.out.splitlines()[-1] == f"table: {out / 'reproduction.md'}"
     said = command("reproduce", "mnist", "--out", out, "--json", *NOTHING)
     assert json.loads(said.out) == json.loads((out / "reproduction.json").read_text())
-    assert [row["name"] for row in json.loads(said.out)] == ["mnist-alexnet", "mnist-resnet20"]
+    assert [row["name"] for row in json.loads(said.out)] == ["mnist-alexnet", "mnist-resnet56", "mnist-resnet20"]
 
 
 def test_what_is_wrong_is_told_in_one_line(refused: Callable, tmp_path: Path, trained: Run) -> None:

@@ -132,7 +132,7 @@ def test_times_are_written_as_people_write_them() -> None:
 
 
 def test_experiments_are_called_by_name_or_by_how_they_begin() -> None:
-    assert [each.name for each in choose(["mnist"])] == ["mnist-alexnet", "mnist-resnet20"]
+    assert [each.name for each in choose(["mnist"])] == ["mnist-alexnet", "mnist-resnet56", "mnist-resnet20"]
     assert [each.name for each in choose(["cifar10-as-published"])] == ["cifar10-as-published"]
     assert choose([]) == list(EXPERIMENTS)
     with pytest.raises(InputError, match="did you mean mnist-alexnet"):

@@ -59,6 +59,7 @@ def test_every_image_is_evaluated_once(batch_size: int) -> None:
     assert seen.confusion.sum() == 7
     assert seen.confusion[0].tolist() == [1, 0, 0, 0, 0, 0, 1]
     assert seen.figures.loss == pytest.approx(seen.losses.mean())
+    assert seen.figures.mse == pytest.approx(2 / 7 / 7, rel=1e-4)  # one image, two of its probabilities wrong by 1
     assert seen.worst(5, np.array([0, 1, 2, 3, 4, 5, 0])).tolist() == [6]
     assert module.training
 
@@ -72,6 +73,15 @@ def test_top5_counts_the_fifth_and_not_the_sixth() -> None:
 def test_with_fewer_than_five_classes_top5_is_all() -> None:
     seen = evaluate.run(Brightness(3), Loader(gray([0, 20], [1, 1], 3), torch.device("cpu")), PLAIN)
     assert (seen.figures.top1, seen.figures.top5) == (0.0, 1.0)
+
+
+def test_mse_is_that_of_keras() -> None:
+    """keras.metrics.MeanSquaredError over one-hot labels and probabilities: the mean over images and classes."""
+    levels, labels = torch.tensor([4.0, 11.0, 13.0]), torch.tensor([0, 2, 1])
+    seen = evaluate.run(Brightness(3), Loader(gray([4, 11, 13], labels.tolist(), 3), torch.device("cpu")), PLAIN)
+    probabilities = (-(levels[:, None] - torch.arange(3) * 10).square()).softmax(1)
+    assert seen.figures.mse == pytest.approx(float((probabilities - torch.eye(3)[labels]).square().mean()), rel=1e-5)
+    assert 0.1 < (seen.figures.mse or 0) < 1
 
 
 def test_no_image_is_an_error() -> None:

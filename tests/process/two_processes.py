@@ -1,4 +1,4 @@
-"""What tests/test_world.py runs in two processes: several trainings, and what each process did, into a folder."""
+"""What test_group.py runs in two processes: several trainings, and what each process did, into a folder."""
 
 import os
 import signal

@@ -17,12 +17,13 @@ SCHEDULES = {
         0.04, 0.395766858, 0.935692194, 0.971941665, 0.811744901, 0.555982238, 0.28305813, 0.0766379004,
     ),
     ("caltech256-as-published", "cifar10-as-published", "cifar100-as-published", "folder-as-published",
-     "imagenet-2012-as-written", "mnist-as-published"): (1, 1, 1, 1, 1, 1, 1, 1),
+     "imagenet-2012-as-written", "mnist-as-published", "mnist-resnet56-as-published"): (1, 1, 1, 1, 1, 1, 1, 1),
     ("cifar10", "cifar10-quick", "cifar10-slim-quick", "cifar10-thinner", "cifar100"): (
         0.04, 0.703688048, 0.99039264, 0.886505227, 0.691341716, 0.45099143, 0.222214883, 0.0590393678,
     ),
     ("cifar10-alexnet", "cifar10-slim", "cifar10-slim-regular", "cifar10-thinner-2", "cifar10-thinner-2-as-run",
      "cifar10-thinner-4", "imagenet-torchvision"): (1, 1, 1, 0.1, 0.1, 0.1, 0.01, 0.01),
+    ("cifar10-resnet56-as-published",): (1, 1, 1, 1, 0.1, 0.1, 0.01, 0.01),
     ("finetune",): (0.001, 0.998097349, 0.933012702, 0.786788218, 0.586824089, 0.370590477, 0.178606195, 0.0468461065),
     ("folder", "imagenet"): (
         0.001, 0.977976071, 0.881081028, 0.722155853, 0.527069454, 0.327576849, 0.156150271, 0.0406935311,

@@ -27,6 +27,9 @@ class Figures(Value):
     top1: Fraction
     top5: Fraction
     loss: Loss
+    mse: Annotated[float, Field(strict=True, ge=0)] | None = None
+    """Mean squared error of the probabilities against one-hot labels, over images and classes, as Keras's metric of
+    that name (times the number of classes: the Brier score); None: not measured, or not finite."""
     count: Count
     views: Annotated[int, Field(strict=True, ge=1, le=10)] = 1
     """Of each image, whose probabilities were averaged."""
@@ -41,8 +44,8 @@ class Figures(Value):
         return interval(self.top1, self.count)
 
     def to_json(self) -> dict[str, Any]:
-        """`views` is left out where there was one, `runtime` where it was PyTorch."""
-        usual = ("views", 1), ("runtime", "torch")
+        """`views` is left out where there was one, `runtime` where it was PyTorch, `mse` where there is none."""
+        usual = ("views", 1), ("runtime", "torch"), ("mse", None)
         return {name: value for name, value in super().to_json().items() if (name, value) not in usual}
 
 

@@ -192,7 +192,7 @@ class Run:
         write_bytes(self.path / PREDICTIONS, predictions.packed())
 
     def opens(self, place: Path | str) -> bool:
-        """Whether this user's own run recorded this data path here, so that it may be opened again (`alexnet.seal`)."""
+        """Whether this user's own run recorded this data path here, and may open it again: `alexnet.artifacts.seal`."""
         split = self.split
         return split is not None and str(place) in split.paths and sealed(split.paths, split.seal)
 

@@ -157,7 +157,8 @@ def _print(measures: "Measures", every: bool) -> None:
         f"{measures.classes[most]!r} gives {share:.2%}"
     )
     applied = "" if measures.temperature is None else f" (temperature {measures.temperature:.3f} applied)"
-    say(f"expected calibration error {measures.reliability.ece:.2%}{applied}")
+    squared = "" if figures.mse is None else f", mean squared error of the probabilities {figures.mse:.4f}"
+    say(f"expected calibration error {measures.reliability.ece:.2%}{applied}{squared}")
     if measures.copies is not None and measures.copies.any():
         left = measures.without_copies
         rest = f"top-1 {left[1]:.2%} on the {left[0]:,} others" if left else "there are no others"

@@ -47,8 +47,10 @@ EXPERIMENTS = (
     Experiment("cifar10-thinner-2", "cifar10-thinner-2", None, "overfits a little"),
     Experiment("cifar10-thinner-2-as-run", "cifar10-thinner-2-as-run", None, "overfits a little"),
     Experiment("cifar10-thinner-4", "cifar10-thinner-4", "cifar10-thinner", "does not overfit"),
+    Experiment("cifar10-resnet56", "cifar10-resnet56-as-published", None, "its code is called, no figure given"),
     Experiment("caltech256", "caltech256-as-published", "caltech256"),
     Experiment("mnist-alexnet", "mnist-as-published", "mnist", _MORE),
+    Experiment("mnist-resnet56", "mnist-resnet56-as-published", None, f"{_MORE}; above AlexNet at equal epochs"),
     Experiment("mnist-resnet20", None, "mnist-resnet20", f"{_MORE}; above AlexNet at equal epochs"),
     Experiment("transfer", None, "transfer", "ready weights, fixed, under layers that train from scratch"),
     Experiment("transfer-probe", None, "probe", "the same with one linear layer, from 3,000 images"),
@@ -61,7 +63,7 @@ EXPERIMENTS = (
 
 
 def choose(names: Sequence[str], experiments: Sequence[Experiment] = EXPERIMENTS) -> list[Experiment]:
-    """The experiments called so, or whose name begins so ('mnist': mnist-alexnet, mnist-resnet20); no names: all.
+    """The experiments called so, or whose name begins so ('mnist': mnist-alexnet, mnist-resnet56 …); no names: all.
 
     Raises InputError for a name that is neither.
     """

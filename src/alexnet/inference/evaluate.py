@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional
 
 from alexnet.artifacts.figures import Figures
 from alexnet.data.dataset import Dataset
@@ -95,7 +96,7 @@ def run(
     done = mine.start
     # Of all images, in their order; on the device, so that nothing is waited for in the loop.
     predicted, in_top5 = (torch.zeros(count, dtype=torch.int64, device=loader.device) for _ in range(2))
-    best, losses = (torch.zeros(count, device=loader.device) for _ in range(2))
+    best, losses, squares = (torch.zeros(count, device=loader.device) for _ in range(3))
     kept = torch.zeros(count, len(loader.dataset.classes), device=loader.device) if keep else None
     for images, labels in loader.batches(torch.arange(mine.start, mine.stop), batch_size):
         with autocast(loader.device, precision):
@@ -106,19 +107,23 @@ def run(
         top5 = said.topk(min(5, said.shape[1]), 1).indices
         in_top5[these] = (top5 == labels[:, None]).any(1)
         losses[these] = -said.gather(1, labels[:, None])[:, 0]
+        squares[these] = (said.exp() - functional.one_hot(labels, said.shape[1])).square().mean(1)
         if kept is not None:
             kept[these] = said
         done += len(labels)
         if progress:
             progress(done - mine.start, len(mine))
     module.train(was_training)
-    predicted, best, losses, in_top5 = (world.total(x).cpu().numpy() for x in (predicted, best, losses, in_top5))
+    predicted, best, losses, squares, in_top5 = (
+        world.total(x).cpu().numpy() for x in (predicted, best, losses, squares, in_top5)
+    )
     classes, labels = len(loader.dataset.classes), np.asarray(loader.dataset.labels)
     confusion = np.bincount(labels * classes + predicted, minlength=classes * classes).reshape(classes, classes)
     figures = Figures(
         top1=float((predicted == labels).mean()),
         top5=float(in_top5.mean()),
         loss=float(losses.mean(dtype=np.float64)),
+        mse=float(mse) if np.isfinite(mse := squares.mean(dtype=np.float64)) else None,
         count=count,
         views=views,
         precision=precision,

@@ -11,7 +11,7 @@ from alexnet.models.layers import inverse_power, widened
 
 _FEW = {torch.float64: 9, torch.float32: 9, torch.bfloat16: 16}
 """Largest number of output pixels for which a convolution is one matrix product: below it, rearranging the weights
-costs oneDNN more than the product itself (docs/BENCHMARKS.md)."""
+costs oneDNN more than the product itself (docs/LOG.md, 'where a CPU training step's time went')."""
 
 
 def convolve(

@@ -13,7 +13,7 @@ def keep_freed_memory() -> None:
     """Tells glibc's allocator to keep what is freed for the next allocation.
 
     By default it returns every large buffer to the system and gets a new one, page by page, for the next: on a CPU a
-    training step then spends up to a third of its time there (docs/BENCHMARKS.md). No effect with other allocators.
+    training step then spends up to a third of its time there (docs/LOG.md). No effect with other allocators.
     """
     if not sys.platform.startswith("linux"):
         return

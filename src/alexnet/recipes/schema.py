@@ -174,7 +174,7 @@ class Augment:
     )
     randaugment_ops: Whole = key(0, "RandAugment: number of operations per image; 0: none", ge=0, le=10)
     randaugment_magnitude: Number = key(0.3, "RandAugment: strength, 1 is the strongest (M / 30)", ge=0, le=1)
-    random_erasing: Number = key(0.0, "random erasing: probability that a rectangle of 2–33 % is erased", ge=0, le=1)
+    random_erasing: Number = key(0.0, "random erasing: probability that a rectangle of 2–40 % is erased", ge=0, le=1)
     random_erasing_fill: Annotated[Text, one_of("random", "mean")] = key(
         "random", "random erasing: fill with one random color, or with the mean"
     )
@@ -284,7 +284,7 @@ class Published:
 
     name: Text = key("", "what was measured")
     value: Number = key(0.0, "the figure")
-    unit: Text = key("accuracy", "accuracy (a fraction), loss, epochs, seconds …")
+    unit: Text = key("accuracy", "accuracy (a fraction), loss, mse, epochs, seconds …")
     note: Text = key("", "conditions")
 
 

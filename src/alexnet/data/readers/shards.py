@@ -1,7 +1,7 @@
 """Packed images: tar archives in WebDataset's layout with an index, made by `alexnet pack` (see `pack`).
 
     index.json             set, classes, size, splits: for each its shards with count, bytes and SHA-256
-    train-000000.tar       train-000000-000000.jpg, train-000000-000000.cls, … two members an image, side by side
+    train-000000.tar       train-00000000.jpg, train-00000000.cls, … two members an image, side by side
     train-000000.json      of each image in it: name, label, offset and length of the .jpg, SHA-256 of it
 
 A .cls is the label as text, the place of the class's name in the index's list. Any reader of tar files, and

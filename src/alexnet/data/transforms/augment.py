@@ -35,8 +35,8 @@ class Augmenter:
     - `pca_color`: shifts along the principal components of the training images' colors.
     - `cutout`: side in pixels of a square with its center anywhere in the input, clipped at the border, filled with
       the mean color (DeVries and Taylor, 2017); 0: none.
-    - `random_erasing`: probability of a rectangle of 2–33 % of the input, filled with one random
-      color, or with the mean color (`random_erasing_fill` 'random' or 'mean').
+    - `random_erasing`: probability of a rectangle of 2–40 % of the input (Zhong et al. 2017, arXiv 1708.04896), filled
+      with one random color, or with the mean color as in its authors' code (`random_erasing_fill` 'random' or 'mean').
 
     Images are uint8 N×H×W×C; the result is float32 N×C×height×width in channels_last memory. `MeanImage` says what
     becomes of a mean image.
@@ -264,8 +264,8 @@ class Augmenter:
 
 
 _IN_CACHE = 2**18  # values of 4 bytes
-# Zhong et al. 2020 (arXiv 1708.04896) have areas from .02 to .4; .33 and the ratios are torchvision's and timm's.
-_ERASED_AREA, _ERASED_RATIO = (0.02, 0.33), (0.3, 3.3)
+# As github.com/zhunzhong07/Random-Erasing has them; torchvision and timm stop at .33 and 3.3.
+_ERASED_AREA, _ERASED_RATIO = (0.02, 0.4), (0.3, 1 / 0.3)
 
 
 def _stream(seed: int, use: str) -> torch.Generator:

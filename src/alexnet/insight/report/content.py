@@ -209,18 +209,20 @@ def _published(card: RunCard, rows: Rows, words: Words) -> list[Block]:
 def _ours(figure: Published, card: RunCard, rows: Rows, words: Words) -> tuple[str, str]:
     """Our figure of the same kind and where it was measured: on the test split as the source did, when there is one."""
     figures, unit = card.figures, figure.unit
-    if unit not in ("accuracy", "top-1", "top-5", "loss"):
+    if unit not in ("accuracy", "top-1", "top-5", "loss", "mse"):
         return "–", ""
-    if "train" in figure.name.lower() and unit != "top-5" and rows:
+    if "train" in figure.name.lower() and unit not in ("top-5", "mse") and rows:
         value, precision = rows[-1]["train_loss" if unit == "loss" else "train_accuracy"], card.environment.precision
         where = words("training, epoch {epoch}, {precision}", epoch=len(rows), precision=precision)
     else:
         found = figures.test or figures.final
-        value = {"loss": found.loss, "top-5": found.top5}.get(unit, found.top1)
+        value = {"loss": found.loss, "mse": found.mse, "top-5": found.top5}.get(unit, found.top1)
         split = words("test") if figures.test else words(card.data.validated_on)
         images = words("{count} images, {precision}", count=f"{found.count:,}", precision=found.precision)
         where = f"{split}, {images}"
-    return (f"{value:.4f}" if unit == "loss" else percent(value)), where
+    if value is None:
+        return "–", ""
+    return (f"{value:.4f}" if unit in ("loss", "mse") else percent(value)), where
 
 
 def _epochs(card: RunCard | None, rows: Rows, words: Words) -> list[Block]:

@@ -29,13 +29,13 @@ ENTRIES = (
     Spec(
         name="alexnet-cifar100",
         title="AlexNet on CIFAR-100 in Keras, half-width hidden layers",
-        year=2020,
+        year=None,
         classes=100,
         architecture=alexnet.CIFAR100,
         init="keras-uniform",
         preprocessing=Preprocessing((32, 32)),
         parameters=8_674_788,
-        source="'Classic convolutional networks (2): AlexNet', a Chinese blog, 30 March 2020",
+        source="'Classic convolutional networks (2): AlexNet', a Chinese blog",
         traps=("Keras 'uniform' convolutions (±.05, whatever the fan-in) are why it learns so slowly",),
     ),
     _keras_cifar10(
