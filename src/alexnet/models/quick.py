@@ -39,13 +39,14 @@ def _plan(network: Network) -> Iterator[Callable[[Tensor], Tensor]]:
     parts = list(network.children())
     for place in range(len(parts) - 1):
         first, second = parts[place : place + 2]
-        if type(first) is nn.ReLU and type(second) is nn.MaxPool2d and not (_hooked(first) or _hooked(second)):
+        if type(first) is nn.ReLU and type(second) is nn.MaxPool2d and not (hooked(first) or hooked(second)):
             parts[place : place + 2] = second, first
     for part in parts:
-        yield part if _hooked(part) else _kernel(part)
+        yield part if hooked(part) else _kernel(part)
 
 
-def _hooked(part: nn.Module) -> bool:
+def hooked(part: nn.Module) -> bool:
+    """Whether a user's function is called when this layer is; then it must find the layer as it is."""
     return bool(
         part._forward_hooks or part._forward_pre_hooks or part._backward_hooks or part._backward_pre_hooks
     )  # pruning and the old weight_norm are hooks too

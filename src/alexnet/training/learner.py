@@ -15,6 +15,7 @@ from alexnet.process.group import ALONE, Parallel, World
 from alexnet.training import optim, schedule
 from alexnet.training.finetune import Freezing
 from alexnet.training.objective import Batch
+from alexnet.training.rounded import Rounded
 from alexnet.training.setup import Setup
 
 
@@ -48,6 +49,7 @@ class Learner:
         self.network, self.objective, self.mixing = setup.model, setup.objective, setup.mixing
         self.forward = Parallel(world, setup.forward())
         self.optimizer = optim.build(self.recipe.optimizer, self.network, self.recipe.schedule)
+        self.rounded = self._rounded()
         self.l2 = optim.L2(self.recipe.optimizer, self.network)
         self.freezing = Freezing(self.recipe, self.network)
         self.average = optim.MovingAverage(self.network, self.recipe.train.ema) if self.recipe.train.ema else None
@@ -86,11 +88,12 @@ class Learner:
         self._enter(epoch)
         rate = self.learning_rate() if rate is None else rate
         optim.set_rates(self.optimizer, rate, self.recipe.learning_rate, epoch)
-        loss, correct, count = self.gradients(images, labels, count)
+        loss, correct, count = self._gradients(images, labels, count)
         norm = None
         if settings.clip_norm or measure_norm:
+            self._gather()
             norm = nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip_norm or float("inf"))
-        self.optimizer.step()
+        (self.rounded or self.optimizer).step()
         if self.average:
             self.average.update(self.network)
         self.done += 1
@@ -101,6 +104,14 @@ class Learner:
     ) -> tuple[Tensor, Tensor, int]:
         """Leaves the next step's gradients in the network; returns the batch's mean loss, its number of correct
         answers and its size. parts: computes it in this many parts, times `train.accumulate`."""
+        found = self._gradients(images, labels, count, parts)
+        self._gather()
+        return found
+
+    def _gradients(
+        self, images: Tensor, labels: Tensor, count: int | None = None, parts: int = 1
+    ) -> tuple[Tensor, Tensor, int]:
+        """`gradients`, of which some may still lie with the weights' copies."""
         world = self.world
         parts *= self.recipe.train.accumulate
         batch = self._batch(images, labels, len(labels) if count is None else count, cut=parts > 1)
@@ -111,7 +122,7 @@ class Learner:
             for part in pieces:
                 last = part is pieces[-1]
                 with self.forward.gradients(last):
-                    with autocast(self.device, self.precision):
+                    with self._in_place(len(pieces)), autocast(self.device, self.precision):
                         logits = self.forward(part.inputs)
                     aim, loss = self.objective(logits.float(), part)
                     share = part.own * world.size / batch.count
@@ -125,6 +136,8 @@ class Learner:
     def release(self) -> None:
         """Gives back the memory of gradients and of what an interrupted step left."""
         self.optimizer.zero_grad(set_to_none=True)
+        if self.rounded:
+            self.rounded.clear()
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -170,6 +183,20 @@ class Learner:
         self.done = state["done"]
         self._scores = [(accuracy, loss) for accuracy, loss in state["scores"]]
         self._entered = None
+
+    def _rounded(self) -> Rounded | None:
+        """Where it makes the same steps quicker: one process in bfloat16 on a CPU, without torch.compile."""
+        plain = self.device.type == "cpu" and self.world.size == 1 and not self.recipe.train.compile
+        serves = plain and self.precision == "bf16" and Rounded.serves(self.optimizer)
+        return Rounded(self.network, self.optimizer) if serves else None
+
+    def _in_place(self, parts: int) -> contextlib.AbstractContextManager[None]:
+        # The sum over parts is one of float32.
+        return self.rounded.in_place() if self.rounded and parts == 1 else contextlib.nullcontext()
+
+    def _gather(self) -> None:
+        if self.rounded:
+            self.rounded.gather()
 
     def _enter(self, epoch: int) -> None:
         """Puts the network into training mode, all but the layers that are frozen in this epoch."""

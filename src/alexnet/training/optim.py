@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -45,18 +45,24 @@ class VelocitySGD(torch.optim.Optimizer):
             if not weights:
                 continue
             gradients: list[Tensor] = [p.grad for p in weights]
-            buffers: list[Tensor | None] = [self._buffer(p) for p in weights]
-            scale = None
-            if weights[0].dtype == torch.float32:
-                scale = torch.full((1,), group["lr"], device=weights[0].device).reciprocal()
-            else:  # the fused step's own scale is no more exact than float32
-                torch._foreach_mul_(gradients, group["lr"])
-            # torch's fused step, one pass over the memory: with rate 1 and the gradients times lr, its buffer is −v.
-            sgd(
-                weights, gradients, buffers, fused=True, grad_scale=scale, lr=1.0,
-                weight_decay=group["lr"] * group["weight_decay"], momentum=group["momentum"], dampening=0.0,
-                nesterov=group["nesterov"], maximize=False,
-            )  # fmt: skip
+            self.move(group, weights, gradients, [self._buffer(p) for p in weights])
+
+    @staticmethod
+    def move(
+        group: Mapping[str, Any], weights: list[Tensor], gradients: list[Tensor], buffers: list[Tensor | None]
+    ) -> None:
+        """One step of `weights` with their velocities `buffers`, in place; the gradients are scaled in place too."""
+        scale = None
+        if weights[0].dtype == torch.float32:
+            scale = torch.full((1,), group["lr"], device=weights[0].device).reciprocal()
+        else:  # the fused step's own scale is no more exact than float32
+            torch._foreach_mul_(gradients, group["lr"])
+        # torch's fused step, one pass over the memory: with rate 1 and the gradients times lr, its buffer is −v.
+        sgd(
+            weights, gradients, buffers, fused=True, grad_scale=scale, lr=1.0,
+            weight_decay=group["lr"] * group["weight_decay"], momentum=group["momentum"], dampening=0.0,
+            nesterov=group["nesterov"], maximize=False,
+        )  # fmt: skip
 
     def _buffer(self, parameter: Tensor) -> Tensor:
         state = self.state[parameter]
