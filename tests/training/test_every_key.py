@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from alexnet.artifacts.run import Run
 from alexnet.device import derive_seed
+from alexnet.process.group import Parallel
 from alexnet.recipes import recipe as recipes
 from alexnet.recipes.schema import Optimizer, Recipe, Schedule
 from alexnet.training.learner import Learner
@@ -205,6 +206,7 @@ AUGMENTATIONS: dict[str, tuple[dict[str, Any], object]] = {
 def given(changes: dict[str, Any]) -> Tensor:
     """What the network gets in the first step."""
     own, seen = learner(changes), []
+    assert isinstance(own.forward, Parallel)
     own.forward.module = lambda inputs: (seen.append(inputs), own.network(inputs))[1]
     own.step(*batch(1))
     return seen[0]
@@ -308,6 +310,7 @@ _elsewhere("training/test_loop.py", "train.least_steps")
 _elsewhere("training/test_loop.py", "train.precision")
 _elsewhere("training/test_streamed.py", "data.workers")
 _elsewhere("training/test_compiled.py", "train.compile")
+_elsewhere("training/test_parallel.py", "train.parallel")
 _elsewhere("training/test_quarantine.py", "data.quarantine", "data.group_by")
 _elsewhere("experiments/test_repeat.py", "data.folds", "data.fold")
 _elsewhere("artifacts/test_mean_image.py", "train.test_views")

@@ -21,7 +21,10 @@ from alexnet.recipes.durations import patience_of, steps_of_epoch
 from alexnet.recipes.schema import Recipe
 
 # What a resumed run may have otherwise than it began: none of it changes a step that was already made.
-_MAY_CHANGE = ("train.epochs", "train.checkpoint_seconds", "train.patience", "train.accumulate", "data.workers")
+_MAY_CHANGE = (
+    *("train.epochs", "train.checkpoint_seconds", "train.patience", "train.accumulate", "train.parallel"),
+    "data.workers",
+)
 
 RECIPE, CARD, METRICS, FINDINGS = "recipe.toml", cards.FILE, "metrics.jsonl", "findings.jsonl"
 BEST, LAST, STATE, PREDICTIONS = "best.safetensors", "last.safetensors", "state.pt", "predictions.npz"

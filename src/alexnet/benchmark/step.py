@@ -12,6 +12,7 @@ from alexnet.benchmark import cost
 from alexnet.benchmark.machine import Peaks, seconds, synchronize
 from alexnet.benchmark.workload import Session
 from alexnet.inference.fast import quick
+from alexnet.process.group import Parallel
 
 PHASES: tuple[str, ...] = ("data", "augmentation", "forward", "backward", "optimizer", "rest")
 """Backward begins with the loss; rest is the moving average, the sums and the report of a step."""
@@ -100,6 +101,8 @@ class _Phases:
 
     def __init__(self, session: Session):
         self.session, learner = session, session.learner
+        assert isinstance(learner.forward, Parallel), "bench runs in one process"
+        self._forward = learner.forward
         self._module = learner.forward.module
         learner.forward.module = self._timed_forward
         self._hooks = (
@@ -108,7 +111,7 @@ class _Phases:
         )
 
     def remove(self) -> None:
-        self.session.learner.forward.module = self._module
+        self._forward.module = self._module
         for hook in self._hooks:
             hook.remove()
 

@@ -42,7 +42,8 @@ class PlainReporter(Reporter):
 
     def begin(self, run: Run, facts: dict[str, Any]) -> None:
         self.epochs = facts["epochs"]
-        several = f" in {facts['processes']} processes" if facts["processes"] > 1 else ""
+        how = "" if facts["parallel"] == "data" else f" ({facts['parallel']})"
+        several = f" in {facts['processes']} processes{how}" if facts["processes"] > 1 else ""
         duration = f"{facts['steps']:,} steps" if facts["steps"] else f"{self.epochs} epochs"
         self.say(
             f"{facts['network']}: {facts['parameters']:,} parameters, {facts['flops'] / 1e6:,.1f} MFLOPs an image\n"

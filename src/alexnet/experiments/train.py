@@ -13,7 +13,7 @@ from alexnet.files import lock, make_folder
 from alexnet.process.group import joined
 from alexnet.recipes import recipe as recipes
 from alexnet.recipes.schema import Recipe
-from alexnet.training import checkpoint
+from alexnet.training import checkpoint, parallel
 from alexnet.training.interrupts import Interrupts
 from alexnet.training.loop import Trainer
 from alexnet.training.reporter import Reporter
@@ -65,12 +65,14 @@ def train(
             if resume_run and Run(Path(out or "")).is_run:
                 return Start(resume(recipe, out, changes)[1])
             found = start(recipe, data, changes, pretrained, reporter)
+            parallel.check(found.recipe, world)
             if not resume_run:
                 check_free(out)
             return found
 
         def again() -> Trainer:
             run, wanted = resume(recipe, out, changes)
+            parallel.check(wanted, world)
             state, before = checkpoint.load(run.state), run.recipe.train
             recorded = state["data"]
             if data is None and recorded is not None:

@@ -23,9 +23,9 @@ def quicken(network: nn.Module) -> nn.Module:
 
 
 class Quick(nn.Module):
-    """See `quicken`."""
+    """See `quicken`. Of any module whose children run one after the other, such as a part of a `Network`."""
 
-    def __init__(self, network: Network):
+    def __init__(self, network: nn.Module):
         super().__init__()
         self.network = network
 
@@ -35,7 +35,7 @@ class Quick(nn.Module):
         return x
 
 
-def _plan(network: Network) -> Iterator[Callable[[Tensor], Tensor]]:
+def _plan(network: nn.Module) -> Iterator[Callable[[Tensor], Tensor]]:
     parts = list(network.children())
     for place in range(len(parts) - 1):
         first, second = parts[place : place + 2]

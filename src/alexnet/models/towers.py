@@ -5,14 +5,15 @@ weights (conv3, fc6, fc7, fc8 in the 2012 networks) each tower fetches the other
 device, as in the 2012 code (layers/layers-145.cfg: fc1000, gpu=0).
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from alexnet.errors import InputError
 from alexnet.models.network import Network, build, module_of
-from alexnet.models.structure import LRN, BatchNorm, Conv, Layer, Linear, numbered
+from alexnet.models.spec import Spec
+from alexnet.models.structure import LRN, BatchNorm, Conv, Layer, Linear, Row, numbered
 
 
 def _half(layer: Layer) -> Layer:
@@ -32,35 +33,63 @@ def _half(layer: Layer) -> Layer:
             return layer
 
 
+@dataclass(frozen=True)
+class Halves:
+    """A network cut into two towers."""
+
+    towers: tuple[list[Row], list[Row]]
+    """The layers of each, with the shape of what they see; the second ends before the head."""
+    exchanges: tuple[str, ...]
+    """The layers before which the towers exchange activations."""
+    head: str
+    """The layer that gives the logits, whole in the first tower."""
+
+
+def has_towers(spec: Spec) -> bool:
+    """Whether a network of the catalog was published as two towers: grouped convolutions, and nothing else across."""
+    convolutions = [layer for layer in spec.layers if isinstance(layer, Conv)]
+    across = (isinstance(layer, BatchNorm) or (isinstance(layer, LRN) and layer.groups != 2) for layer in spec.layers)
+    return any(layer.groups == 2 for layer in convolutions) and not any(across)
+
+
+def halves(network: Network) -> Halves:
+    """Each tower gets half of every layer's outputs, the first one the head too.
+
+    InputError if the network is not sequential, or its normalization would need the other tower.
+    """
+    rows = list(numbered(network.layers, network.input, network.classes))
+    weighted = {name: layer for name, layer, _ in rows if isinstance(layer, Conv | Linear)}
+    if not weighted:
+        raise InputError(f"{network.spec.name} is no sequential network and cannot be split into two towers")
+    first, head = next(iter(weighted)), list(weighted)[-1]
+    exchanges = tuple(name for name, layer in weighted.items() if name != first and getattr(layer, "groups", 1) == 1)
+    a: list[Row] = []
+    b: list[Row] = []
+    for name, layer, shape in rows:
+        if name == head or len(a) > len(b):  # the head, and what follows it
+            a.append((name, layer, shape))
+        else:
+            half = shape if name in (first, *exchanges) else (shape[0] // 2, *shape[1:])
+            a.append((name, _half(layer), half))
+            b.append((name, _half(layer), half))
+    return Halves((a, b), exchanges, head)
+
+
 class Towers(nn.Module):
     """Two halves, `a` and `b`: float N × channels × height × width on any device → N × classes on the first device."""
 
     def __init__(self, network: Network, devices: tuple[torch.device | str, torch.device | str]):
-        """Copies `network`, cut in two, onto `devices`. InputError if its normalization would need the other tower.
-
-        Tower `a` gets the first half of every layer's outputs, and the head, which gives the logits, whole.
-        """
+        """Copies `network`, cut in two as `halves` does, onto `devices`."""
         super().__init__()
         self.spec, self.layers = network.spec, network.layers
         self.input, self.classes = network.input, network.classes
         self.devices = (torch.device(devices[0]), torch.device(devices[1]))
-        rows = list(numbered(network.layers, network.input, network.classes))
-        weighted = {name: layer for name, layer, _ in rows if isinstance(layer, Conv | Linear)}
-        if not weighted:
-            raise InputError(f"{network.spec.name} is no sequential network and cannot be split into two towers")
-        first, self.head = next(iter(weighted)), list(weighted)[-1]
-        self.exchanges = tuple(
-            name for name, layer in weighted.items() if name != first and getattr(layer, "groups", 1) == 1
-        )
-        """The layers before which the towers exchange activations."""
-        self.a, self.b = nn.ModuleDict(), nn.ModuleDict()
+        cut = halves(network)
+        self.head, self.exchanges = cut.head, cut.exchanges
         with torch.device("meta"):
-            for name, layer, shape in rows:
-                if self.head in (name, *self.a):
-                    self.a[name] = module_of(layer, shape)
-                else:
-                    sees = shape if name in (first, *self.exchanges) else (shape[0] // 2, *shape[1:])
-                    self.a[name], self.b[name] = module_of(_half(layer), sees), module_of(_half(layer), sees)
+            self.a, self.b = (
+                nn.ModuleDict({name: module_of(layer, shape) for name, layer, shape in tower}) for tower in cut.towers
+            )
         self._load(network.state_dict())
         self.train(network.training)
 

@@ -20,10 +20,12 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
 from torch.nn.parallel import DistributedDataParallel
 
 from alexnet.device import choose_device
 from alexnet.errors import InputError
+from alexnet.process import exchange
 
 T = TypeVar("T")
 
@@ -82,6 +84,10 @@ class World:
         """The name, for derive_seed, of randomness that differs between processes; a single one's for rank 0."""
         return f"{name} of process {self.rank}" if self.rank else name
 
+    def use_of_images(self, name: str) -> str:
+        """The same, of randomness that differs where the images do."""
+        return self.use(name)
+
     # What they tell each other
 
     def sum(self, *values: Tensor) -> tuple[Tensor, ...]:
@@ -90,9 +96,7 @@ class World:
 
     def total(self, values: Tensor) -> Tensor:
         """`values`, summed in place over the processes."""
-        if self.size > 1:
-            distributed.all_reduce(values)
-        return values
+        return exchange.total(values) if self.size > 1 else values
 
     def figures(self, loss: Tensor, correct: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """A batch's mean loss and number of correct answers, from the same of this process's part of it."""
@@ -103,7 +107,11 @@ class World:
 
     def any(self, flag: bool) -> bool:
         """Whether it is so in any process; through the CPU, so that no GPU is waited for."""
-        return flag if self.size == 1 else bool(self.total(torch.tensor(int(flag))))
+        return self.flags(flag)[0]
+
+    def flags(self, *flags: bool) -> tuple[bool, ...]:
+        """The same for several."""
+        return flags if self.size == 1 else tuple(map(bool, self.total(torch.tensor([*map(int, flags)]))))
 
     def copy_buffers(self, module: nn.Module) -> None:
         """The writer's buffers for all: each process's BatchNorm has seen its own slices."""
@@ -150,6 +158,19 @@ class World:
 ALONE = World()
 
 
+class SameImages(World):
+    """Processes that each compute a part of the network for a whole batch; rank 0 answers for all of its images."""
+
+    def own(self, count: int) -> int:
+        return 0 if self.rank else count
+
+    def span(self, count: int) -> slice:
+        return slice(0, count)
+
+    def use_of_images(self, name: str) -> str:
+        return name
+
+
 class Parallel:
     """A network's forward pass, whose backward pass leaves in every process the mean of all gradients.
 
@@ -160,7 +181,13 @@ class Parallel:
         self.world, self._plain, self.module = world, forward, forward
         self._learning: list[bool] | None = None
 
-    def __call__(self, inputs: Tensor) -> Tensor:
+    @property
+    def weight(self) -> int:
+        """What the loss over a process's images, as a share of the batch's, is multiplied by: the mean halves it."""
+        return self.world.size
+
+    def __call__(self, inputs: Tensor, count: int) -> Tensor:
+        """inputs: this process's of a batch of `count` images."""
         return self.module(inputs)
 
     def renew(self) -> None:
@@ -171,7 +198,9 @@ class Parallel:
         learning = [parameter.requires_grad for parameter in self._plain.parameters()]
         if learning != self._learning:
             self.module = self._plain  # the last one's hooks go with it
-            self.module = DistributedDataParallel(self._plain, gradient_as_bucket_view=True)
+            if any(learning):
+                self.module = DistributedDataParallel(self._plain, gradient_as_bucket_view=True)
+                self.module.register_comm_hook(distributed.group.WORLD, _counted)
             self._learning = learning
 
     @contextlib.contextmanager
@@ -182,6 +211,12 @@ class Parallel:
         else:
             with self.module.no_sync():
                 yield
+
+
+def _counted(group: distributed.ProcessGroup, bucket: distributed.GradBucket) -> torch.futures.Future[Tensor]:
+    """DistributedDataParallel's own mean of a bucket of gradients, whose bytes are counted."""
+    exchange.count(exchange.ring(bucket.buffer().nbytes, group.size()))
+    return default_hooks.allreduce_hook(group, bucket)
 
 
 @contextlib.contextmanager

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from alexnet.data.transforms.augment import Augmenter
 from alexnet.device import autocast, derive_seed, seeded
-from alexnet.process.group import ALONE, Parallel, World
+from alexnet.process.group import ALONE, World
 from alexnet.training import optim, schedule
 from alexnet.training.finetune import Freezing
 from alexnet.training.objective import Batch
+from alexnet.training.parallel import divided
 from alexnet.training.rounded import Rounded
 from alexnet.training.setup import Setup
 
@@ -40,14 +41,16 @@ class Learner:
         for images, labels in batches:
             loss = learner.step(images, labels).loss
 
-    `done` counts its steps; an epoch is as many steps as the training images make batches. The same in every process
-    of `world`: each has the same weights and its own part of every batch.
+    `done` counts its steps; an epoch is as many steps as the training images make batches. Several processes make
+    them together, as `train.parallel` says: `network` is then what this one has of the network, and `world` tells
+    which images of a batch are its own.
     """
 
     def __init__(self, setup: Setup, world: World = ALONE):
-        self.recipe, self.device, self.precision, self.world = setup.timed, setup.device, setup.precision, world
-        self.network, self.objective, self.mixing = setup.model, setup.objective, setup.mixing
-        self.forward = Parallel(world, setup.forward())
+        self.recipe, self.device, self.precision = setup.timed, setup.device, setup.precision
+        self.objective, self.mixing = setup.objective, setup.mixing
+        self.division = divided(setup, world)
+        self.world, self.network, self.forward = self.division.world, self.division.network, self.division.forward
         self.optimizer = optim.build(self.recipe.optimizer, self.network, self.recipe.schedule)
         self.rounded = self._rounded()
         self.l2 = optim.L2(self.recipe.optimizer, self.network)
@@ -92,7 +95,7 @@ class Learner:
         norm = None
         if settings.clip_norm or measure_norm:
             self._gather()
-            norm = nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip_norm or float("inf"))
+            norm = self.division.clip(settings.clip_norm or float("inf"))
         (self.rounded or self.optimizer).step()
         if self.average:
             self.average.update(self.network)
@@ -123,9 +126,9 @@ class Learner:
                 last = part is pieces[-1]
                 with self.forward.gradients(last):
                     with self._in_place(len(pieces)), autocast(self.device, self.precision):
-                        logits = self.forward(part.inputs)
+                        logits = self.forward(part.inputs, batch.count)
                     aim, loss = self.objective(logits.float(), part)
-                    share = part.own * world.size / batch.count
+                    share = part.own * self.forward.weight / batch.count
                     ((aim if share == 1 else aim * share) + (self.l2() if last else 0.0)).backward()
                 # Nothing is computed that only a batch in parts, or one with padding, needs.
                 loss, right = loss.detach(), logits.detach().argmax(1) == part.labels
@@ -159,30 +162,46 @@ class Learner:
 
     @contextlib.contextmanager
     def averaged(self) -> Iterator[nn.Module]:
-        """The network with the weights that are evaluated and kept: their moving average, where there is one."""
+        """The whole network with the weights that are evaluated and kept: their moving average, where there is one."""
         with self.average.in_place(self.network) if self.average else contextlib.nullcontext():
             self.world.copy_buffers(self.network)
-            yield self.network
+            yield self.division.whole()
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the next step depends on: tensors, numbers, and lists and dicts of them."""
+        """Everything that the next step depends on: tensors, numbers, and lists and dicts of them.
+
+        To be called by all processes; whole in the writer.
+        """
+        gathered = self.division.gathered
+        average = self.average.state_dict() if self.average else None
         return {
-            "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "average": self.average.state_dict() if self.average else None,
+            "network": gathered(self.network.state_dict()),
+            "optimizer": optim.mapped(self.optimizer.state_dict(), self._names, gathered),
+            "average": average and average | {"average": gathered(average["average"])},
             "done": self.done,
             "scores": [list(score) for score in self._scores],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continues from `state`. Raises RuntimeError or ValueError when it is of another network or optimizer."""
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        """Continues from `state`, a whole one, however it was divided when it was saved.
+
+        Raises RuntimeError or ValueError when it is of another network or optimizer.
+        """
+        own = self.division.own
+        self.network.load_state_dict(own(state["network"]))
+        self.optimizer.load_state_dict(optim.mapped(state["optimizer"], self._names, own))
         if self.average:
-            self.average.load_state_dict(state["average"])
+            average = state["average"]
+            self.average.load_state_dict(average | {"average": own(average["average"])})
         self.done = state["done"]
         self._scores = [(accuracy, loss) for accuracy, loss in state["scores"]]
         self._entered = None
+
+    @property
+    def _names(self) -> list[str]:
+        """Of the optimizer's parameters, in its order."""
+        name = {id(parameter): name for name, parameter in self.network.named_parameters()}
+        return [name[id(parameter)] for group in self.optimizer.param_groups for parameter in group["params"]]
 
     def _rounded(self) -> Rounded | None:
         """Where it makes the same steps quicker: one process in bfloat16 on a CPU, without torch.compile."""
@@ -208,7 +227,7 @@ class Learner:
     def _batch(self, images: Tensor, labels: Tensor, count: int, cut: bool) -> Batch:
         """The batch as the network gets it: augmented, normalized and mixed. cut: it will be computed in parts."""
         inputs = self.augmented(images, count)
-        inputs, mix = self.mixing(inputs, labels, self._seed(self.world.use("mixing")))
+        inputs, mix = self.mixing(inputs, labels, self._seed(self.world.use_of_images("mixing")))
         batch = Batch(inputs, labels, mix, count, self.world.own(count))
         weights = self.objective.masses(batch)
         if weights is None or not (cut or self.world.size > 1):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from alexnet.artifacts.run import Run, write_recipe
 from alexnet.data.loading.order import order as image_order
@@ -80,7 +80,11 @@ class Trainer:
         asked: whether to save and stop after the current step. stop_after: the same after this number of epochs.
         """
         facts = self.setup.facts()
-        facts |= {"processes": self.world.size, "remarks": [*facts["remarks"], *self.remarks]}
+        facts |= {
+            "processes": self.world.size,
+            "parallel": self.recipe.train.parallel,
+            "remarks": [*facts["remarks"], *self.remarks],
+        }
         self.reporter.begin(self.run, facts)
         self._clock = self._saved = time.monotonic()
         self.log.open(self.epoch)
@@ -106,14 +110,16 @@ class Trainer:
         order = torch.cat([image_order(number, shuffle, each, self._draws) for each in numbered])
         size = self.recipe.train.batch_size
         order = order[: self.steps * size]
-        for images, labels in self.setup.train.batches(order, size, self.position, self.world.part):
+        for images, labels in self.setup.train.batches(order, size, self.position, self.learner.world.part):
             count = min(size, len(order) - self.position * size)
             if self.learner.done == 0:
                 self._tell(self.watch.first_batch(self.learner.augmented(images, count)))
             self._record(self._step(images, labels, count))
-            if self.world.any(asked()):
+            late = time.monotonic() - self._saved > self.recipe.train.checkpoint_seconds
+            stops, saves = self.world.flags(asked(), self.world.is_writer and late)
+            if stops:
                 self._stop()
-            if time.monotonic() - self._saved > self.recipe.train.checkpoint_seconds:
+            if saves:
                 self.save()
 
     def _draws(self, epoch: int) -> torch.Generator:
@@ -143,7 +149,7 @@ class Trainer:
                 "images_per_second": round(self.seen / self.epoch_seconds, 1),
             }
             self.log.row(row)
-            self._keep_weights(row)
+            self._keep_weights(row, model)
         self.learner.validated(row["val_accuracy"], row["val_loss"])
         self._reset_sums()
         self._clock = time.monotonic()
@@ -156,9 +162,9 @@ class Trainer:
     def save(self, training: bool = True) -> None:
         """Writes state.pt: everything that the next step depends on, in one file. training: the run continues."""
         self._tick()
+        state = self.state_dict() | {"training": training, "oom_kills": oom_kills()}
         if self.world.is_writer:
-            state = {"training": training, "oom_kills": oom_kills()}
-            checkpoint.save(self.run.state, self.state_dict() | state)
+            checkpoint.save(self.run.state, state)
         self._saved = time.monotonic()
 
     def tidy(self) -> None:
@@ -167,7 +173,7 @@ class Trainer:
         write_recipe(self.run, self.recipe)
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the run stands: tensors, numbers, strings, and lists and dicts of them."""
+        """Where the run stands: tensors, numbers, strings, and lists and dicts of them; see Learner.state_dict."""
         return {
             "data": self.setup.data,
             "fingerprint": self.setup.fingerprint,
@@ -203,7 +209,7 @@ class Trainer:
         self.watch.load_state_dict(state["watch"])
         self.log.rows, self.log.findings = state["rows"], state["findings"]
 
-    def _keep_weights(self, row: dict[str, Any]) -> None:
+    def _keep_weights(self, row: dict[str, Any], model: nn.Module) -> None:
         """Writes the card, last.safetensors, and best.safetensors when `row` is the best so far."""
         names = ["last"]
         # A published experiment may validate on the test split; then that split must not choose: the last epoch counts.
@@ -212,7 +218,7 @@ class Trainer:
             names.append("best")
             self.best = {name: row[name] for name in ("epoch", "val_accuracy", "val_loss")}
         if self.world.is_writer:
-            self.keeper.epoch(self.best, self.learner.network.state_dict(), names)
+            self.keeper.epoch(self.best, model.state_dict(), names)
 
     def _out_of_patience(self) -> bool:
         return 0 < int(self.setup.timed.train.patience) <= self.epoch - self.best["epoch"]

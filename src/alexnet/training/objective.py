@@ -25,7 +25,7 @@ class Batch:
     count: int
     """The images of the whole batch."""
     own: int
-    """How many of the images here count: N, or 0 for the stand-in of a process that has none."""
+    """How many of the images here count: N, or 0 for those of a process that answers for none."""
     mass: Tensor | None = None
     """The sum of the class weights over the whole batch; None where this is the whole batch or nothing is weighted."""
 
@@ -39,7 +39,8 @@ class Batch:
             at = slice(start, start + size)
             mix = self.mix and Mix(self.mix.labels[at], self.mix.share[at])
             labels = self.labels[at]
-            yield dataclasses.replace(self, inputs=self.inputs[at], labels=labels, mix=mix, own=len(labels))
+            own = len(labels) if self.own else 0
+            yield dataclasses.replace(self, inputs=self.inputs[at], labels=labels, mix=mix, own=own)
 
 
 class Objective(Protocol):

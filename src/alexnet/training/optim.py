@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -132,6 +132,28 @@ def set_rates(optimizer: torch.optim.Optimizer, rate: float, full: float, epoch:
         at, more = group.get("step") or (math.inf, 1.0)
         own = full if group.get("constant") else rate * (more if epoch >= at else 1.0)
         group["lr"] = own * group["scale"]
+
+
+def mapped(
+    state: dict[str, Any], names: Sequence[str], change: Callable[[dict[str, Tensor]], dict[str, Tensor]]
+) -> dict[str, Any]:
+    """An optimizer's state with what it keeps of the parameters changed, by parameter ('conv1.weight/exp_avg').
+
+    names: of the parameters in the optimizer's order.
+    """
+    flat = {
+        f"{names[index]}/{slot}": value
+        for index, slots in state["state"].items()
+        for slot, value in slots.items()
+        if isinstance(value, Tensor)
+    }
+    changed = change(flat)
+    return state | {
+        "state": {
+            index: {slot: changed.get(f"{names[index]}/{slot}", value) for slot, value in slots.items()}
+            for index, slots in state["state"].items()
+        }
+    }
 
 
 class L2:

@@ -25,7 +25,8 @@ def advice(learner: Learner, images: Tensor, labels: Tensor) -> str:
     """
     batch, parts = len(labels), 2
     if learner.world.size > 1:  # the others wait in the middle of their step
-        return f"{batch} images do not fit into the memory of {learner.device}: try --set train.accumulate=2"
+        smaller = "a smaller train.batch_size" if learner.recipe.train.parallel == "owt" else "--set train.accumulate=2"
+        return f"{batch} images do not fit into the memory of {learner.device}: try {smaller}"
     while parts < 2 * batch:
         try:
             learner.release()
