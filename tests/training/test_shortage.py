@@ -36,10 +36,10 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, BaseException], Non
     def limit(images: int, error: BaseException) -> None:
         forward = Parallel.__call__
 
-        def limited(self: Parallel, inputs: Tensor) -> Tensor:
+        def limited(self: Parallel, inputs: Tensor, count: int) -> Tensor:
             if len(inputs) > images:
                 raise error
-            return forward(self, inputs)
+            return forward(self, inputs, count)
 
         monkeypatch.setattr(Parallel, "__call__", limited)
 
