@@ -265,9 +265,7 @@ class Train:
     channels_last: Flag = key(True, "memory format of images and convolutions")
     compile: Flag = key(False, "torch.compile the network, after checking its gradients")
     parallel: Annotated[Text, one_of("data", "towers", "owt")] = key(
-        "data",
-        "several processes: data: each has the network, and a part of each batch; towers: each of two has one tower of "
-        "a network of 2012; owt: data for convolutions, slices of the fully-connected layers (docs/SCALE.md)",
+        "data", "how several processes share the network and the images: see docs/SCALE.md"
     )
     label_smoothing: Number = key(0.0, "label smoothing", ge=0, le=0.9)
     distill_weight: Number = key(0.5, "distillation: weight of the teacher's outputs in the loss", ge=0, le=1)
