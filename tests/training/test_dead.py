@@ -16,3 +16,10 @@ def test_dead_fractions_counts_and_leaves_the_model_alone():
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert torch.equal(torch.get_rng_state(), random)
     assert not model[2]._forward_hooks
+
+
+def test_a_channel_that_one_image_wakes_at_one_place_is_not_dead():
+    maps = -torch.rand(8, 4, 3, 3) - 0.1
+    maps[:, 2] = 1.0
+    maps[5, 1, 2, 0] = 0.5
+    assert dead_fractions(nn.Sequential(nn.ReLU()), maps) == {"0": 0.5}

@@ -135,7 +135,7 @@ STEPS: dict[str, list[dict[str, Any]]] = {
     "train.class_weights": [{"train.class_weights": True}],
     "train.clip_norm": [{"train.clip_norm": 0.05}],
     "train.ema": [{"train.ema": 0.15}, {"train.ema": 0.99}],
-    "train.accumulate": [{"train.accumulate": 4}],
+    "train.accumulate": [{"train.accumulate": 4}, {"train.accumulate": 4, "train.class_weights": True}],
 }
 SAME_STEP = ("train.accumulate", "train.ema")  # the step is the same by definition
 
@@ -232,6 +232,9 @@ def test_each_step_draws_its_own_augmentation_and_dropout() -> None:
     assert inputs[1].equal(inputs[3])
     assert not inputs[0].equal(inputs[1])
     assert losses[:2] == losses[2:]
+    later = learner(settings)
+    later.done = later.steps  # the first step of the second epoch
+    assert not later.augmented(images).equal(inputs[0])
     still = learner(settings | {"augment.flip": 0.0})
     assert float(still.step(images, labels).loss) != float(still.step(images, labels).loss)  # by dropout alone
 

@@ -114,6 +114,16 @@ def test_the_rate_falls_on_a_plateau_also_in_a_resumed_run(tmp_path: Path) -> No
 
 
 @pytest.mark.usefixtures("bare")
+def test_a_plateau_is_judged_by_accuracy_and_then_by_loss() -> None:
+    settings = {"schedule.name": "plateau", "schedule.patience": 1, "schedule.factor": 0.1, "optimizer.lr": 1.0}
+    settings |= {"data.name": "synthetic", "data.synthetic_images": 40}
+    for losses, expected in (((1.0, 0.9, 0.8), 1.0), ((1.0, 1.1, 1.2), 0.01)):
+        learner = Learner(prepare(recipes.load("digits", settings), None, "cpu"))
+        for loss in losses:
+            learner.validated(0.5, loss)
+        assert learner.learning_rate() == pytest.approx(expected)
+
+
 def test_a_step_limit_ends_in_mid_epoch_with_the_schedule_laid_over_it(tmp_path: Path) -> None:
     settings = {"schedule.name": "cosine", "schedule.final": 0.1, "train.epochs": 99}
     whole = train(tmp_path / "whole", settings, steps=10)
