@@ -6,6 +6,7 @@
 import contextlib
 import io
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,11 @@ from pathlib import Path
 import numpy as np
 
 _HEADROOM = 1500 * 2**20  # of address space, above the numbers
+
+_SECONDS = 60  # of processor time, and one more for every 5 MB: what passes on a busy machine says nothing of the file
+_PATIENCE = 20  # so many times as long may pass
+_OVERTIME = -getattr(signal, "SIGXCPU", -1)  # the exit code of a process that used up its processor time
+_TOO_LONG = "takes longer to read than any features"
 
 
 class Broken(Exception):
@@ -22,12 +28,14 @@ class Broken(Exception):
 def read(path: Path) -> dict[str, np.ndarray]:
     """A file's variables by name: numbers as they are, cells of text as arrays of strings."""
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-P", __file__, str(path)]
-    seconds = 60 + path.stat().st_size / 5e6
+    seconds = _SECONDS + path.stat().st_size // 5_000_000
+    command = [sys.executable, "-P", __file__, str(path), str(seconds)]
     try:
-        ended = subprocess.run(command, capture_output=True, env=environment, timeout=seconds, check=False)
+        ended = subprocess.run(command, capture_output=True, env=environment, timeout=_PATIENCE * seconds, check=False)
     except subprocess.TimeoutExpired:
-        raise Broken("takes longer to read than any features") from None
+        raise Broken(_TOO_LONG) from None
+    if ended.returncode == _OVERTIME:
+        raise Broken(_TOO_LONG)
     if ended.returncode:
         raise Broken("damaged, or no MATLAB file of version 5")
     with np.load(io.BytesIO(ended.stdout), allow_pickle=False) as content:
@@ -48,6 +56,7 @@ def main() -> None:
         most = 8 * Path(path).stat().st_size + _HEADROOM
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_CPU, (int(sys.argv[2]), int(sys.argv[2]) + 5))  # SIGXCPU, then SIGKILL
     from scipy.io import loadmat
 
     variables = {name: value for name, value in loadmat(path).items() if not name.startswith("__")}

@@ -8,6 +8,7 @@ refused. Format: docs.hdfgroup.org, 'HDF5 File Format Specification'; h5py: docs
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -18,6 +19,10 @@ import numpy as np
 _MAX_NODES, _MAX_DEPTH, _MAX_SIDES = 10_000, 12, 8
 _MAX_CHUNK = 2**28  # bytes that are decompressed at once
 _HEADROOM = 1500 * 2**20  # of address space, above the content and the numbers
+_SECONDS = 20  # of processor time, and one more for every 5 MB: what passes on a busy machine says nothing of the file
+_PATIENCE = 20  # so many times as long may pass
+_OVERTIME = -getattr(signal, "SIGXCPU", -1)  # the exit code of a process that used up its processor time
+_TOO_LONG = "takes longer to read than any weights: a loop?"
 _ATTRIBUTES = ("layer_names", "weight_names", "model_config", "data_format", "backend")
 
 
@@ -36,15 +41,17 @@ class Contents:
 def read(content: bytes, most: int) -> Contents:
     """The tensors of an HDF5 file, at most `most` numbers in all. Broken says what is wrong with it."""
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-P", __file__, str(most)]
-    pipe = subprocess.PIPE
+    seconds, pipe = _SECONDS + len(content) // 5_000_000, subprocess.PIPE
+    command = [sys.executable, "-P", __file__, str(most), str(seconds)]
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env=environment) as child:
         try:
-            given, _ = child.communicate(content, timeout=20 + len(content) / 5e6)
+            given, _ = child.communicate(content, timeout=_PATIENCE * seconds)
         except subprocess.TimeoutExpired:
-            raise Broken("takes longer to read than any weights: a loop?") from None
+            raise Broken(_TOO_LONG) from None
         finally:
             child.kill()
+    if child.returncode == _OVERTIME:
+        raise Broken(_TOO_LONG)
     tensors: dict[str, np.ndarray] = {}
     at = 0
     while (end := given.find(b"\n", at)) >= 0:
@@ -124,6 +131,7 @@ def main() -> None:
         most = 2 * len(content) + 4 * int(sys.argv[1]) + _HEADROOM
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_CPU, (int(sys.argv[2]), int(sys.argv[2]) + 5))  # SIGXCPU, then SIGKILL
     import h5py
 
     reader = _Reader(int(sys.argv[1]))
