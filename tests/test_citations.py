@@ -3,8 +3,10 @@
 import importlib
 import importlib.util
 import re
+import shlex
 from pathlib import Path
 
+import mutations
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -44,3 +46,14 @@ def test_make_targets_and_modules_that_documents_run_are_there() -> None:
     run = said(DOCUMENTS, re.compile(r"python -m (alexnet[\w.]*)"))
     assert run
     assert [each for each in run if importlib.util.find_spec(each[1]) is None] == []
+
+
+def test_the_list_of_mutations_follows_the_code() -> None:
+    listed = mutations.read()
+    assert len(listed) >= 150
+    for each in listed:
+        assert (mutations.SOURCE / each.file).read_text(encoding="utf-8").count(each.old) == 1, each
+        assert each.mutated((mutations.SOURCE / each.file).read_text(encoding="utf-8"))
+        assert [
+            file for file in shlex.split(each.tests) if file.endswith(".py") and not (ROOT / "tests" / file).is_file()
+        ] == []
