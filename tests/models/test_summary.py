@@ -21,6 +21,9 @@ def test_costs_of_a_layer():
     assert rows["conv1"].activation_bytes == 4 * 96 * 8 * 8
     assert rows["fc8"].flops == 2 * 4096 * 10
     assert rows["pool1"].flops == rows["relu1"].parameters == 0
+    with torch.device("meta"):
+        grouped = {row.name: row for row in summarize(catalog.create("alexnet-2012")).layers}
+    assert grouped["conv2"].flops == 2 * 256 * 27 * 27 * 5 * 5 * 48  # each filter sees half of the 96 channels
 
 
 def test_a_summary_leaves_the_model_and_the_random_numbers_alone():
