@@ -65,3 +65,9 @@ def test_the_sixth_convolution_starts_as_conv5_does(init: str, std: float) -> No
     assert network.get_parameter("conv6.weight").std().item() == pytest.approx(std, rel=0.02)
     assert torch.equal(network.get_parameter("conv6.bias"), torch.ones(256))
     assert torch.equal(network.get_parameter("conv3.bias"), torch.zeros(384))
+
+
+def test_batch_norm_is_keras_where_the_network_is() -> None:
+    """Keras's defaults: epsilon .001, and .99 of the old statistics kept, which torch calls a momentum of .01."""
+    norms = [part for part in catalog.create("alexnet-caltech").modules() if isinstance(part, torch.nn.BatchNorm2d)]
+    assert [(part.eps, part.momentum) for part in norms] == [(1e-3, pytest.approx(0.01))] * 2

@@ -45,6 +45,16 @@ def test_lrn_divided_is_torchs():
     torch.testing.assert_close(layers.LocalResponseNorm(5, 1e-4, 0.75, 2.0, divide=True)(x), expected)
 
 
+def test_the_spatial_norm_equals_its_formula():
+    """cuda-convnet's layer.py and layer.cu: a / (1 + alpha / size² · Σ a²)^beta, over pixels of the same map."""
+    x, size, alpha, beta = 30 * torch.randn(2, 3, 6, 7, dtype=torch.float64), 5, 1e-3, 0.75
+    expected = torch.empty_like(x)
+    for row, column in itertools.product(range(6), range(7)):
+        near = x[:, :, max(row - 2, 0) : row + 3, max(column - 2, 0) : column + 3].square().sum((2, 3))
+        expected[:, :, row, column] = x[:, :, row, column] / (1 + alpha / size**2 * near) ** beta
+    torch.testing.assert_close(layers.SpatialResponseNorm(size, alpha, beta)(x), expected, rtol=1e-12, atol=0)
+
+
 @pytest.mark.parametrize("layer", [layers.LocalResponseNorm(5, 0.1, groups=2), layers.SpatialResponseNorm(3, 0.5)])
 def test_norm_gradients_are_right_and_the_input_is_left_alone(layer):
     x = torch.randn(2, 6, 4, 3, dtype=torch.float64, requires_grad=True)
