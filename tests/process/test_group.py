@@ -1,23 +1,18 @@
 """Several processes train one run as a single one does: the same images, the same gradients, one set of files."""
 
 import os
-import re
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-from torch import distributed
 from two_processes import BATCHNORM, EVERYTHING
 
 import alexnet
 from alexnet.artifacts import store
 from alexnet.artifacts.run import Run
-from alexnet.errors import InputError
-from alexnet.process import group
-from alexnet.process.group import ALONE, World, joined
+from alexnet.process.group import ALONE, World
 
 SCRIPT = Path(__file__).with_name("two_processes.py")
 
@@ -46,62 +41,6 @@ def test_a_single_process_needs_nobody() -> None:
     loss, correct = torch.tensor(2.0), torch.tensor(1)
     assert ALONE.figures(loss, correct, 2) == (loss, correct)
     assert (ALONE.first(lambda: 3), ALONE.each(lambda: 4), ALONE.any(True), ALONE.any(False)) == (3, 4, True, False)
-    with joined("cpu") as world:
-        assert world == ALONE
-
-
-def test_devices_that_cannot_be_shared_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"RANK": "0", "WORLD_SIZE": "2"}.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(InputError, match="--processes N trains"), joined("cuda"):
-        pass
-
-
-@pytest.mark.parametrize(
-    ("variables", "said"),
-    [
-        ({"RANK": "x", "WORLD_SIZE": "2"}, "RANK is 'x', not a number"),
-        ({"RANK": "0", "WORLD_SIZE": "two"}, "WORLD_SIZE is 'two', not a number"),
-        ({"RANK": "-1", "WORLD_SIZE": "2"}, "RANK is '-1', not a number"),
-        ({"RANK": "0", "WORLD_SIZE": "0"}, "RANK=0 of WORLD_SIZE=0"),
-        ({"RANK": "2", "WORLD_SIZE": "2"}, "RANK=2 of WORLD_SIZE=2; the ranks are 0 to 1"),
-        ({"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": ""}, "LOCAL_RANK is '', not a number"),
-        ({"RANK": "0", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "0"}, "LOCAL_WORLD_SIZE=0"),
-        ({"RANK": "0", "WORLD_SIZE": "2"}, "MASTER_ADDR='' and MASTER_PORT=''"),
-        ({"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost"}, "MASTER_PORT=''"),
-        ({"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "99999"}, "MASTER_PORT='99999'"),
-        ({"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "no.such.host.invalid", "MASTER_PORT": "1"}, "not an address"),
-        ({"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}, "nobody answers at"),
-    ],
-)
-def test_variables_that_make_no_sense_are_refused(
-    variables: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(group, "_ANSWER_SECONDS", 0.3)
-    with pytest.raises(InputError, match=re.escape(said)), joined("cpu"):
-        pass
-
-
-def test_an_address_that_nobody_answers_is_said_within_half_a_minute() -> None:
-    assert group._ANSWER_SECONDS < 30
-
-
-def test_something_else_that_answers_is_told_from_the_first_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(group, "_ANSWER_SECONDS", 1.0)
-    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
-
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        monkeypatch.setenv("MASTER_PORT", str(silent.getsockname()[1]))
-        with pytest.raises(InputError, match="is not the process of rank 0"):
-            group._check_address(1)
-    first = distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-    monkeypatch.setenv("MASTER_PORT", str(first.port))
-    group._check_address(1)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,8 @@ from alexnet.benchmark.scripts.parallel import differences
 from alexnet.experiments import finish
 from alexnet.insight import plots
 from alexnet.models import catalog
-from alexnet.process.group import World, joined
+from alexnet.process.group import World
+from alexnet.process.rendezvous import joined
 from alexnet.training.interrupts import Interrupted
 from alexnet.verify.check import narrowed
 

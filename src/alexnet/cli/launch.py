@@ -19,7 +19,7 @@ from alexnet.cli.screen import say
 from alexnet.errors import InputError
 
 LOST = 69  # exit code of a process that ended because another did (EX_UNAVAILABLE of sysexits.h)
-RENDEZVOUS = "ALEXNET_RENDEZVOUS"  # as alexnet.process.group has it, which needs torch
+RENDEZVOUS = "ALEXNET_RENDEZVOUS"  # as alexnet.process.rendezvous has it, which needs torch
 _GRACE = 20.0  # seconds in which the others notice that one is gone; then they are killed
 
 

@@ -83,7 +83,8 @@ def train(
     from alexnet.cli.progress import terminal
     from alexnet.experiments.start import start
     from alexnet.experiments.train import train as run_training
-    from alexnet.process.group import Lost
+    from alexnet.process import heartbeat
+    from alexnet.process.rendezvous import Lost
     from alexnet.recipes.recipe import lasting, parse_override
     from alexnet.training.interrupts import Interrupted
     from alexnet.training.loop import Diverged
@@ -96,6 +97,7 @@ def train(
     changes |= {f"model.{name}": value for name, value in given.items() if value}
     changes |= lasting(None if lr_range else epochs, None if lr_range else steps)
     reporter = terminal() if is_first() else Reporter()
+    heartbeat.on_silence = _left
     if lr_range:
         return _lr_range(start(recipe, data, changes, pretrained, reporter).recipe, data, out, steps, device)
     options: dict[str, Any] = {"data": data, "device": device, "stop_after": stop_after, "reporter": reporter}
@@ -123,12 +125,21 @@ def train(
         if is_first():
             say(f"alexnet: training diverged: {error}", err=True)
         raise typer.Exit(1) from None
-    except Lost:
+    except Lost as lost:
         reporter.close()
-        say("alexnet: another process of this run ended; resume from the last saved state with --resume", err=True)
+        say(f"alexnet: lost {str(lost) or 'another process of this run'}; {_AGAIN}", err=True)
         raise typer.Exit(LOST) from None
     finally:
         reporter.close()
+
+
+_AGAIN = "resume from the last saved state with --resume"
+
+
+def _left(who: str) -> None:
+    """Ends this process, which waits in the middle of a step for one that is gone."""
+    say(f"alexnet: lost {who}; {_AGAIN}", err=True)
+    os._exit(LOST)
 
 
 def _repeat(recipe: "Recipe", out: Path, folds: int, seeds: int, resume_runs: bool, options: dict[str, Any]) -> None:

@@ -5,12 +5,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from alexnet import __version__
 from alexnet.artifacts.run import Run, begin, begun, check_free, free, resume
 from alexnet.errors import InputError
 from alexnet.experiments.finish import draw_samples, finish
 from alexnet.experiments.start import Start, start
 from alexnet.files import lock, make_folder
-from alexnet.process.group import joined
+from alexnet.process.rendezvous import joined
 from alexnet.recipes import recipe as recipes
 from alexnet.recipes.schema import Recipe
 from alexnet.training import checkpoint, parallel
@@ -18,7 +21,7 @@ from alexnet.training.interrupts import Interrupts
 from alexnet.training.loop import Trainer
 from alexnet.training.reporter import Reporter
 from alexnet.training.schedule import extended
-from alexnet.training.setup import prepare
+from alexnet.training.setup import Setup, prepare
 from alexnet.training.shortage import ended_from_outside
 
 
@@ -56,6 +59,7 @@ def train(
         changes |= _preprocessing(recipe, changes)
     with contextlib.ExitStack() as stack, joined(device) as world:
         reporter = reporter if reporter and world.is_writer else Reporter()
+        world.same({"alexnet": __version__, "torch": torch.__version__} | _asked(recipe, changes, resume_run))
 
         def begins() -> Start:
             """The recipe, which like the images and the network is checked before a folder is made.
@@ -104,12 +108,14 @@ def train(
         if resume_run and world.first(lambda: begun(out)):
             world.first(lambda: held.enter_context(lock(Path(out or ""))) if Run(Path(out or "")).is_run else None)
             trainer = world.each(again)
+            world.same(_found(trainer.setup) | {"steps done": trainer.learner.done})
             world.first(trainer.tidy)
         else:
             chosen = world.first(begins)
             setup = world.each(
                 lambda: prepare(chosen.recipe, data, device, reporter.scanning, fetching=reporter.fetching)
             )
+            world.same(_found(setup))
             run = world.first(lambda: _started(setup.recipe, out, resume_run, held))
             trainer = world.each(lambda: Trainer(setup, run, reporter, world))
             trainer.remarks += chosen.remarks
@@ -120,6 +126,26 @@ def train(
             if world.is_writer:
                 reporter.end(trainer.run, finish(trainer))
         return trainer.run
+
+
+_PLACES = ("data.labels", "data.quarantine", "model.weights", "model.teacher", "augment.pca_color_from")
+"""Keys that name files, which each machine may have elsewhere."""
+
+
+def _asked(recipe: str | Path | Recipe | None, changes: Mapping[str, Any], resume_run: bool) -> dict[str, object]:
+    """What a process was asked to train, which must be the same for all; by what a refusal calls it."""
+    asked: dict[str, object] = {"--resume": resume_run}
+    changes = {name: value for name, value in changes.items() if name not in _PLACES}
+    if isinstance(recipe, Recipe) or (recipe is not None and Path(recipe).suffix == ".toml"):
+        own = recipes.load(recipe)
+        own_keys = {name: value for name, value in recipes.flat(own) if name not in _PLACES}
+        return asked | {"recipe": own.name} | own_keys | changes
+    return asked | {"recipe": recipe or "none"} | changes
+
+
+def _found(setup: Setup) -> dict[str, object]:
+    """What a process found where it reads the images."""
+    return {"images to train on": len(setup.train.dataset), "digest of the images": setup.fingerprint[:16]}
 
 
 def _started(recipe: Recipe, out: Path | str | None, again: bool, held: contextlib.ExitStack) -> Run:

@@ -31,7 +31,8 @@ from alexnet.models.network import Network
 from alexnet.models.structure import Conv, Linear, numbered
 from alexnet.models.towers import halves
 from alexnet.process import exchange
-from alexnet.process.group import ALONE, World, joined
+from alexnet.process.group import ALONE, World
+from alexnet.process.rendezvous import joined
 from alexnet.recipes import recipe as recipes
 from alexnet.training import parallel
 from alexnet.training.learner import Learner
