@@ -18,12 +18,14 @@ def test_a_trained_model_and_a_network(command: Callable, trained: Run, monkeypa
     for each in said:
         assert [row["batch"] for row in each["rows"]] == [1, 4]
         assert all(row["plain"] > 0 and row["quick"] > 0 and len(row["ratios"]) == 2 for row in each["rows"])
-    found = said[0]["agreement"]
-    assert found["images"] == 359
-    assert found["same_top1"] > 0.98
-    assert 0 < found["mean_difference"] < found["largest_difference"] < 0.05
-    assert said[1]["agreement"] is None
-    assert all(list(row["peers"]) == list(everything["peers"]) for each in said for row in each["rows"])
+    forms = [" ".join(peer) for peer in everything["peers"]]
+    assert [found["form"] for found in said[0]["agreements"]] == ["torch bf16", *forms]
+    for found in said[0]["agreements"]:
+        assert found["images"] == 359
+        assert found["same_top1"] > 0.98
+        assert 0 < found["mean_difference"] < found["largest_difference"] < 0.05
+    assert said[1]["agreements"] == []
+    assert all(len(row["peers"]) == len(forms) for each in said for row in each["rows"])
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     plain = command("bench", "--latency", trained.path, *words).out
     assert "359 images, top-1 the same on" in plain
@@ -39,7 +41,7 @@ def test_what_is_neither_is_refused(refused: Callable, what: str) -> None:
 
 
 def test_runtimes_are_timed_where_they_are_installed(monkeypatch: pytest.MonkeyPatch, command: Callable) -> None:
-    """In our precision where they have it, else in fp32, at batch 1, 8 and 64, and beside us in one table."""
+    """In our precision where they have it, else in fp32, and in int8; at batch 1, 8 and 64, in one table."""
     opened, sizes = [], []
 
     class Stub:
@@ -50,11 +52,12 @@ def test_runtimes_are_timed_where_they_are_installed(monkeypatch: pytest.MonkeyP
             sizes.append(len(inputs))
 
     monkeypatch.setattr(runtimes, "missing", lambda name: None)
-    monkeypatch.setattr(runtimes, "precisions", lambda name: ("fp32", "bf16") if name == "openvino" else ("fp32",))
+    monkeypatch.setattr(runtimes, "precisions", lambda name: ("fp32", "bf16", "int8")[: 3 if name == "openvino" else 1])
     monkeypatch.setattr(runtimes, "graph_of", lambda network: b"graph")
     monkeypatch.setattr(runtimes, "Runner", Stub)
     out = command("bench", "--latency", "alexnet-digits", "--precision", "bf16", "--rounds", 1).out
-    assert opened == [(b"graph", "onnxruntime", "fp32"), (b"graph", "openvino", "bf16")]
+    assert opened == [(b"graph", "onnxruntime", "fp32"), (b"graph", "openvino", "bf16"), (b"graph", "openvino", "int8")]
     assert sorted(set(sizes)) == [1, 8, 64]
     assert "onnxruntime fp32 ms" in out
     assert "openvino bf16 ms" in out
+    assert "openvino int8 ms" in out

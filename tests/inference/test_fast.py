@@ -42,8 +42,8 @@ def test_fp32_shares_the_weights_and_auto_follows_the_machine(monkeypatch: pytes
     assert dtype("auto") is torch.float32
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})
     assert dtype("auto") is torch.bfloat16
-    with pytest.raises(InputError, match="choose one of: auto, fp32, bf16"):
-        quick(model, "int4")
+    with pytest.raises(InputError, match="choose one of: auto, fp32, bf16, int8"):
+        quick(model, "half")
 
 
 def test_answers_of_a_trained_model(trained: Run) -> None:

@@ -52,7 +52,7 @@ def stub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, opened: Model) -> type
     monkeypatch.setattr(Stub, "shift", 0.0)
     monkeypatch.setattr(graphs, "Runner", Stub)
     monkeypatch.setattr(graphs, "missing", lambda name: None)
-    monkeypatch.setattr(graphs, "precisions", lambda name: ("fp32", "bf16") if name == "openvino" else ("fp32",))
+    monkeypatch.setattr(graphs, "precisions", lambda name: ("fp32", "bf16", "int8")[: 3 if name == "openvino" else 1])
     monkeypatch.setattr(graphs, "graph_of", graph_of)
     monkeypatch.setattr(runtimes.metadata, "version", lambda name: "1")
     monkeypatch.setattr(runtimes, "cache", lambda: tmp_path / "cache" / "runtimes.json")
@@ -107,6 +107,26 @@ def test_what_is_asked_for_and_cannot_be(stub: type[Stub], opened: Model) -> Non
     assert runtimes.ready(graph, "fp32", "auto") is graph
     with pytest.raises(InputError, match=r"'x\.onnx' is an exported file and brings its own runtime: no --runtime"):
         runtimes.ready(graph, "fp32", "openvino")
+
+
+def test_int8_is_openvinos_and_only_when_it_is_asked_for(
+    stub: type[Stub], opened: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for runtime in ("openvino", "auto"):
+        taken = runtimes.ready(opened, "int8", runtime)
+        assert (taken.runtime, taken.precision) == ("openvino", "int8")
+    assert runtimes.precision_of("openvino", "auto") != "int8"
+    for refused in (lambda: runtimes.ready(opened, "int8"), lambda: runtimes.chosen_for(opened, "int8", "torch")):
+        with pytest.raises(InputError, match="--precision int8 needs --runtime openvino: PyTorch computes in fp32"):
+            refused()
+    with pytest.raises(InputError, match="onnxruntime computes in fp32 on this processor, not in int8"):
+        runtimes.ready(opened, "int8", "onnxruntime")
+    monkeypatch.setattr(stub, "shift", 10.0)
+    with pytest.raises(InputError, match=r"--runtime openvino is not taken: in int8 it is .* off PyTorch"):
+        runtimes.ready(opened, "int8", "openvino")
+    monkeypatch.setattr(graphs, "missing", lambda name: "it is not there")
+    with pytest.raises(InputError, match="--precision int8 needs --runtime openvino"):
+        runtimes.ready(opened, "int8", "auto")
 
 
 def test_a_missing_extra_is_a_line(opened: Model, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:

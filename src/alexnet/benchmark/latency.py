@@ -35,8 +35,8 @@ class Timed:
     quick: float
     ratios: list[float]
     """Of each turn, plain over quick."""
-    peers: dict[str, float]
-    """Seconds of a batch by runtime, on the same turns."""
+    peers: list[float]
+    """Seconds of a batch in each of the others, on the same turns."""
 
     @property
     def ratio(self) -> float:
@@ -45,8 +45,10 @@ class Timed:
 
 @dataclass(frozen=True)
 class Agreement:
-    """What the quick network says against the plain one, on the model's own test (or validation) images."""
+    """What a quicker form says against the plain network, on the model's own test (or validation) images."""
 
+    form: str
+    """A runtime and its precision; 'torch' is ours."""
     images: int
     same_top1: float
     largest_difference: float
@@ -60,8 +62,8 @@ class Latency:
 
     name: str
     rows: list[Timed]
-    agreement: Agreement | None
-    """None for a network without trained weights."""
+    agreements: list[Agreement]
+    """Of each form; none for a network without trained weights."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,8 @@ class Latencies:
 
     environment: dict[str, Any]
     models: list[Latency]
-    peers: dict[str, str]
-    """Precision by runtime."""
+    peers: list[tuple[str, str]]
+    """The others: a runtime and its precision."""
     left_out: list[str]
     """A line for each runtime that was not timed: why."""
 
@@ -109,13 +111,15 @@ def run(
     return Latencies(environment(where, chosen), measured, peers, left_out)
 
 
-def _peers(where: torch.device, precision: str) -> tuple[dict[str, str], list[str]]:
-    """The precision of each runtime that can be timed, ours where it has it; and why the others cannot."""
+def _peers(where: torch.device, precision: str) -> tuple[list[tuple[str, str]], list[str]]:
+    """The runtimes that can be timed, in our precision where they have it and in int8; and why the others cannot."""
     if where.type != "cpu":
-        return {}, [f"{', '.join(runtimes.EXTRAS)}: timed on the CPU only"]
+        return [], [f"{', '.join(runtimes.EXTRAS)}: timed on the CPU only"]
     absent = {name: line for name in runtimes.EXTRAS if (line := runtimes.missing(name))}
     here = [name for name in runtimes.EXTRAS if name not in absent]
-    return {n: precision if precision in runtimes.precisions(n) else "fp32" for n in here}, list(absent.values())
+    able = {name: runtimes.precisions(name) for name in here}
+    same = [(name, precision if precision in able[name] else "fp32") for name in here]
+    return same + [(name, "int8") for name in here if "int8" in able[name]], list(absent.values())
 
 
 def _latency(
@@ -126,18 +130,18 @@ def _latency(
     where: torch.device,
     rounds: int,
     follow: Callable[[int], None],
-    peers: Mapping[str, str],
+    peers: Sequence[tuple[str, str]],
 ) -> Latency:
     opened = None if name in catalog.CATALOG else load_model(name, where)
     plain = opened.module if opened else catalog.create(name).eval().to(where)
     both = (plain, quick(plain, precision))
     content = runtimes.graph_of(plain) if peers else b""
-    others = {peer: runtimes.Runner(content, peer, its) for peer, its in peers.items()}
+    others = [runtimes.Runner(content, peer, its) for peer, its in peers]
     rows = []
     for batch in batches:
         inputs = torch.randn(batch, *plain.input, device=where)  # pyright: ignore
         array = inputs.cpu().numpy()
-        calls = [*(partial(module, inputs) for module in both), *(partial(run, array) for run in others.values())]
+        calls = [*(partial(module, inputs) for module in both), *(partial(run, array) for run in others)]
         for call in calls:
             _seconds(call, where)
         times = []
@@ -146,8 +150,16 @@ def _latency(
             follow(len(rows) * rounds + len(times))
         exact, fast, *rest = (statistics.median(column) for column in zip(*times, strict=True))
         ratios = [turn[0] / turn[1] for turn in times]
-        rows.append(Timed(batch, exact, fast, ratios, dict(zip(others, rest, strict=True))))
-    return Latency(name, rows, _agreement(opened, both, data, where) if opened else None)
+        rows.append(Timed(batch, exact, fast, ratios, rest))
+    if opened is None:
+        return Latency(name, rows, [])
+    forms = {f"torch {choose_precision(precision, where)}": both[1]}
+    forms |= {" ".join(peer): _tensors(run) for peer, run in zip(peers, others, strict=True)}
+    return Latency(name, rows, _agreements(opened, plain, forms, data, where))
+
+
+def _tensors(run: runtimes.Runner) -> Callable[[torch.Tensor], torch.Tensor]:
+    return lambda inputs: torch.from_numpy(run(inputs.numpy())[0])
 
 
 @torch.inference_mode()
@@ -157,15 +169,23 @@ def _seconds(call: Callable[[], object], where: torch.device) -> float:
 
 
 @torch.inference_mode()
-def _agreement(model: Model, both: tuple[nn.Module, nn.Module], data: Path | None, device: torch.device) -> Agreement:
-    wants = model.preprocessing
-    dataset = refitted(dataset_for(model, data), wants.channels, stored_size(wants.size, wants.resize), wants.fit)
+def _agreements(
+    opened: Model,
+    plain: nn.Module,
+    forms: Mapping[str, Callable[[torch.Tensor], torch.Tensor]],
+    data: Path | None,
+    device: torch.device,
+) -> list[Agreement]:
+    wants = opened.preprocessing
+    dataset = refitted(dataset_for(opened, data), wants.channels, stored_size(wants.size, wants.resize), wants.fit)
     chosen = spread(len(dataset), _IMAGES)
     augmenter, parts = Augmenter(wants), []
     for start in range(0, len(chosen), 64):
         images = augmenter.evaluate(torch.from_numpy(dataset.batch(chosen[start : start + 64])).to(device))
-        parts.append(torch.stack([module(images).float().softmax(1) for module in both]))
-    exact, fast = torch.cat(parts, 1).cpu()
-    difference = (exact - fast).abs()
-    same = (exact.argmax(1) == fast.argmax(1)).double().mean().item()
-    return Agreement(len(chosen), same, difference.max().item(), difference.mean().item())
+        parts.append(torch.stack([call(images).float().softmax(1) for call in (plain, *forms.values())]))
+    exact, *others = torch.cat(parts, 1).cpu()
+    found = []
+    for form, other in zip(forms, others, strict=True):
+        difference, same = (exact - other).abs(), (exact.argmax(1) == other.argmax(1)).double().mean().item()
+        found.append(Agreement(form, len(chosen), same, difference.max().item(), difference.mean().item()))
+    return found

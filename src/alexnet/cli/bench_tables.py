@@ -72,19 +72,20 @@ def latencies(measured: "Latencies") -> None:
         (
             each.name, row.batch, f"{row.plain * 1e3:,.2f}", precision, f"{row.quick * 1e3:,.2f}",
             f"{row.ratio:.2f}", f"{min(row.ratios):.2f}–{max(row.ratios):.2f}", len(row.ratios),
-            *(f"{row.peers[peer] * 1e3:,.2f}" for peer in measured.peers),
+            *(f"{seconds * 1e3:,.2f}" for seconds in row.peers),
         )
         for each in measured.models for row in each.rows
     ]  # fmt: skip
-    others = (f"{peer} {its} ms>" for peer, its in measured.peers.items())
+    others = (f"{peer} {its} ms>" for peer, its in measured.peers)
     head = ("what", "batch>", "plain fp32 ms>", "quick>", "ms>", "times as quick>", "least–most>", "turns>", *others)
     table(head, lines)
     for line in measured.left_out:
         say(line)
     for each in measured.models:
-        if found := each.agreement:
+        for found in each.agreements:
+            images = f"{found.images:,} images, top-1 the same on {found.same_top1:.2%}"
             say(
-                f"{each.name}: {found.images:,} images, top-1 the same on {found.same_top1:.2%}; probabilities "
+                f"{each.name} in {found.form}: {images}; probabilities "
                 f"differ by {found.mean_difference:.1e} in the mean, {found.largest_difference:.1e} at most"
             )
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alexnet.cli.options import DataOption, Device, ExportedToo, Json, LabelsOption, RuntimeOption
+from alexnet.cli.options import DataOption, Device, ExportedToo, Json, LabelsOption, PrecisionOption, RuntimeOption
 from alexnet.cli.screen import print_json, say, table
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def evaluate(
     views: Annotated[
         int, typer.Option(help="Views averaged per image: 1, 2 (mirrored) or 10 (corners, mirrored).")
     ] = 1,
-    precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 if the processor has it.")] = "fp32",
+    precision: PrecisionOption = "fp32",
     runtime: RuntimeOption = "torch",
     per_class: Annotated[bool, typer.Option("--per-class", help="Print every class, however many there are.")] = False,
     reject: Annotated[
@@ -61,7 +61,6 @@ def evaluate(
     from alexnet.inference.data import dataset_for, fitted, repeated
     from alexnet.inference.evaluate import evaluate as run
     from alexnet.inference.exported import loss_of
-    from alexnet.inference.fast import at_precision
     from alexnet.inference.measures import check_format, measure, write_predictions
     from alexnet.inference.model import is_exported, load_model
     from alexnet.inference.robustness import robustness
@@ -75,7 +74,7 @@ def evaluate(
         check_format(out)
     if baseline is not None and not corruptions:
         raise InputError("--baseline is the run that --corruptions divides by; add --corruptions")
-    other = at_precision(load_model(baseline, choose_device(device)), precision) if baseline else None
+    other = ready(load_model(baseline, choose_device(device)), precision, runtime) if baseline else None
     opened = ready(load_model(model, choose_device(device), graphs=True), precision, runtime)
     if runtime != "torch":
         say(f"runtime: {opened.runtime} in {opened.precision}", err=as_json)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from alexnet.cli.opening import opened_model
-from alexnet.cli.options import Device, Json, MaybeModel, RuntimeOption, SplitOption, WeightsOption
+from alexnet.cli.options import Device, Json, MaybeModel, PrecisionOption, RuntimeOption, SplitOption, WeightsOption
 from alexnet.cli.screen import print_json, say, shape
 from alexnet.errors import InputError
 
@@ -40,7 +40,7 @@ def features(
     split: SplitOption = None,
     weights: WeightsOption = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images per batch.")] = 64,
-    precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 if the processor has it.")] = "fp32",
+    precision: PrecisionOption = "fp32",
     runtime: RuntimeOption = "torch",
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted extraction to --out.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,

@@ -25,6 +25,12 @@ MaybeModel = Annotated[Path | None, typer.Argument(metavar="MODEL", help=MODEL)]
 WeightsOption = Annotated[
     Path | None, typer.Option("--weights", help="For a network of `alexnet models`: a file of any known kind.")
 ]
+PrecisionOption = Annotated[
+    str,
+    typer.Option(
+        "--precision", help="fp32, bf16, auto (bf16 if the processor has it), or int8 (OpenVINO: fc weights)."
+    ),
+]
 RuntimeOption = Annotated[
     str,
     typer.Option("--runtime", help="torch, onnxruntime, openvino, or auto: the quickest that is installed, by timing."),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from alexnet.cli.opening import opened_model
-from alexnet.cli.options import MODEL, Device, Json, RuntimeOption, WeightsOption
+from alexnet.cli.options import MODEL, Device, Json, PrecisionOption, RuntimeOption, WeightsOption
 from alexnet.cli.screen import print_json, say
 from alexnet.errors import InputError
 
@@ -33,7 +33,7 @@ def predict(
     copy_to: Annotated[Path | None, typer.Option(help="Copy each image into a folder named after its class.")] = None,
     reject: Annotated[float, typer.Option(help="Answer 'unknown' below this probability.")] = 0.0,
     force: Annotated[bool, typer.Option("--force", help="Replace the file of --out.")] = False,
-    precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 if the processor has it.")] = "fp32",
+    precision: PrecisionOption = "fp32",
     runtime: RuntimeOption = "torch",
     weights: WeightsOption = None,
     device: Device = "auto",

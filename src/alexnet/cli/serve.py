@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from alexnet.cli.options import RuntimeOption
+from alexnet.cli.options import PrecisionOption, RuntimeOption
 from alexnet.cli.screen import say
 from alexnet.errors import InputError
 
@@ -23,7 +23,7 @@ def serve(
         str, typer.Option(help="Address to listen on; 0.0.0.0: every network this machine is in.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any that is free.")] = 8000,
-    precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: what the processor is quicker with.")] = "fp32",
+    precision: PrecisionOption = "fp32",
     runtime: RuntimeOption = "torch",
     index: Annotated[
         Path | None,

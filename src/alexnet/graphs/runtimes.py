@@ -28,13 +28,20 @@ def missing(name: str) -> str | None:
 
 
 def precisions(name: str) -> tuple[str, ...]:
-    """What a runtime computes in on this processor: OpenVINO in bf16 where the processor multiplies bf16 matrices."""
+    """What a runtime computes in on this processor: OpenVINO in bf16 where the processor multiplies bf16 matrices.
+
+    'int8': fully-connected weights in int8, one scale for each output; all else in bf16, or in float32 where there is
+    none.
+    """
     if name != "openvino":
         return ("fp32",)
+    return ("fp32", "bf16", "int8") if _has_bf16() else ("fp32", "int8")
+
+
+def _has_bf16() -> bool:
     import openvino
 
-    able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return ("fp32", "bf16") if "BF16" in able else ("fp32",)
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def graph_of(network: nn.Module, taps: Sequence[str] = ()) -> bytes:
@@ -94,13 +101,17 @@ def _onnxruntime(content: bytes) -> Any:
 def _openvino(content: bytes, precision: str) -> Any:
     import openvino
 
-    core = openvino.Core()
+    core, narrow = openvino.Core(), precision == "bf16" or (precision == "int8" and _has_bf16())
+    if precision == "int8":
+        from alexnet.graphs.int8_weights import int8_weights
+
+        content = int8_weights(content)
     settings = {
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": 1,
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         # Left alone, OpenVINO computes in bf16 wherever the processor has it.
-        "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
+        "INFERENCE_PRECISION_HINT": "bf16" if narrow else "f32",
     }
     model = core.compile_model(core.read_model(content), "CPU", settings)
     return lambda inputs: [np.array(each, np.float32) for each in model(inputs).values()]  # its memory is used again

@@ -12,7 +12,7 @@ from alexnet.errors import InputError, unknown
 from alexnet.inference.model import Model
 from alexnet.models.quick import quicken
 
-PRECISIONS = ("auto", "fp32", "bf16")
+PRECISIONS = ("auto", "fp32", "bf16", "int8")
 
 
 def at_precision(model: Model, precision: str | None = None) -> Model:
@@ -34,7 +34,7 @@ def at_precision(model: Model, precision: str | None = None) -> Model:
         if precision not in ("auto", "fp32", model.precision):
             raise InputError(f"{str(model.path)!r} computes in {model.precision}, as it was exported: no --precision")
         return model
-    wanted = _chosen(precision, model.module)
+    wanted = torch_precision(precision, model.module)
     if wanted == model.precision:
         return model
     if model.precision != "fp32":
@@ -49,12 +49,15 @@ def quick(module: nn.Module, precision: str = "auto") -> nn.Module:
     from the machine and never from a timing, so that an image gets the same answer every time, in any batch size.
     The copy is for inference only, and does not follow when `module` is trained on. InputError for another name.
     """
-    return quicken(module) if _chosen(precision, module) == "fp32" else _BF16(module)
+    return quicken(module) if torch_precision(precision, module) == "fp32" else _BF16(module)
 
 
-def _chosen(precision: str, module: nn.Module) -> str:
+def torch_precision(precision: str, module: nn.Module) -> str:
+    """'fp32' or 'bf16', in which PyTorch computes `module`. InputError for another name, and for 'int8'."""
     if precision not in PRECISIONS:
         raise unknown("precision", precision, PRECISIONS)
+    if precision == "int8":
+        raise InputError("--precision int8 needs --runtime openvino: PyTorch computes in fp32 or bf16")
     return choose_precision(precision, next(module.parameters()).device)
 
 

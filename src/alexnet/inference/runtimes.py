@@ -17,12 +17,12 @@ from alexnet.device import choose_precision, environment
 from alexnet.errors import InputError, unknown
 from alexnet.files import make_folder, read_json, write_json
 from alexnet.graphs import runtimes
-from alexnet.inference.fast import PRECISIONS, at_precision, quick
+from alexnet.inference.fast import PRECISIONS, at_precision, quick, torch_precision
 from alexnet.inference.model import Model
 from alexnet.models.network import Network
 
 RUNTIMES = ("auto", "torch", *runtimes.EXTRAS)
-BOUND = {"fp32": 1e-4, "bf16": 5e-2}
+BOUND = {"fp32": 1e-4, "bf16": 5e-2, "int8": 5e-2}
 """Largest ‖difference‖ / ‖output‖ from PyTorch's fp32 on any image, by precision, at which a runtime is taken."""
 _PROBES = (1, 16)  # images in the batches that 'auto' times
 _TURNS = 3
@@ -73,7 +73,7 @@ def chosen_for(model: Model, precision: str | None, runtime: str) -> Chosen:
     if runtime == "auto":
         runtime = quickest(model, precision) if _movable(model) else "torch"
     if runtime == "torch":
-        return Chosen(runtime, choose_precision(precision or "fp32", next(model.module.parameters()).device))
+        return Chosen(runtime, torch_precision(precision or "fp32", model.module))
     _on_cpu(model, runtime)
     if line := runtimes.missing(runtime):
         raise InputError(line)
@@ -115,7 +115,7 @@ class InRuntime(nn.Module):
 
 
 def precision_of(runtime: str, precision: str | None) -> str:
-    """'fp32' or 'bf16' for a runtime. InputError for one that it does not have."""
+    """'fp32', 'bf16' or 'int8' for a runtime. InputError for one that it does not have."""
     if precision != "auto":
         return precision or "fp32"
     wanted = choose_precision("auto", torch.device("cpu"))
@@ -127,8 +127,8 @@ def quickest(model: Model, precision: str | None) -> str:
     of that."""
     here = [name for name in runtimes.EXTRAS if not runtimes.missing(name)]
     here = [name for name in here if precision_of(name, precision) in runtimes.precisions(name)]
-    if not here:
-        return "torch"
+    if not here or precision == "int8":  # which one runtime has, at most
+        return here[0] if here else "torch"
     key, place = _key(model, precision, here), cache()
     known = _known(place)
     if known.get(key) not in ("torch", *here):

@@ -20,7 +20,7 @@ from alexnet.serving.batching import Batcher, Full
 from alexnet.serving.limits import Limits
 from alexnet.serving.problems import Problem, busy
 
-AGREE = {"fp32": 1e-5, "bf16": 0.05}
+AGREE = {"fp32": 1e-5, "bf16": 0.05, "int8": 0.05}
 """How far the probabilities of the form that serves may be from the plain network's, by precision.
 
 In fp32 the batch that an image waits in moves a probability by less than this: the order of a matrix product's sums

@@ -73,7 +73,7 @@ _PREDICTED: Schema = {
     "required": ["model", "precision", "results"],
     "properties": {
         "model": {"type": "string"},
-        "precision": {"enum": ["fp32", "bf16"]},
+        "precision": {"enum": ["fp32", "bf16", "int8"]},
         "seconds": {"type": "number"},
         "results": {
             "type": "array",
