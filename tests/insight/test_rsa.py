@@ -117,3 +117,7 @@ def test_only_pairs_of_different_images_are_compared() -> None:
     one, other = np.zeros((3, 3)), np.zeros((3, 3))
     one[np.triu_indices(3, 1)], other[np.triu_indices(3, 1)] = (1, 2, 3), (3, 2, 1)
     assert rsa.compare(one, other) == pytest.approx(-1)  # the zeros of the diagonal agree
+    upper = np.triu(np.arange(1.0, 65).reshape(8, 8), 1)
+    one = upper + upper.T
+    other = np.where(one > 0, 65 - one, 0.0)
+    assert rsa.bootstrap(one, other, draws=50) == pytest.approx((-1, -1))  # drawn twice, an image is no pair
