@@ -196,6 +196,25 @@ def test_erasing_lays_a_rectangle_over_some_images(images: Tensor, fill: str) ->
     )
 
 
+def test_a_shift_reaches_its_furthest_pixel_on_every_side() -> None:
+    """The middle pixel of an image whose pixels are their own places says by how much each was shifted."""
+    gray = Preprocessing((10, 10), colors="L", scale=1.0)
+    places = torch.arange(100, dtype=torch.uint8).reshape(1, 10, 10, 1).expand(1000, -1, -1, -1)
+    middle = Augmenter(gray, shift=0.2).train(places, generator())[:, 0, 5, 5].int()
+    for shifts in (middle // 10 - 5, middle % 10 - 5):
+        found, counts = shifts.unique(return_counts=True)
+        assert found.tolist() == [-2, -1, 0, 1, 2]
+        assert counts.min() > 140  # of 1,000: all are as likely
+
+
+def test_cutout_is_there_where_a_shift_uncovers_a_border_too() -> None:
+    gray = Preprocessing((10, 10), colors="L", scale=1.0, mean=(50.0,))
+    bright = torch.full((200, 10, 10, 1), 255, dtype=torch.uint8)
+    shifted, both = (Augmenter(gray, shift=0.2, cutout=n).train(bright, generator())[:, 0] for n in (0, 4))
+    assert ((shifted == 0) <= (both == 0)).all()  # the border is filled with the mean in both
+    assert ((both == 0) & (shifted != 0)).flatten(1).sum(1).float().mean() > 6
+
+
 def test_erased_areas_and_shapes_are_those_of_zhong_et_al() -> None:
     """github.com/zhunzhong07/Random-Erasing: 2 to 40 % of the area, height over width from .3 to 1 / .3."""
     gray = Preprocessing((100, 100), colors="L", mean=(0.5,))
