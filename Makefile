@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
 PARITY := .venv-parity
 FUZZ_ARGS ?=
@@ -28,7 +29,7 @@ help:
 	@echo "make load    the server under load (two minutes)"
 	@echo "make clean   remove the environments"
 
-demo: $(READY)
+demo: $(INSTALLED)
 	@$(BIN)/alexnet train
 	@echo
 	@echo "Open the report in a browser. Then try (after '. $(BIN)/activate', or with $(BIN)/ in front):"
@@ -66,17 +67,23 @@ check: $(READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/pyright
 
-# $(call environment,FOLDER,WHAT PIP INSTALLS): says plainly what is missing when it is.
+# $(call environment,FOLDER,WHAT PIP INSTALLS): says plainly what is missing when it is. Modules are compiled when they are
+# first imported: most of torch never is.
 define environment
 	@command -v $(PYTHON) >/dev/null || { echo "alexnet needs Python 3.11 or newer, and there is no '$(PYTHON)' here; install it, or name it: make PYTHON=/path/to/python3" >&2; exit 2; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "alexnet needs Python 3.11 or newer, and '$(PYTHON)' is $$($(PYTHON) -V); name a newer one: make PYTHON=/path/to/python3" >&2; exit 2; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "'$(PYTHON)' cannot make environments; install its venv module (Debian: python3-venv)" >&2; exit 2; }
 	@echo "setting up $(1) (a few minutes the first time) …"
 	@$(PYTHON) -m venv $(1)
-	@$(1)/bin/python -m pip install -q --disable-pip-version-check $(2) || { echo "the packages could not be installed; pip's lines above say why (is there a network, and a package registry?)" >&2; exit 2; }
+	@$(1)/bin/python -m pip install -q --no-compile --disable-pip-version-check $(2) || { echo "the packages could not be installed; pip's lines above say why (is there a network, and a package registry?)" >&2; exit 2; }
 endef
 
-$(READY): pyproject.toml constraints.txt
+# What a user installs, for the demo; and with it what tests and checks need.
+$(INSTALLED): pyproject.toml constraints.txt
+	$(call environment,$(VENV),-c constraints.txt -e .)
+	@touch $@
+
+$(READY): $(INSTALLED)
 	$(call environment,$(VENV),-c constraints.txt -e '.[dev]')
 	@touch $@
 
