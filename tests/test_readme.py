@@ -65,7 +65,7 @@ def shown(command: str) -> list[str]:
 def test_python(block: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     names: dict[str, object] = {}
-    exec(block.replace("epochs=30", "epochs=1"), names)
+    exec(block.replace("epochs=20", "epochs=1"), names)
     assert "run" in names
     assert names["answers"]
 
