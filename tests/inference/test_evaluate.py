@@ -75,6 +75,13 @@ def test_with_fewer_than_five_classes_top5_is_all() -> None:
     assert (seen.figures.top1, seen.figures.top5) == (0.0, 1.0)
 
 
+def test_the_worst_are_the_wrong_ones_with_the_largest_loss_first() -> None:
+    labels = np.array([0, 0, 1, 0])
+    seen = evaluate.run(Brightness(7), Loader(gray([20, 60, 10, 40], labels.tolist(), 7), torch.device("cpu")), PLAIN)
+    assert seen.worst(5, labels).tolist() == [1, 3, 0]
+    assert seen.worst(1, labels).tolist() == [1]
+
+
 def test_mse_is_that_of_keras() -> None:
     """keras.metrics.MeanSquaredError over one-hot labels and probabilities: the mean over images and classes."""
     levels, labels = torch.tensor([4.0, 11.0, 13.0]), torch.tensor([0, 2, 1])
