@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from alexnet.data.splits import by_names, stratified
+from alexnet.data.splits import by_names, drawn, stratified
 from alexnet.errors import InputError
 
 
@@ -39,6 +39,15 @@ def test_what_cannot_be_cut() -> None:
     for fraction in (0, 1, -0.1):
         with pytest.raises(InputError, match="between 0 and 1"):
             stratified(np.zeros(5, int), fraction, 0)
+
+
+def test_so_many_of_each_class_train_and_each_class_keeps_one_to_test() -> None:
+    labels = np.repeat([0, 1], [5, 4])
+    train, test = drawn(labels, ("a", "b"), per_class=3, total=None, seed=0)
+    assert np.bincount(labels[train]).tolist() == [3, 3]
+    assert np.bincount(labels[test]).tolist() == [2, 1]
+    with pytest.raises(InputError, match="4 of each class train, and class 'b' has 4 in all"):
+        drawn(labels, ("a", "b"), per_class=4, total=None, seed=0)
 
 
 def test_a_recorded_split_is_restored() -> None:

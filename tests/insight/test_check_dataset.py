@@ -276,6 +276,18 @@ def test_the_quarantine_takes_the_training_side_of_a_leak_and_all_of_a_contradic
     assert lines[2] == "train/cat/cattrain04.jpg\tduplicates across splits: 1 in train, 1 in test"
 
 
+def test_near_duplicates_differ_nowhere_by_much() -> None:
+    """A thumbnail under another brightness and contrast is the same; with something small put into it, another."""
+    one = np.random.default_rng(0).integers(60, 200, (1, 256)).astype(np.uint8)
+    one[0, 100:103] = 80
+    relit = (one * 0.8 + 10).round().astype(np.uint8)
+    with_a_spot = one.copy()
+    with_a_spot[0, 100:103] = 180
+    assert np.abs(with_a_spot.astype(int) - one).mean() < 3
+    assert duplicates._same(one, relit).tolist() == [True]
+    assert duplicates._same(one, with_a_spot).tolist() == [False]
+
+
 def test_array_files_are_checked_too() -> None:
     """Handwritten digits: no two are nearly equal, whatever they have in common."""
     images = open_splits("digits", validation=None).train.batch(np.arange(1000))
