@@ -13,6 +13,7 @@ from alexnet.artifacts.predictions import Predictions
 from alexnet.artifacts.run import Run
 from alexnet.device import environment
 from alexnet.errors import InputError
+from alexnet.inference.metrics import Paired
 from alexnet.insight import epochs, paired
 from alexnet.insight.compare import HEAD, compare, line, write_comparison
 from alexnet.models import catalog
@@ -139,6 +140,18 @@ def test_other_images_are_compared_under_a_warning_only(runs: list[Path], tmp_pa
     assert "do not say which is better" in warnings[0]
     write_comparison(runs, tmp_path / "page.html")
     assert "do not say which is better" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("found", "verdict"),
+    [
+        (Paired(-0.1, -0.2, -0.01, 1, 11, 0.01), "two is better on these images"),
+        (Paired(0.1, -0.01, 0.2, 11, 1, 0.04), "no difference is shown"),  # the interval holds 0
+        (Paired(0.1, 0.01, 0.2, 11, 4, 0.12), "no difference is shown"),  # McNemar's test does not reject
+    ],
+)
+def test_both_tests_must_show_a_difference(found: Paired, verdict: str) -> None:
+    assert paired.Pair("one", "two", "test", 100, found).verdict == verdict
 
 
 def test_no_difference_is_claimed_from_few_images(runs: list[Path]) -> None:
