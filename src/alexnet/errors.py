@@ -16,6 +16,11 @@ class MissingData(InputError):
         self.what = what
 
 
+def escaped(text: str) -> str:
+    """A text out of somebody's file for a terminal: what cannot be printed as Python writes it, such as \\x1b."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
 def unknown(kind: str, name: object, choices: Iterable[str]) -> InputError:
     """An InputError for a `name` that is not among `choices`: the nearest ones first, or all when they are few."""
     names = list(choices)

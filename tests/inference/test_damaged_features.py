@@ -48,3 +48,15 @@ def test_what_torch_says_of_a_damaged_file_is_not_repeated(tmp_path: Path) -> No
 def test_an_empty_table_warns_of_nothing(tmp_path: Path) -> None:
     (tmp_path / "f.csv").write_text("name\n")
     assert all(not len(values) for values in read(tmp_path / "f.csv").layers.values())  # warnings are errors in tests
+
+
+@pytest.mark.parametrize("kind", ["member", "rows"])
+def test_a_layers_name_is_shown_without_its_escapes(tmp_path: Path, kind: str) -> None:
+    """Number 903 of the fuzzed features-npz claimed 4 GB for a member with a control character in its name."""
+    path = tmp_path / "f.npz"
+    values = np.zeros((3, 10**6) if kind == "member" else (3, 2))
+    np.savez_compressed(path, **{"fc\x1b[2J": values, "names": np.array(["a", "b"])})  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputError) as error:
+        read(path)
+    assert str(error.value).isprintable()
+    assert r"fc\x1b[2J" in str(error.value)

@@ -134,3 +134,11 @@ def test_every_cut_is_told(foreign: Foreign, told: Callable[[bytes], str]):
     content = npy(pickle.dumps(foreign(), protocol=2))
     for share in (0.001, 0.3, 0.7, 0.999):
         assert "damaged" in told(content[: int(share * len(content))])
+
+
+def test_a_header_that_python_2_wrote_warns_of_nothing(tmp_path: Path, foreign: Foreign):
+    content = npy(pickle.dumps(foreign(), protocol=2), (1,))
+    old = content.replace(b"(1,)", b"(1L,)").replace(b"} ", b"}", 1)
+    assert len(old) == len(content)
+    (tmp_path / "net.npy").write_bytes(old)
+    assert read_weights(tmp_path / "net.npy")[0].kind == "npy"  # warnings are errors in tests

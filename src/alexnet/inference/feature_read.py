@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from alexnet.errors import InputError
+from alexnet.errors import InputError, escaped
 from alexnet.files import read_object
 from alexnet.inference import mat_files
 from alexnet.inference.feature_table import Features
@@ -40,13 +40,12 @@ def read(path: Path | str) -> Features:
         raise
     except Exception as error:  # a damaged file makes each library raise its own
         why = (str(error) or type(error).__name__).splitlines()[0][:200]
-        why = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in why)
-        raise InputError(f"{str(path)!r} cannot be read as {path.suffix} ({why})") from None
+        raise InputError(f"{str(path)!r} cannot be read as {path.suffix} ({escaped(why)})") from None
     if not found.layers:
         raise InputError(f"{str(path)!r} holds no features")
     for name, values in found.layers.items():
         if found.names is not None and len(values) != len(found.names):
-            raise InputError(f"{str(path)!r} has {len(values)} rows of {name} and {len(found.names)} names")
+            raise InputError(f"{str(path)!r} has {len(values)} rows of {escaped(name)} and {len(found.names)} names")
     return found
 
 
@@ -87,7 +86,7 @@ def _read_npz(path: Path) -> Features:
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
             if member.file_size > 4 * _MAX_CELLS or member.file_size > 2000 * max(member.compress_size, 1):
-                raise InputError(f"{str(path)!r} claims {member.file_size:,} bytes for {member.filename}")
+                raise InputError(f"{str(path)!r} claims {member.file_size:,} bytes for {escaped(member.filename)}")
     with np.load(path, allow_pickle=False) as content:
         arrays = {name: content[name] for name in content.files}
     record = {name: arrays.pop(name) for name in _RECORD if name in arrays}
@@ -104,7 +103,7 @@ def _read_h5(path: Path) -> Features:
             if not isinstance(data, h5py.Dataset):
                 continue
             if data.size > _MAX_CELLS:
-                raise InputError(f"{str(path)!r} claims {data.size:,} numbers in {name}")
+                raise InputError(f"{str(path)!r} claims {data.size:,} numbers in {escaped(name)}")
             (record if name in _RECORD else layers)[name] = data[()]
         record["provenance"] = file.attrs.get("provenance")
     layers = {name: _numeric(path, values) for name, values in layers.items()}

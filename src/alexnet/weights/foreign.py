@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from alexnet.artifacts.card import Card
-from alexnet.errors import InputError
+from alexnet.errors import InputError, escaped
 
 MAX_BYTES = 2 * 2**30
 """The largest file that is read: eight times the largest of these networks in float32."""
@@ -37,7 +37,7 @@ class Source:
     def wrong(self, reason: str) -> InputError:
         """An InputError about this file."""
         line = " ".join(reason.split())
-        return InputError(f"{str(self.path)!r} " + "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line))
+        return InputError(f"{str(self.path)!r} {escaped(line)}")
 
     def damaged(self, error: Exception) -> InputError:
         """An InputError about what a reader met in this file."""

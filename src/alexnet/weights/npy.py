@@ -7,6 +7,7 @@ TensorFlow has them.
 
 import io
 import re
+import warnings
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,9 @@ def read_npy(source: Source) -> Foreign:
     try:
         version = np.lib.format.read_magic(file)
         header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = header(file)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # NumPy advises to write a header of Python 2 anew
+            shape, _, dtype = header(file)
         if not dtype.hasobject or shape not in ((), (1,)):
             raise inert.Refused("is one array; a dict of layers was expected, as bvlc_alexnet.npy has it")
         content = inert.load(file, _KNOWN)
