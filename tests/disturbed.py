@@ -1,5 +1,6 @@
 """Trainings in processes of their own, which tests/faults.py disturbs and resumes."""
 
+import contextlib
 import hashlib
 import os
 import re
@@ -10,7 +11,6 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 ALEXNET = [sys.executable, "-m", "alexnet"]
@@ -81,6 +81,11 @@ class Forked:
             else:
                 time.sleep(0.005)
         return self.returncode
+
+    def running(self) -> bool:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode is None
 
     def communicate(self, timeout: float = 600) -> tuple[None, bytes]:
         self.wait(timeout)
@@ -181,7 +186,7 @@ LENGTH: dict[Kind, float] = {}
 """Seconds of an undisturbed run."""
 
 
-@contextmanager
+@contextlib.contextmanager
 def mounted(place: Path, options: str) -> Iterator[None]:
     """A file system of its own at `place`; needs to be root."""
     made = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", place], check=False, capture_output=True)
