@@ -5,13 +5,15 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
 PARITY := .venv-parity
+SCHEMATHESIS := .venv-openapi
 FUZZ_ARGS ?=
 PARITY_ARGS ?= --write docs/PARITY.md
 BENCH_ARGS ?=
+OPENAPI_ARGS ?=
 FAULTS_ARGS ?= --write docs/RELIABILITY.md
 MUTATIONS_ARGS ?= --write docs/MUTATIONS.md
 
-.PHONY: audit sbom demo test check fuzz mutations parity faults load bench-peers bench-input bench-accuracy clean help
+.PHONY: audit sbom demo test check fuzz mutations parity faults load openapi bench-peers bench-input bench-accuracy clean help
 
 help:
 	@echo "make demo    set up, train an AlexNet on handwritten digits, say where its report is"
@@ -26,7 +28,8 @@ help:
 	@echo "make faults  kill, starve and disturb trainings, and resume them (half an hour)"
 	@echo "make audit   known vulnerabilities of what is installed, and its licenses"
 	@echo "make sbom    the software bill of materials: sbom.json (CycloneDX)"
-	@echo "make load    the server under load (two minutes)"
+	@echo "make load    the server under load (three minutes)"
+	@echo "make openapi   schemathesis asks the server all that its OpenAPI description allows and forbids (ten minutes)"
 	@echo "make clean   remove the environments"
 
 demo: $(INSTALLED)
@@ -101,7 +104,16 @@ load: $(READY)
 	@test -f runs/digits/best.safetensors || $(BIN)/alexnet train
 	@$(BIN)/python -c "from PIL import Image; Image.new('L', (8, 8), 90).save('runs/load.png')"
 	@$(BIN)/alexnet load runs/digits --image runs/load.png
+	@$(BIN)/alexnet load runs/digits --image runs/load.png --requests 10000
 	@$(BIN)/alexnet load runs/digits --image runs/load.png --clients 32 --seconds 10 --rounds 3
+
+# Its pytest plugin would disturb the tests: an environment of its own.
+$(SCHEMATHESIS)/.ready:
+	$(call environment,$(SCHEMATHESIS),schemathesis==4.32.5)
+	@touch $@
+
+openapi: $(READY) $(SCHEMATHESIS)/.ready
+	@$(BIN)/python tests/openapi.py $(SCHEMATHESIS)/bin/schemathesis $(OPENAPI_ARGS)
 
 # Side by side with Keras, in turn: nothing else should run on the machine.
 bench-peers: $(READY) $(PARITY)/.ready
@@ -115,4 +127,4 @@ bench-input: $(PARITY)/.ready
 	@$(PARITY)/bin/python -m alexnet.benchmark.scripts.input
 
 clean:
-	rm -rf $(VENV) $(PARITY)
+	rm -rf $(VENV) $(PARITY) $(SCHEMATHESIS)

@@ -21,5 +21,10 @@ def test_every_request_is_answered(trained: Run) -> None:
     assert set(found.answers) == {200}
     assert found.answers[200] == pytest.approx(found.per_second * found.seconds)
     assert 0 < found.p50 <= found.p99
+    assert list(found.memory) == [0, *[1000] * (found.answers[200] > 1000), found.answers[200]]
+    counted = measure.load(trained.path, file.getvalue(), clients=4, requests=30)
+    assert counted.answers == {200: 30}
+    assert counted.per_second * counted.seconds == pytest.approx(30)
+    assert list(counted.memory) == [0, 30]
     with pytest.raises(InputError, match="could not be served"):
         measure.load(trained.path / "nothing", b"", seconds=0.1)

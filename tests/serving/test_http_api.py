@@ -129,6 +129,30 @@ def test_what_the_server_tells_of_itself(client: TestClient, opened: Model) -> N
     assert "access-control-allow-origin" not in response.headers
 
 
+def test_the_description_says_what_is_done(opened: Model) -> None:
+    """What schemathesis found missing in it (`make openapi`)."""
+    with TestClient(create_app([opened], LIMITS, token="geheim")) as client:
+        described = client.get("/openapi.json", headers={"authorization": "Bearer geheim"}).json()["paths"]
+        for path, methods in described.items():
+            operation = methods.get("get")
+            if operation is None or "{" in path:
+                continue
+            response = client.get(path)
+            assert str(response.status_code) in operation["responses"], path
+            assert (response.status_code == 200) == (operation.get("security") == []), path
+            stated = operation["responses"][str(response.status_code)]["content"]
+            assert response.headers["content-type"].partition(";")[0] in stated, path
+    post = described["/v1/explain"]["post"]
+    assert [each["name"] for each in post["parameters"]] == ["model", "method", "label", "layer"]
+    body = post["requestBody"]["content"]["application/json"]["schema"]["properties"]
+    assert set(body) == {"images", "model", "method", "label", "layer"}
+    assert body["images"]["items"] == {"type": "string", "minLength": 1, "contentEncoding": "base64"}
+    assert "occlusion" in body["method"]["enum"]
+    infer = described["/v2/models/{model}/infer"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    shape = infer["properties"]["inputs"]["items"]["properties"]["shape"]
+    assert shape["prefixItems"] == [{"type": "integer", "minimum": 1, "maximum": LIMITS.images}]
+
+
 def test_open_inference_protocol(client: TestClient, opened: Model, digits: list[np.ndarray]) -> None:
     name = client.get("/healthz").json()["models"][0]
     assert client.get("/v2/health/live").json() == {"live": True}
@@ -177,6 +201,14 @@ BAD: dict[str, tuple[Callable[[TestClient], Any], int, str]] = {
     "deep json": (post(content=b"[" * 90_000, headers=JSON), 400, "not JSON"),
     "a list": (post(json=[1]), 400, "must be a JSON object"),
     "unknown field": (post(json={"images": ["aa"], "nonsense": 1}), 422, "nonsense"),
+    "two models": (post("predict?model=a&model=b", content=PIXEL), 422, "model: given more than once"),
+    "in query and body": (post("predict?top_k=0", json={**encoded(PIXEL), "top_k": 2}), 422, "top_k: given more than"),
+    "in query and form": (
+        post("predict?top_k=0", files=[("image", ("a", PIXEL))], data={"top_k": 2}),
+        422,
+        "top_k: given more than",
+    ),
+    "not an option here": (post("predict?layers=fc7", content=PIXEL), 422, "layers: predict takes model, top_k"),
     "top_k": (post("predict?top_k=0", content=PIXEL), 422, "top_k"),
     "model": (post("predict?model=other", content=PIXEL), 404, "choose one of"),
     "layer": (post("features?layers=conv99", content=PIXEL), 422, "unknown layer"),

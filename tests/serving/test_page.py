@@ -1,5 +1,6 @@
 """The page in a real browser."""
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,40 @@ def test_an_image_gives_five_bars_and_all_layers(page: Any, tmp_path: Path) -> N
     assert page.locator("#tabs button").last.inner_text() == "softmax"
     best = page.locator(".bars li span").first.inner_text()
     assert page.locator("#status").inner_text().startswith(f"run: {best}, ")
+
+
+@pytest.mark.parametrize("way", ["drop", "paste"])
+def test_an_image_is_dropped_or_pasted(page: Any, tmp_path: Path, way: str) -> None:
+    chosen(page, tmp_path)
+    expected = page.locator(".bars").inner_text()
+    page.reload()
+    page.locator("#pad").wait_for()
+    content = base64.b64encode((tmp_path / "bright.png").read_bytes()).decode()
+    given = {"drop": "dragenter,drop", "paste": "paste"}[way]
+    page.evaluate(
+        """([content, given]) => {
+            const data = new DataTransfer();
+            const bytes = Uint8Array.from(atob(content), (each) => each.charCodeAt(0));
+            data.items.add(new File([bytes], "bright.png", { type: "image/png" }));
+            for (const name of given.split(",")) {
+                const how = { bubbles: true, cancelable: true, dataTransfer: data, clipboardData: data };
+                const event = name === "paste" ? new ClipboardEvent(name, how) : new DragEvent(name, how);
+                document.getElementById("drop").dispatchEvent(event);
+            }
+        }""",
+        [content, given],
+    )
+    page.wait_for_selector("#tabs button")
+    assert page.locator(".bars").inner_text() == expected
+    assert "over" not in (page.locator("#drop").get_attribute("class") or "")
+
+
+def test_what_is_dropped_and_is_no_file_is_told(page: Any) -> None:
+    page.evaluate(
+        "document.dispatchEvent(new DragEvent('drop', { cancelable: true, dataTransfer: new DataTransfer() }))"
+    )
+    assert "wrong" in page.locator("#status").get_attribute("class")
+    assert page.locator("#told").is_hidden()
 
 
 def test_a_drawn_digit_is_read_and_a_pixel_explained(page: Any) -> None:

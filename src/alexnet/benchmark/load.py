@@ -4,7 +4,10 @@ The server runs in a process of its own, started for every turn: one way of batc
 """
 
 import asyncio
+import base64
 import json
+import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -32,6 +35,7 @@ app = create_app([load_model(sys.argv[1])], Limits(), batch=int(sys.argv[2]))
 print(listening.getsockname()[1], flush=True)
 run(app, listening)
 """
+_PEER = Path(__file__).with_name("scripts") / "litserve_peer.py"
 
 
 @dataclass
@@ -49,9 +53,8 @@ class Load:
     p50: float = 0.0
     """Milliseconds."""
     p99: float = 0.0
-    memory_before: float = 0.0
-    """The server's resident memory after 500 requests, in MB."""
-    memory_after: float = 0.0
+    memory: dict[int, float] = field(default_factory=dict)
+    """Requests answered → the server's resident memory in MB: before them, after 1,000 and each 10,000, at the end."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -63,32 +66,49 @@ def load(
     *,
     clients: int = 64,
     seconds: float = 60.0,
+    requests: int | None = None,
     batch: int = 64,
+    peer: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Load:
-    """Serves `model` and asks it for `image` (an encoded image) from `clients` connections for `seconds`."""
-    command = [sys.executable, "-c", _SERVE, str(model), str(batch)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+    """Serves `model` and asks it for `image` (an encoded image) from `clients` connections for `seconds`.
+
+    `requests`: as many instead, however long they take. `peer`: a Python that has LitServe, which then serves.
+    """
+    own = [sys.executable, "-c", _SERVE]
+    command = [*([str(peer), str(_PEER)] if peer else own), str(model), str(batch)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as server:
         try:
             assert server.stdout is not None
             line = server.stdout.readline()
             if not line:
                 raise InputError(f"{str(model)!r} could not be served; `alexnet serve {model}` says why")
-            return asyncio.run(_ask(int(line), server.pid, Load(clients, batch, seconds), image, progress))
+            return asyncio.run(_ask(int(line), server.pid, Load(clients, batch, seconds), image, requests, progress))
         finally:
-            server.terminate()
+            os.killpg(server.pid, signal.SIGTERM)
 
 
-async def _ask(port: int, pid: int, found: Load, image: bytes, progress: Callable[[int, int], None] | None) -> Load:
-    head = ("POST /v1/predict HTTP/1.1", "Host: localhost", "Content-Type: image/png", f"Content-Length: {len(image)}")
-    request = "\r\n".join((*head, "", "")).encode() + image
+async def _ask(
+    port: int,
+    pid: int,
+    found: Load,
+    image: bytes,
+    requests: int | None,
+    progress: Callable[[int, int], None] | None,
+) -> Load:
+    body = json.dumps({"images": [base64.b64encode(image).decode()]}).encode()
+    head = ("POST /v1/predict HTTP/1.1", "Host: localhost", "Content-Type: application/json")
+    request = "\r\n".join((*head, f"Content-Length: {len(body)}", "", "")).encode() + body
     codes: Counter[int] = Counter()
     times: list[float] = []
-    end = time.monotonic() + found.seconds
+    begun, sent = time.monotonic(), 0
+    found.memory[0] = _memory(pid)
 
     async def client() -> None:
+        nonlocal sent
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        while time.monotonic() < end:
+        while time.monotonic() < begun + found.seconds if requests is None else sent < requests:
+            sent += 1
             started = time.monotonic()
             writer.write(request)
             await writer.drain()
@@ -104,17 +124,20 @@ async def _ask(port: int, pid: int, found: Load, image: bytes, progress: Callabl
                 times.append(time.monotonic() - started)
             else:
                 await asyncio.sleep(0.05)
-            if sum(codes.values()) == 500:
-                found.memory_before = _memory(pid)
+            count = sum(codes.values())
+            if count == 1_000 or count % 10_000 == 0:
+                found.memory[count] = _memory(pid)
             if progress:
-                progress(min(int(found.seconds - (end - time.monotonic())), int(found.seconds)), int(found.seconds))
+                done = (time.monotonic() - begun, found.seconds) if requests is None else (count, requests)
+                progress(min(int(done[0]), int(done[1])), int(done[1]))
         writer.close()
 
     async with asyncio.TaskGroup() as group:
         for _ in range(found.clients):
             group.create_task(client())
-    found.memory_after = _memory(pid)
+    found.seconds = time.monotonic() - begun
     found.answers = dict(codes)
+    found.memory[sum(codes.values())] = _memory(pid)
     found.per_second = len(times) / found.seconds
     found.p50, found.p99 = (float(np.percentile(times, q)) * 1e3 if times else float("nan") for q in (50, 99))
     return found
@@ -131,30 +154,38 @@ def _memory(pid: int) -> float:
 
 @dataclass
 class Batching:
-    """Batches against one by one, in turn."""
+    """Batches against one by one, or against LitServe's batches, in turn."""
 
     together: list[Load]
-    alone: list[Load]
+    other: list[Load]
 
     @property
     def ratio(self) -> float:
         """Of the medians of requests per second."""
-        together, alone = (
-            statistics.median(each.per_second for each in turns) for turns in (self.together, self.alone)
+        together, other = (
+            statistics.median(each.per_second for each in turns) for turns in (self.together, self.other)
         )
-        return together / alone
+        return together / other
 
     def to_json(self) -> dict[str, Any]:
-        turns = {name: [each.to_json() for each in getattr(self, name)] for name in ("together", "alone")}
+        turns = {name: [each.to_json() for each in getattr(self, name)] for name in ("together", "other")}
         return json.loads(json.dumps(turns)) | {"ratio": self.ratio}
 
 
 def batching(
-    model: Path, image: bytes, *, clients: int = 32, seconds: float = 10.0, rounds: int = 3, **options: Any
+    model: Path,
+    image: bytes,
+    *,
+    clients: int = 32,
+    seconds: float = 10.0,
+    rounds: int = 3,
+    peer: Path | None = None,
+    **options: Any,
 ) -> Batching:
-    """What dynamic batching gives, A B A B."""
+    """What dynamic batching gives over one image at a time, or over LitServe in the Python `peer`, A B A B."""
     found = Batching([], [])
+    other: dict[str, Any] = {"peer": peer} if peer else {"batch": 1}
     for _ in range(rounds):
         found.together.append(load(model, image, clients=clients, seconds=seconds, **options))
-        found.alone.append(load(model, image, clients=clients, seconds=seconds, batch=1, **options))
+        found.other.append(load(model, image, clients=clients, seconds=seconds, **options, **other))
     return found

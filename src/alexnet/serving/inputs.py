@@ -3,8 +3,9 @@
 import base64
 import binascii
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import UploadFile
@@ -18,7 +19,7 @@ T = TypeVar("T", bound=BaseModel)
 
 
 class Options(BaseModel):
-    """What a request may choose beside its images; each route uses what concerns it."""
+    """What a request may choose beside its images; USES says which path takes what."""
 
     model_config = ConfigDict(extra="forbid")
     model: str | None = Field(None, max_length=200, description="Name of the model; none: the server's first.")
@@ -31,10 +32,25 @@ class Options(BaseModel):
     change: str = Field("", max_length=300, description="Constants to break, such as channels=BGR, separated by ';'.")
 
 
+USES: dict[str, tuple[str, ...]] = {
+    "predict": ("top_k",),
+    "features": ("layers",),
+    "explain": ("method", "label", "layer"),
+    "activations": (),
+    "maps": ("layer", "index"),
+    "arithmetic": ("layer", "index"),
+    "similar": ("top_k",),
+    "what-if": ("change", "top_k"),
+}
+"""Last part of a path under /v1 → the options that it takes beside `model`."""
+
+
 class Body(Options):
     """A JSON request."""
 
-    images: list[str] = Field(min_length=1, description="Encoded images (PNG, JPEG, …) in base64.")
+    images: list[Annotated[str, Field(min_length=1, json_schema_extra={"contentEncoding": "base64"})]] = Field(
+        min_length=1, description="Encoded images (PNG, JPEG, …) in base64."
+    )
 
 
 @dataclass(frozen=True)
@@ -46,17 +62,23 @@ class Asked:
 async def read(request: Request, limits: Limits) -> Asked:
     """Multipart (field `image`, repeated), JSON (`images` in base64) or the image itself as the body."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    chosen: dict[str, Any] = dict(request.query_params)
+    chosen: dict[str, Any] = {}
+    _choose(chosen, request.query_params.multi_items())
     if kind == "multipart/form-data":
         images = await _multipart(request, limits, chosen)
         options = checked(Options, chosen)
     elif kind == "application/json":
-        body = checked(Body, {**chosen, **parsed(await request.body())})
+        _choose(chosen, parsed(await request.body()).items())
+        body = checked(Body, chosen)
         images, options = [decoded64(text) for text in body.images], body
     elif kind == "application/x-www-form-urlencoded":
         raise Problem(415, "send an image as multipart/form-data, as JSON with base64, or as the body itself")
     else:
         images, options = [await request.body()], checked(Options, chosen)
+    path = request.url.path.rpartition("/")[2]
+    takes = ("model", *USES[path])
+    if extra := options.model_fields_set - {"images", *takes}:
+        raise Problem(422, f"{min(extra)}: {path} takes {', '.join(takes)}")
     if not images or not any(images):
         raise Problem(422, "the request holds no image")
     if len(images) > limits.images:
@@ -64,16 +86,23 @@ async def read(request: Request, limits: Limits) -> Asked:
     return Asked(images, options)
 
 
+def _choose(chosen: dict[str, Any], given: Iterable[tuple[str, Any]]) -> None:
+    """Adds options. Problem 422 for one that is there already, in the query or the body: neither would be right."""
+    for name, value in given:
+        if name in chosen:
+            raise Problem(422, f"{name[:60]}: given more than once")
+        chosen[name] = value
+
+
 async def _multipart(request: Request, limits: Limits, chosen: dict[str, Any]) -> list[bytes]:
     images = []
     try:
-        form = await request.form(max_files=limits.images, max_fields=32, max_part_size=2**16)
-        for name, value in form.multi_items():
-            if isinstance(value, UploadFile):
-                images.append(await value.read())
-            else:
-                chosen[name] = value
-        await form.close()
+        async with request.form(max_files=limits.images, max_fields=32, max_part_size=2**16) as form:
+            for name, value in form.multi_items():
+                if isinstance(value, UploadFile):
+                    images.append(await value.read())
+                else:
+                    _choose(chosen, [(name, value)])
     except HTTPException as error:
         raise Problem(400, f"the form cannot be read: {error.detail}") from None
     except (ValueError, KeyError, UnicodeError):

@@ -1,10 +1,12 @@
 """The OpenAPI description of the server."""
 
+from functools import partial
 from typing import Any
 
 from alexnet import __version__
-from alexnet.serving.inputs import Body, Options
-from alexnet.serving.limits import Limits
+from alexnet.insight.explain import METHODS
+from alexnet.serving.inputs import USES, Body
+from alexnet.serving.limits import OPEN, Limits
 from alexnet.serving.open_inference import Infer
 
 Schema = dict[str, Any]
@@ -12,38 +14,32 @@ Schema = dict[str, Any]
 
 def describe(limits: Limits, models: list[str], secured: bool) -> Schema:
     """OpenAPI 3.1, as /openapi.json answers."""
+    images = partial(_images, limits, models)
     paths = {
-        "/v1/predict": _images("The likeliest classes of one or many images.", _PREDICTED, limits),
-        "/v1/features": _images("Activations of layers, for one or many images.", _FEATURES, limits),
-        "/v1/explain": _images("Which parts of one image speak for a class.", _OBJECT, limits),
-        "/v1/activations": _images("Every layer of one image.", _OBJECT, limits),
-        "/v1/maps": _images("All values of one channel of one layer, for one image.", _OBJECT, limits),
-        "/v1/arithmetic": _images("How one number of one layer came about, for one image.", _OBJECT, limits),
-        "/v1/similar": _images("The nearest images of the server's index, for one image.", _OBJECT, limits),
-        "/v1/what-if": _images("One image under changed constants.", _OBJECT, limits),
+        "/v1/predict": images("predict", "The likeliest classes of one or many images.", _PREDICTED),
+        "/v1/features": images("features", "Activations of layers, for one or many images.", _FEATURES),
+        "/v1/explain": images("explain", "Which parts of one image speak for a class.", _OBJECT),
+        "/v1/activations": images("activations", "Every layer of one image.", _OBJECT),
+        "/v1/maps": images("maps", "All values of one channel of one layer, for one image.", _OBJECT),
+        "/v1/arithmetic": images("arithmetic", "How one number of one layer came about, for one image.", _OBJECT),
+        "/v1/similar": images("similar", "The nearest images of the server's index, for one image.", _OBJECT),
+        "/v1/what-if": images("what-if", "One image under changed constants.", _OBJECT),
         "/v1/samples": {
             "get": {
                 "summary": "Images to try: of the model's own dataset, where it is at hand.",
-                "parameters": [{"name": "model", "in": "query", "required": False, "schema": {"type": "string"}}],
+                "parameters": [{"name": "model", "in": "query", "required": False, "schema": {"enum": models}}],
                 "responses": _answers(_OBJECT),
             }
         },
         "/v1/models": _get("The models of this server.", {"type": "array", "items": {"type": "object"}}),
         "/healthz": _get("Whether the server answers.", _OBJECT),
-        "/metrics": {
-            "get": {
-                "summary": "Counters for Prometheus.",
-                "responses": {
-                    "200": {"description": "Metrics.", "content": {"text/plain": {"schema": {"type": "string"}}}}
-                },
-            }
-        },
+        "/metrics": _get("Counters for Prometheus.", {"type": "string"}, "text/plain"),
         "/v2": _get("The server, in the Open Inference Protocol.", _OBJECT),
         "/v2/health/live": _get("Liveness.", _OBJECT),
         "/v2/health/ready": _get("Readiness.", _OBJECT),
         "/v2/models/{model}": _named(_get("A model's inputs and outputs.", _OBJECT), models),
         "/v2/models/{model}/ready": _named(_get("A model's readiness.", _OBJECT), models),
-        "/v2/models/{model}/infer": _named(_infer(), models),
+        "/v2/models/{model}/infer": _named(_infer(limits), models),
     }
     described: Schema = {
         "openapi": "3.1.0",
@@ -54,10 +50,13 @@ def describe(limits: Limits, models: list[str], secured: bool) -> Schema:
     if secured:
         described["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         described["security"] = [{"token": []}]
+        for path in OPEN:
+            described["paths"][path]["get"]["security"] = []
     return described
 
 
 _OBJECT: Schema = {"type": "object"}
+_FILE: Schema = {"type": "string", "format": "binary"}
 _PROBLEM: Schema = {
     "type": "object",
     "required": ["type", "title", "status", "detail"],
@@ -103,7 +102,7 @@ _FEATURES: Schema = {
 }
 
 
-def _answers(schema: Schema) -> Schema:
+def _answers(schema: Schema, kind: str = "application/json") -> Schema:
     problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     wrong = {
         "400": "The request cannot be read.",
@@ -116,32 +115,34 @@ def _answers(schema: Schema) -> Schema:
         "503": "Too many images are waiting; Retry-After says when to try again.",
     }
     return {
-        "200": {"description": "The answer.", "content": {"application/json": {"schema": schema}}},
+        "200": {"description": "The answer.", "content": {kind: {"schema": schema}}},
         **{status: {"description": text, "content": problem} for status, text in wrong.items()},
     }
 
 
-def _get(summary: str, schema: Schema) -> Schema:
-    return {"get": {"summary": summary, "responses": _answers(schema)}}
+def _get(summary: str, schema: Schema, kind: str = "application/json") -> Schema:
+    return {"get": {"summary": summary, "responses": _answers(schema, kind)}}
 
 
-def _images(summary: str, schema: Schema, limits: Limits) -> Schema:
-    options = Options.model_json_schema()["properties"]
-    form = {
-        "type": "object",
-        "required": ["image"],
-        "properties": {
-            "image": {"type": "array", "items": {"type": "string", "format": "binary"}, "maxItems": limits.images}
-        },
-    }
+def _images(limits: Limits, models: list[str], name: str, summary: str, schema: Schema) -> Schema:
+    body = Body.model_json_schema()
+    takes = {each: body["properties"][each] for each in ("model", *USES[name])}
+    for each, choices in (("model", [*models, None]), ("method", list(METHODS))):
+        if each in takes:
+            takes[each] = {key: takes[each][key] for key in ("default", "description")} | {"enum": choices}
+    texts = {each: _text(own) for each, own in takes.items()}
+    encoded = {**body["properties"]["images"], "maxItems": limits.images}
+    body["properties"] = {"images": encoded, **takes}
+    files = {"type": "array", "items": _FILE, "minItems": 1, "maxItems": limits.images}
+    form = {"type": "object", "required": ["image"], "properties": {"image": files, **texts}}
     content = {
-        "application/json": {"schema": Body.model_json_schema()},
+        "application/json": {"schema": body},
         "multipart/form-data": {"schema": form},
-        "image/*": {"schema": {"type": "string", "format": "binary"}},
+        "image/*": {"schema": _FILE},
     }
     parameters = [
-        {"name": name, "in": "query", "required": False, "schema": own, "description": own.get("description", "")}
-        for name, own in options.items()
+        {"name": each, "in": "query", "required": False, "schema": own, "description": own["description"]}
+        for each, own in texts.items()
     ]
     return {
         "post": {
@@ -154,14 +155,24 @@ def _images(summary: str, schema: Schema, limits: Limits) -> Schema:
     }
 
 
+def _text(schema: Schema) -> Schema:
+    """An option's schema where it comes as text, in a query or a form: there is no null."""
+    told = {key: value for key, value in schema.items() if value is not None and key != "anyOf"}
+    if "enum" in told:
+        told["enum"] = [each for each in told["enum"] if each is not None]
+    return told | next((each for each in schema.get("anyOf", ()) if each["type"] != "null"), {})
+
+
 def _named(path: Schema, models: list[str]) -> Schema:
-    name = {"name": "model", "in": "path", "required": True, "schema": {"type": "string", "examples": models}}
+    name = {"name": "model", "in": "path", "required": True, "schema": {"enum": models}}
     return {**path, "parameters": [name]}
 
 
-def _infer() -> Schema:
+def _infer(limits: Limits) -> Schema:
     schema = Infer.model_json_schema(ref_template="#/paths/~1v2~1models~1{{model}}~1infer/post/requestBody/{model}")
     tensor = schema.pop("$defs")["Tensor"]
+    tensor["properties"]["shape"]["items"] |= {"minimum": 1, "maximum": limits.pixels}
+    tensor["properties"]["shape"]["prefixItems"] = [{"type": "integer", "minimum": 1, "maximum": limits.images}]
     schema["properties"]["inputs"]["items"] = tensor
     body = {"required": True, "content": {"application/json": {"schema": schema}}}
     return {
