@@ -5,7 +5,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alexnet.cli.options import DataOption, Device, ExportedToo, Json, LabelsOption, PrecisionOption, RuntimeOption
+from alexnet.cli.launch import together
+from alexnet.cli.options import (
+    DataOption,
+    Device,
+    ExportedToo,
+    Json,
+    LabelsOption,
+    PrecisionOption,
+    Processes,
+    RuntimeOption,
+)
 from alexnet.cli.screen import print_json, say, table
 
 if TYPE_CHECKING:
@@ -48,6 +58,7 @@ def evaluate(
     out: Annotated[Path | None, typer.Option(help="Every image's prediction: a .csv, .jsonl or .parquet file.")] = None,
     page: Annotated[Path | None, typer.Option(help="An HTML page to write, with the most frequent confusions.")] = None,
     device: Device = "auto",
+    processes: Processes = None,
     as_json: Json = False,
 ) -> None:
     """Measure a trained model on labeled images: top-1, top-5, loss."""
@@ -74,19 +85,24 @@ def evaluate(
         check_format(out)
     if baseline is not None and not corruptions:
         raise InputError("--baseline is the run that --corruptions divides by; add --corruptions")
-    other = ready(load_model(baseline, choose_device(device)), precision, runtime) if baseline else None
-    opened = ready(load_model(model, choose_device(device), graphs=True), precision, runtime)
-    if runtime != "torch":
-        say(f"runtime: {opened.runtime} in {opened.precision}", err=as_json)
-    if calibrate:
-        opened = _calibrate(opened, data, quiet=as_json)
-    temperature = None
-    if calibrated:
-        opened = temperatures.calibrated(opened)
-        temperature = opened.card.calibration.temperature if opened.card.calibration else None
-    dataset = dataset_for(opened, data, split, lambda line: say(line, err=as_json), labels)
-    with bar("evaluating", quiet=as_json) as progress:
-        evaluation = run(opened, dataset, progress=progress, views=views)
+    with together(processes, device) as world:
+        if world.size > 1 and (calibrate or corruptions):
+            raise InputError("--calibrate and --corruptions run in one process; leave out --processes")
+        other = ready(load_model(baseline, choose_device(device)), precision, runtime) if baseline else None
+        opened = ready(load_model(model, choose_device(device), graphs=True), precision, runtime)
+        if runtime != "torch":
+            say(f"runtime: {opened.runtime} in {opened.precision}", err=as_json)
+        if calibrate:
+            opened = _calibrate(opened, data, quiet=as_json)
+        temperature = None
+        if calibrated:
+            opened = temperatures.calibrated(opened)
+            temperature = opened.card.calibration.temperature if opened.card.calibration else None
+        dataset = dataset_for(opened, data, split, lambda line: say(line, err=as_json), labels)
+        with bar("evaluating", quiet=as_json) as progress:
+            evaluation = run(opened, dataset, progress=progress, views=views, world=world)
+    if not world.is_writer:
+        return
     truth = fitted(opened, dataset).labels
     copies = repeated(opened, dataset)
     measures = measure(evaluation, truth, opened.classes, reject=reject, temperature=temperature, copies=copies)

@@ -7,8 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from alexnet.cli.launch import is_first, together
 from alexnet.cli.opening import opened_model
-from alexnet.cli.options import Device, Json, MaybeModel, PrecisionOption, RuntimeOption, SplitOption, WeightsOption
+from alexnet.cli.options import (
+    Device,
+    Json,
+    MaybeModel,
+    PrecisionOption,
+    Processes,
+    RuntimeOption,
+    SplitOption,
+    WeightsOption,
+)
 from alexnet.cli.screen import print_json, say, shape
 from alexnet.errors import InputError
 
@@ -45,6 +55,7 @@ def features(
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted extraction to --out.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
     device: Device = "auto",
+    processes: Processes = None,
     as_json: Json = False,
 ) -> None:
     """Write the activations of any layers for many images, with where they come from; or check such a file."""
@@ -63,41 +74,45 @@ def features(
         raise InputError(
             "give MODEL and --data, the images" + ("; they are never taken from the file" if check else "")
         )
-    opened = opened_model(model, device, weights)
-    images = open_images(data, split)
-    if check is not None:
-        _check(opened, images, check, rows, as_json)
-        return
-    assert out is not None
-    names = [layer.strip() for layer in layers.split(",") if layer.strip()]
-    chosen = chosen_for(opened.model, precision, runtime)
-    if runtime != "torch":
-        say(f"runtime: {chosen.runtime} in {chosen.precision}", err=True)
-    wanted = want(
-        opened.model,
-        names,
-        preprocess=preprocess,
-        pool=pool,
-        flatten=flatten,
-        precision=chosen.precision,
-        runtime=chosen.runtime,
-    )
-    for remark in (mismatch(opened.model, wanted.preprocessing), untrained(opened, wanted.taps)):
-        if remark:
-            say(remark, err=True)
-    with bar("features", quiet=as_json) as progress:
-        done = extract(
-            opened,
-            images,
-            wanted,
-            out,
-            transform=Transform(center, pca, l2),
-            batch_size=batch_size,
-            resume=resume,
-            force=force,
-            command=shlex.join(["alexnet", *sys.argv[1:]]),
-            progress=progress,
+    with together(processes if out else None, device) as world:
+        opened = opened_model(model, device, weights)
+        images = open_images(data, split)
+        if check is not None:
+            _check(opened, images, check, rows, as_json)
+            return
+        assert out is not None
+        names = [layer.strip() for layer in layers.split(",") if layer.strip()]
+        chosen = chosen_for(opened.model, precision, runtime)
+        if runtime != "torch":
+            say(f"runtime: {chosen.runtime} in {chosen.precision}", err=True)
+        wanted = want(
+            opened.model,
+            names,
+            preprocess=preprocess,
+            pool=pool,
+            flatten=flatten,
+            precision=chosen.precision,
+            runtime=chosen.runtime,
         )
+        for remark in (mismatch(opened.model, wanted.preprocessing), untrained(opened, wanted.taps)):
+            if remark:
+                say(remark, err=True)
+        with bar("features", quiet=as_json) as progress:
+            done = extract(
+                opened,
+                images,
+                wanted,
+                out,
+                transform=Transform(center, pca, l2),
+                batch_size=batch_size,
+                resume=resume,
+                force=force,
+                command=shlex.join(["alexnet", *sys.argv[1:]]),
+                progress=progress,
+                world=world,
+            )
+    if not is_first():
+        return
     if as_json:
         print_json(
             {

@@ -1,4 +1,4 @@
-"""`alexnet train --processes N`: the same command N times, as processes that find each other, and one end for all.
+"""`alexnet … --processes N`: the same command N times, as processes that find each other, and one end for all.
 
 torchrun does the same on many machines. Here, one process that fails takes the others with it, and what is told is its
 own line and exit code. Needs no torch.
@@ -14,12 +14,19 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
 
 from alexnet.cli.screen import say
 from alexnet.errors import InputError
 
+if TYPE_CHECKING:
+    from alexnet.process.group import World
+
 LOST = 69  # exit code of a process that ended because another did (EX_UNAVAILABLE of sysexits.h)
 RENDEZVOUS = "ALEXNET_RENDEZVOUS"  # as alexnet.process.rendezvous has it, which needs torch
+_RESUME = "resume from the last saved state with: alexnet train --resume --out …"
 _GRACE = 20.0  # seconds in which the others notice that one is gone; then they are killed
 
 
@@ -33,8 +40,10 @@ def is_first() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def launch(count: int, command: Sequence[str] | None = None) -> int:
+def launch(count: int, command: Sequence[str] | None = None, again: str = _RESUME) -> int:
     """Runs a command (this process's own) `count` times, side by side; returns the exit code of the one that failed.
+
+    again: what to do when one of them is killed.
 
     Ctrl-C and SIGTERM are handed on. When this process is killed, the others end as if they were asked to.
     """
@@ -60,8 +69,7 @@ def launch(count: int, command: Sequence[str] | None = None) -> int:
             return code
         if not asked:
             say(
-                f"alexnet: process {culprit + 1} of {count} was ended by {signal.Signals(-code).name}; "
-                "resume from the last saved state with: alexnet train --resume --out …",
+                f"alexnet: process {culprit + 1} of {count} was ended by {signal.Signals(-code).name}; {again}",
                 err=True,
             )
         return 128 - code
@@ -130,6 +138,30 @@ def leashed() -> None:
 
     if RENDEZVOUS in os.environ:
         threading.Thread(target=wait, daemon=True).start()
+
+
+@contextlib.contextmanager
+def together(processes: int | None, device: str) -> "Iterator[World]":
+    """The processes that do this verb's work: those of `--processes`, which are started here, or of torchrun, or one.
+
+    In all but the first nothing is printed.
+    """
+    count, device = count_of(None, processes, device)
+    if count > 1 and not launched():
+        raise typer.Exit(launch(count, again="run the command again"))
+    leashed()
+    from alexnet.process.rendezvous import Lost, joined
+
+    try:
+        with joined(device) as world, contextlib.ExitStack() as stack:
+            if not world.is_writer:
+                nowhere = stack.enter_context(open(os.devnull, "w"))
+                stack.enter_context(contextlib.redirect_stdout(nowhere))
+                stack.enter_context(contextlib.redirect_stderr(nowhere))
+            yield world
+    except Lost as lost:
+        say(f"alexnet: lost {str(lost) or 'another process of this command'}; run the command again", err=True)
+        raise typer.Exit(LOST) from None
 
 
 def count_of(gpus: int | None, processes: int | None, device: str) -> tuple[int, str]:

@@ -17,6 +17,9 @@ SetOption = Annotated[
 ]
 ModelOrRun = Annotated[Path, typer.Argument(metavar="MODEL", help="A run folder, or a weights file with its card.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 …")]
+Processes = Annotated[
+    int | None, typer.Option("--processes", min=1, max=1024, help="Number of processes that share the images.")
+]
 MODEL = "A run folder, a weights file with its card, or a network of `alexnet models`."
 ANY_FORM = "A run folder, a weights file with its card, or a file of `alexnet export` (ONNX, int8, torch, Keras)."
 ExportedToo = Annotated[Path, typer.Argument(metavar="MODEL", help=ANY_FORM)]

@@ -53,18 +53,22 @@ def evaluate(
     progress: Callable[[int, int], None] | None = None,
     views: int = 1,
     keep: bool = False,
+    world: World = ALONE,
 ) -> Evaluation:
     """Evaluates a model on a dataset whose classes are joined to the model's by name.
 
     Images of another size are fitted as the model's card says. `views`: 1, 2 (mirrored) or 10 (corners, center and
     mirrored); the probabilities are averaged as `alexnet.inference.views` explains. `precision`: 'fp32', 'bf16' or
     'auto'; None: the model's own, which is fp32 unless it was converted. `keep`: the evaluation holds the
-    log-probabilities of all classes (4 bytes for each class of each image).
+    log-probabilities of all classes (4 bytes for each class of each image). Several processes (`world`) share the
+    images; each gets the whole evaluation.
     Raises InputError when the images have a class that the model never saw, and for another number of views.
     """
     model = at_precision(model, precision)
     loader = Loader(fitted(model, dataset), next(model.module.parameters()).device)
-    found = run(model.module, loader, views_of(model), batch_size, progress=progress, views=views, keep=keep)
+    found = run(
+        model.module, loader, views_of(model), batch_size, progress=progress, world=world, views=views, keep=keep
+    )
     return replace(
         found, figures=found.figures.model_copy(update={"precision": model.precision, "runtime": model.runtime})
     )

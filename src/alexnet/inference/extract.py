@@ -5,16 +5,19 @@ extraction can be resumed; at the end F is written from there in one atomic step
 """
 
 import contextlib
+import glob
 import hashlib
+import itertools
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
+import torch
 
 from alexnet.artifacts.card import lrn_constants
 from alexnet.device import environment
@@ -26,6 +29,7 @@ from alexnet.inference.features import BATCH, Chunk, Wanted, network_of, run, sh
 from alexnet.inference.images import Images
 from alexnet.inference.opening import Opened
 from alexnet.inference.rows import NOTHING, Fitted, Transform, fit
+from alexnet.process.group import ALONE, World
 
 Progress = Callable[[int, int], None]
 
@@ -55,36 +59,48 @@ def extract(
     force: bool = False,
     command: str | None = None,
     progress: Progress | None = None,
+    world: World = ALONE,
 ) -> Extracted:
     """Writes the features of `images` to `out`, whose extension names the format.
+
+    Several processes share the images, in the batches that one would make; the first writes the file, and the others
+    return what they did of it.
 
     resume: continue an extraction that was interrupted, of the same network, weights, layers, preprocessing and
     images. force: replace what is there. Images that cannot be read are left out and reported. InputError when `out`
     exists, holds an extraction of something else, or when no image can be read.
     """
     out = Path(out)
-    feature_write.check(out, len(wanted.layers))
-    if not len(images):
-        raise InputError("there is no image to take features of")
-    identity = _identity(opened, images, wanted)
+    identity = world.each(lambda: _wanted(opened, images, wanted, out))
+    world.same({"network, layers, runtime or images": _digest(identity, transform)[:16]})
     if out.exists() and not force:
-        if resume and not partial_folder(out).exists():
-            return _complete(out, identity, transform)
-        raise InputError(f"{str(out)!r} is there already; --force replaces it")
+        if resume and not _begun(out):
+            return world.each(lambda: _complete(out, identity, transform))
+        return world.each(lambda: _refused(out))
     shapes = shapes_of(opened.model, wanted)
-    partial = _Partial(partial_folder(out), identity, wanted, shapes)
-    done = partial.begin(resume, force)
+    shares = [World(rank, world.size).stretch(len(images), batch_size) for rank in range(world.size)]
+    folders = [partial_folder(out, rank, world.size) for rank in range(world.size)]
+    partials = [_Partial(folder, identity, wanted, shapes) for folder in folders]
+    own, share = partials[world.rank], shares[world.rank]
+    done = world.each(lambda: own.begin(resume, force, _begun(out)))
     try:
-        for chunk in run(opened.model, images, wanted, batch_size, done):
-            partial.add(chunk)
+        for chunk in run(opened.model, images.subset(share) if world.size > 1 else images, wanted, batch_size, done):
+            own.add(chunk)
             if progress:
-                progress(chunk.rows.stop, len(images))
+                progress(chunk.rows.stop, len(share))
     finally:
-        partial.close()
-    rows, digests, failed = partial.log()
+        own.close()
+    (resumed,) = world.sum(torch.tensor(done))
+    if not world.is_writer:
+        return Extracted((), len(share), (), {}, done)
+    logs = [partial.log() for partial in partials]
+    rows = [share.start + row for share, log in zip(shares, logs, strict=True) for row in log[0]]
+    failed = [(share.start + row, why) for share, log in zip(shares, logs, strict=True) for row, why in log[2]]
+    digests = np.concatenate([log[1] for log in logs])
     if not rows:
         raise InputError(f"none of the {len(images):,} images can be read; the first: {failed[0][1]}")
-    layers = {layer: partial.layer(layer, len(rows)) for layer in wanted.layers}
+    counts = [len(log[0]) for log in logs]
+    layers = {layer: _joined([p.layer(layer, n) for p, n in zip(partials, counts, strict=True)]) for layer in shapes}
     layers, fitted = fit(layers, transform, len(rows))
     table = Table(
         layers, [images.names[row] for row in rows], images.labels[rows].astype(np.int64), images.classes, digests
@@ -94,14 +110,35 @@ def extract(
     written = feature_write.write(out, table)
     if fitted.arrays:
         written.append(fitted.save(out))
-    partial.remove()
+    for partial in partials:
+        partial.remove()
     ends = {layer: each.shape for layer, each in layers.items()}
-    return Extracted(tuple(written), len(rows), tuple(failures), ends, done)
+    return Extracted(tuple(written), len(rows), tuple(failures), ends, int(resumed))
 
 
-def partial_folder(out: Path) -> Path:
-    """Where the rows of an extraction to `out` lie until it is complete."""
-    return out.with_name(out.name + ".partial")
+def _wanted(opened: Opened, images: Images, wanted: Wanted, out: Path) -> dict[str, Any]:
+    feature_write.check(out, len(wanted.layers))
+    if not len(images):
+        raise InputError("there is no image to take features of")
+    return _identity(opened, images, wanted)
+
+
+def _refused(out: Path) -> NoReturn:
+    raise InputError(f"{str(out)!r} is there already; --force replaces it")
+
+
+def _begun(out: Path) -> list[Path]:
+    """The folders of an interrupted extraction to `out`, by however many processes."""
+    return sorted(out.parent.glob(f"{glob.escape(out.name)}.partial*"))
+
+
+def _joined(parts: Sequence[Layer]) -> Layer:
+    return Layer(parts[0].shape, lambda: itertools.chain.from_iterable(part.blocks() for part in parts))
+
+
+def partial_folder(out: Path, rank: int = 0, size: int = 1) -> Path:
+    """Where the rows of an extraction to `out`, or a process's share of them, lie until it is complete."""
+    return out.with_name(f"{out.name}.partial" + (f"-{rank + 1}-of-{size}" if size > 1 else ""))
 
 
 def _complete(out: Path, identity: dict[str, Any], transform: Transform) -> Extracted:
@@ -184,8 +221,16 @@ class _Partial:
         self._files: dict[str, BinaryIO] = {}
         self._log: BinaryIO | None = None
 
-    def begin(self, resume: bool, force: bool) -> int:
-        """Opens the folder; returns the images that are done already."""
+    def begin(self, resume: bool, force: bool, begun: Sequence[Path] = ()) -> int:
+        """Opens the folder; returns the images that are done already. begun: all folders of this extraction."""
+        others = [path for path in begun if path.name.rpartition("-of-")[1:] != self.path.name.rpartition("-of-")[1:]]
+        if others and not force:
+            raise InputError(
+                f"{str(others[0])!r} holds an extraction by another number of processes; resume it with as many, or "
+                "--force starts anew"
+            )
+        for path in others:
+            shutil.rmtree(path, ignore_errors=True)  # another process may be removing it too
         if self.path.exists() and not resume:
             if not force:
                 raise InputError(

@@ -48,14 +48,16 @@ def joined(device: str) -> Iterator[World]:
         _check_address(rank)
     try:
         distributed.init_process_group(backend, meeting, timeout=_TIMEOUT, world_size=size, rank=rank)
-    except distributed.DistError as error:
+    except RuntimeError as error:
+        if not _is_lost(error):
+            raise
         raise InputError(f"the processes do not find each other: {str(error).splitlines()[0]}") from None
     # Where `alexnet train --processes` started them, it sees how each of them ends.
     beat = Heartbeat(rank, size) if meeting == "env://" else None
     try:
         yield World(rank, size)
     except RuntimeError as error:
-        if isinstance(error, distributed.DistError) or "gloo" in str(error):  # gloo has no type of its own
+        if _is_lost(error):
             raise Lost(beat.after_error() if beat else "") from error
         raise
     else:
@@ -65,6 +67,10 @@ def joined(device: str) -> Iterator[World]:
     finally:
         if beat:
             beat.stop(done=False)
+
+
+def _is_lost(error: RuntimeError) -> bool:
+    return isinstance(error, distributed.DistError) or "gloo" in str(error)  # gloo has no type of its own
 
 
 def _place() -> tuple[int, int, int]:

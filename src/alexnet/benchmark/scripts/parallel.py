@@ -1,11 +1,12 @@
-"""The three ways to lay a network over processes, side by side: seconds and bytes of a training step.
+"""The ways to lay a network over processes, side by side: seconds and bytes of a training step.
 
     python -m alexnet.benchmark.scripts.parallel [--network alexnet-2012] [--batch 32] [--processes 2] [--rounds 5]
-        [--kinds data,towers,owt] [--check]
+        [--kinds data,towers,owt,zero] [--optimizer sgd|adamw] [--check]
 
-Each process has one thread. The ways take turns, a step each; the first round is not counted. Printed as JSON: the
-median, least and largest seconds of a step with each of them and with one process, the bytes that all processes
-together sent in a step, and what the formula in docs/SCALE.md gives. --check: in fp64 without dropout, the largest
+Each process has one thread and fp32. The ways take turns, a step each; the first round is not counted. 'zero' is 'data'
+with torch's ZeroRedundancyOptimizer. Printed as JSON: the median, least and largest seconds of a step with each of them
+and with one process, the bytes that all processes together sent for activations and gradients, what the formula in
+docs/SCALE.md gives, and the bytes of the first process's optimizer state. --check: in fp64 without dropout, the largest
 difference of logits, gradients and weights after one step from the undivided network's, relative to their largest.
 """
 
@@ -24,19 +25,18 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.optim import ZeroRedundancyOptimizer
 from torch.nn import functional
 
 from alexnet.models import catalog
 from alexnet.models.network import Network
+from alexnet.models.quick import quicken
 from alexnet.models.structure import Conv, Linear, numbered
 from alexnet.models.towers import halves
 from alexnet.process import exchange
-from alexnet.process.group import ALONE, World
+from alexnet.process.group import ALONE, Parallel, World
 from alexnet.process.rendezvous import joined
-from alexnet.recipes import recipe as recipes
 from alexnet.training import parallel
-from alexnet.training.learner import Learner
-from alexnet.training.setup import prepare
 
 
 def expected(network: Network, kind: str, batch: int, processes: int, itemsize: int = 4) -> float:
@@ -49,7 +49,7 @@ def expected(network: Network, kind: str, batch: int, processes: int, itemsize: 
     seen = {name: math.prod(shape) for name, _, shape in rows}
     parameters = {name: layer.parameters(shape) for name, layer, shape in rows}
     others = processes - 1
-    if kind == "data":
+    if kind in ("data", "zero"):
         numbers = 2.0 * others * sum(parameters.values())
     elif kind == "towers":
         cut = halves(network)
@@ -65,39 +65,68 @@ def expected(network: Network, kind: str, batch: int, processes: int, itemsize: 
     return numbers * itemsize
 
 
-def _setup(given: argparse.Namespace, kind: str) -> Any:
-    changes = {
-        "model.name": given.network, "data.name": "synthetic", "data.synthetic_images": max(2 * given.batch, 16),
-        "train.batch_size": given.batch, "train.parallel": kind, "train.precision": "fp32",
-    }  # fmt: skip
-    return prepare(recipes.load(given.recipe, changes), None, "cpu")
+def _data(network: Network, world: World) -> parallel.Division:
+    return parallel.Division(world, network, Parallel(world, quicken(network)))
+
+
+DIVIDE = {"data": _data, "zero": _data, "towers": parallel.towers, "owt": parallel.one_weird_trick}
+
+
+class _Trained:
+    """A network that is trained on random images, divided in one of the ways."""
+
+    def __init__(self, given: argparse.Namespace, kind: str, world: World):
+        torch.manual_seed(0)
+        self.batch, self.whole = given.batch, catalog.create(given.network)
+        x, labels = torch.randn(given.batch, *self.whole.input), torch.arange(given.batch) % self.whole.classes
+        self.division = DIVIDE[kind](self.whole, world)
+        self.division.network.train()
+        self.division.forward.renew()
+        mine = self.division.world.span(given.batch)
+        self.x, self.labels = x[mine].contiguous(memory_format=torch.channels_last), labels[mine]
+        parameters = [p for p in self.division.network.parameters() if len(p)]
+        how = {"sgd": (torch.optim.SGD, {"momentum": 0.9}), "adamw": (torch.optim.AdamW, {})}[given.optimizer]
+        if kind == "zero":
+            self.optimizer = ZeroRedundancyOptimizer(parameters, how[0], lr=1e-4, **how[1])
+            self.kept: torch.optim.Optimizer = self.optimizer.optim
+        else:
+            self.optimizer = self.kept = how[0](parameters, lr=1e-4, fused=True, **how[1])
+
+    def step(self) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        forward, own = self.division.forward, self.division.world.own(self.batch)
+        logits = forward(self.x, self.batch)
+        (functional.cross_entropy(logits, self.labels) * (own * forward.weight / self.batch)).backward()
+        self.optimizer.step()
+
+    def state(self) -> int:
+        """The bytes of this process's optimizer state."""
+        slots = (each for slots in self.kept.state.values() for each in slots.values())
+        return sum(each.nbytes for each in slots if isinstance(each, Tensor))
 
 
 def _measured(given: argparse.Namespace, world: World) -> dict[str, Any]:
-    """Steps of each kind in turn: seconds of the slowest process, and bytes of all."""
+    """Steps of each kind in turn: the seconds of this process, and the bytes of all."""
     kinds = given.kinds.split(",") if world.size > 1 else ["data"]
-    learners = {kind: Learner(_setup(given, kind), world) for kind in kinds}
-    images, labels = next(_setup(given, "data").train.batches(torch.arange(given.batch), given.batch))
+    trained = {kind: _Trained(given, kind, world) for kind in kinds}
     seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
     sent: dict[str, float] = {}
     for _ in range(given.rounds + 1):
-        for kind, learner in learners.items():
-            mine = learner.world.part(images), learner.world.part(labels)
+        for kind, each in trained.items():
             world.wait()
             before, begun = exchange.sent(), time.perf_counter()
-            learner.step(*mine, count=given.batch).loss.item()
-            bytes_, took = exchange.sent() - before, time.perf_counter() - begun
-            # The mean loss and the number of correct answers, two numbers, are summed for the report.
-            bytes_ -= round(exchange.ring(16, world.size)) if world.size > 1 else 0
-            (total,) = world.sum(torch.tensor(float(bytes_)))
-            seconds[kind].append(took)
+            each.step()
+            world.wait()  # for the slower one; eight bytes
+            seconds[kind].append(time.perf_counter() - begun)
+            own = exchange.sent() - before - (round(exchange.ring(8, world.size)) if world.size > 1 else 0)
+            (total,) = world.sum(torch.tensor(own))
             sent[kind] = float(total)
-    network = next(iter(learners.values())).division.whole()
     return {
         kind: {
             "median": round(statistics.median(each[1:]), 3), "least": round(min(each[1:]), 3),
             "largest": round(max(each[1:]), 3), "n": given.rounds, "bytes": sent[kind],
-            "formula": expected(network, kind, given.batch, world.size) if world.size > 1 else 0.0,
+            "formula": expected(trained[kind].whole, kind, given.batch, world.size) if world.size > 1 else 0.0,
+            "optimizer state": trained[kind].state(),
         }
         for kind, each in seconds.items()
     }  # fmt: skip
@@ -119,14 +148,14 @@ def differences(network: Network, kind: str, batch: int, world: World) -> dict[s
     x = 3 * torch.randn(batch, *network.input, dtype=torch.float64)
     labels = torch.arange(batch) % network.classes
     wanted = undivided(copy.deepcopy(network), x, labels)
-    division = {"towers": parallel.towers, "owt": parallel.one_weird_trick}[kind](network, world)
+    division = DIVIDE[kind](network, world)
     division.forward.renew()
     own, mine = division.world.own(batch), division.world.span(batch)
     before = exchange.sent()
     logits = division.forward(x[mine], batch)
     share = own * division.forward.weight / batch
     (functional.cross_entropy(logits, labels[mine]) * share).backward()
-    (sent,) = world.sum(torch.tensor(float(exchange.sent() - before)))
+    (sent,) = world.sum(torch.tensor(exchange.sent() - before))
     learned = dict(division.network.named_parameters())
     gradients = division.gathered({name: p.grad for name, p in learned.items() if p.grad is not None})
     torch.optim.SGD([p for p in learned.values() if len(p)], 0.1).step()
@@ -143,7 +172,7 @@ def differences(network: Network, kind: str, batch: int, world: World) -> dict[s
 def _checked(given: argparse.Namespace, world: World) -> dict[str, Any]:
     report = {}
     for kind in given.kinds.split(","):
-        if kind != "data":
+        if kind in ("towers", "owt"):
             torch.manual_seed(0)
             network = catalog.create(given.network).double().eval()
             found = differences(network, kind, given.batch, world)
@@ -188,7 +217,7 @@ def _run(processes: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--network", default="alexnet-2012")
-    parser.add_argument("--recipe", default="imagenet-2012-as-written")
+    parser.add_argument("--optimizer", default="sgd", choices=["sgd", "adamw"])
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
