@@ -95,7 +95,7 @@ def regression(run: Run, data: Path, seed: int) -> float:
     network = alexnet.create(recipe.model.name, weights=recipe.model.weights, skip=recipe.model.skip)
     model, found = load_model(run), {}
     for split in ("train", "validation", "test"):
-        images = dataset_for(model, data, split, tell=lambda line: None)
+        images = dataset_for(model, None, split, tell=lambda line: None)  # the splits that it was trained with
         found[split] = alexnet.features(network, images, ["pool5"], flatten=True)["pool5"], images.labels
     fits = [LogisticRegression(C=each, max_iter=500, random_state=seed).fit(*found["train"]) for each in STRENGTHS]
     return float(max(fits, key=lambda fit: fit.score(*found["validation"])).score(*found["test"]))
