@@ -180,6 +180,11 @@ INITIALIZATIONS: dict[str, Initialization] = {
         "He's, but std .01 where the classes are scored, so that training starts at ln(classes)",
         lambda place: Normal(0.01) if place.last else _he(place),
     ),
+    "zero-last": Initialization(
+        "He's, but the last layer 0, as BiT starts on pretrained features (Kolesnikov et al. 2020, arXiv 1912.11370): "
+        "the directions in which a few images do not differ stay out of the answer",
+        lambda place: ZERO if place.last else _he(place),
+    ),
 }
 
 
