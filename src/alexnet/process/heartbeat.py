@@ -3,13 +3,12 @@
 Whoever waits for the others in the middle of a step cannot tell one that is slow from one that is gone when its machine
 or the network between them vanishes: nothing closes the connection. So a thread of every process speaks to rank 0 every
 second, while its process computes, reads or waits, however slow that is; rank 0 answers who is gone. Silence means that
-the process, its machine or the network is gone. Every process measures with its own clock: clocks that differ do not
-matter.
+the process, its machine or the network is gone. Every process measures with its own clock, and only while it runs
+itself: neither clocks that differ matter, nor a process that was stopped and finds all others silent.
 """
 
 import contextlib
 import hmac
-import math
 import os
 import secrets
 import socket
@@ -22,7 +21,7 @@ from typing import Any
 from torch import distributed
 
 _BEAT = 1.0  # seconds
-_AFTER_ERROR = 5 * _BEAT  # of silence, after an error: by then the process that caused it counts as gone
+_AFTER_ERROR = 8 * _BEAT  # of silence, after an error: by then the process that caused it counts as gone
 _TOLD = 3 * _BEAT  # rank 0 goes on answering for so long once a process is gone, so that all name the same
 _LONGEST = 200  # bytes of a line that rank 0 reads
 
@@ -47,8 +46,9 @@ class Heartbeat:
         distributed.all_gather_object(self._hosts, socket.gethostname())
         self.gone = ""
         """Which processes are gone, in words, as soon as one is."""
-        self._heard = [time.monotonic()] * size
-        """When, by this process's clock: of each process in rank 0, of rank 0 elsewhere."""
+        self._silence = [0.0] * size
+        """Seconds that this process has waited for a word: of each process in rank 0, of rank 0 elsewhere."""
+        self._done: set[int] = set()
         self._stopped = threading.Event()
         self._erred = self._failing = False  # an error somewhere; in this process
         self._server = _Server(self, os.environ["MASTER_ADDR"]) if rank == 0 else None
@@ -80,18 +80,24 @@ class Heartbeat:
 
     def heard(self, rank: int, what: str) -> str:
         """Rank 0 hears of a process: that it is there, has met an error, or is done; the answer is who is gone."""
-        self._heard[rank] = math.inf if what == "done" else time.monotonic()
+        self._silence[rank] = 0.0
+        if what == "done":
+            self._done.add(rank)
         self._erred |= what == "error"
         return self.gone
 
     def _beat(self) -> None:
+        before = time.monotonic()
         while not self._stopped.wait(_BEAT):
+            before, elapsed = time.monotonic(), time.monotonic() - before
+            for rank in range(len(self._silence)):
+                self._silence[rank] += min(elapsed, 2 * _BEAT)
             if self._server:
                 self._judge()
             else:
                 with contextlib.suppress(OSError):
                     self.gone = self._speak("error" if self._erred else "there")
-                    self._heard[0] = time.monotonic()
+                    self._silence[0] = 0.0
                 if self._silent(0):
                     self.gone = self._named([0])
             if self.gone:
@@ -102,13 +108,13 @@ class Heartbeat:
 
     def _judge(self) -> None:
         """Rank 0 notes who is gone; of those that go together, one is noticed first."""
-        others = range(1, len(self._heard))
+        others = range(1, len(self._silence))
         if not self.gone and any(map(self._silent, others)):
             self.gone = self._named([rank for rank in others if self._silent(rank, 2 * _BEAT)])
 
     def _silent(self, rank: int, less: float = 0.0) -> bool:
         limit = min(self.patience, _AFTER_ERROR) if self._erred else self.patience
-        return time.monotonic() - self._heard[rank] > limit - less
+        return rank not in self._done and self._silence[rank] > limit - less
 
     def _named(self, ranks: list[int]) -> str:
         return " and ".join(f"rank {rank} on {self._hosts[rank]}" for rank in ranks)
