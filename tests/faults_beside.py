@@ -70,21 +70,27 @@ def full_shared_memory(place: Path, expected: str, draws: random.Random) -> None
 
 
 def worker_dies(place: Path, expected: str, draws: random.Random) -> None:
-    """SIGKILL to one of the processes that a training has started."""
+    """SIGKILL to the process that decodes images for a training, while the training runs."""
     process = Forked(command(place, kind="images"))
-    while not _descendants(process.pid) and process.running():
+    while not (decoders := _decoders(process.pid)) and process.running():
         time.sleep(0.005)
-    time.sleep(draws.uniform(0.0, 0.5) * LENGTH["images"])
-    if below := _descendants(process.pid):  # none: it has ended meanwhile
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(draws.choice(below), signal.SIGKILL)
+    time.sleep(draws.uniform(0.0, 0.3) * LENGTH["images"])
+    for decoder in decoders:
+        with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+            os.kill(decoder, signal.SIGKILL)
     one_line(*finished(process))
     resumed(place, expected, "images")
 
 
-def _descendants(pid: int) -> list[int]:
-    own = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [each for child in map(int, own) for each in (child, *_descendants(child))]
+def _decoders(pid: int) -> list[int]:
+    """What the fork server, a child of the training, has started."""
+    return [decoder for child in _children(pid) for decoder in _children(child)]
+
+
+def _children(pid: int) -> list[int]:
+    with contextlib.suppress(OSError):  # it has ended
+        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
 
 
 def images_removed(place: Path, expected: str, draws: random.Random) -> None:

@@ -49,7 +49,7 @@ def _asked(wanted: argparse.Namespace, folder: Path, address: str, token: str | 
     options = ["--checks", "all", "--continue-on-failure", "--generation-database", "none", "--no-color"]
     counts = ["--max-examples", str(wanted.examples), "--seed", str(wanted.seed)]
     config = ["--config-file", _HERE / "openapi.toml"]
-    environment = {**os.environ, "PYTHONPATH": str(_HERE)}
+    environment = {**os.environ, "SCHEMATHESIS_HOOKS": str(_HERE / "openapi_hooks.py")}
     line = [wanted.schemathesis.absolute(), *config, "run", f"{address}openapi.json", *header, *options, *counts]
     return int(subprocess.run(line, cwd=folder, env=environment, check=False).returncode != 0)
 

@@ -1,4 +1,4 @@
-"""Hooks of schemathesis, loaded by tests/openapi.toml in its own environment: what should be an image is one."""
+"""Hooks of schemathesis, loaded by tests/openapi.py in its own environment: what should be an image is one."""
 
 import base64
 import struct
