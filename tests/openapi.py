@@ -6,6 +6,7 @@ it generates as an image is made one by tests/openapi_hooks.py: JSON Schema cann
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -48,7 +49,8 @@ def _asked(wanted: argparse.Namespace, folder: Path, address: str, token: str | 
     header = ["-H", f"Authorization: Bearer {token}"] if token else []
     options = ["--checks", "all", "--continue-on-failure", "--generation-database", "none", "--no-color"]
     counts = ["--max-examples", str(wanted.examples), "--seed", str(wanted.seed)]
-    config = ["--config-file", _HERE / "openapi.toml"]
+    # It keeps what it found beside its settings.
+    config = ["--config-file", shutil.copy(_HERE / "openapi.toml", folder)]
     environment = {**os.environ, "SCHEMATHESIS_HOOKS": str(_HERE / "openapi_hooks.py")}
     line = [wanted.schemathesis.absolute(), *config, "run", f"{address}openapi.json", *header, *options, *counts]
     return int(subprocess.run(line, cwd=folder, env=environment, check=False).returncode != 0)
