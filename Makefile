@@ -13,7 +13,7 @@ OPENAPI_ARGS ?=
 FAULTS_ARGS ?= --write docs/RELIABILITY.md
 MUTATIONS_ARGS ?= --write docs/MUTATIONS.md
 
-.PHONY: audit sbom demo test check fuzz mutations parity faults load openapi bench-peers bench-input bench-accuracy clean help
+.PHONY: audit sbom demo test check wheels fuzz mutations parity faults load openapi bench-peers bench-input bench-accuracy clean help
 
 help:
 	@echo "make demo    set up, train an AlexNet on handwritten digits, say where its report is"
@@ -26,6 +26,7 @@ help:
 	@echo "make bench-input   time decoding side by side with tf.data (a minute)"
 	@echo "make bench-accuracy   time to the published programs' accuracy, Keras and ours (half an hour)"
 	@echo "make faults  kill, starve and disturb trainings, and resume them (half an hour)"
+	@echo "make wheels  build the wheel, install it into new environments (Python 3.11 to 3.13), train there (minutes)"
 	@echo "make audit   known vulnerabilities of what is installed, and its licenses"
 	@echo "make sbom    the software bill of materials: sbom.json (CycloneDX)"
 	@echo "make load    the server under load (three minutes)"
@@ -48,7 +49,7 @@ test: $(READY)
 
 # Large buffers are kept, not given back after every layer: it saves two minutes of the system's time.
 parity: $(PARITY)/.ready
-	@MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=68719476736 $(PARITY)/bin/python -m pytest parity $(PARITY_ARGS)
+	@MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=68719476736 $(PARITY)/bin/python -m pytest parity tests/test_ecosystem.py $(PARITY_ARGS)
 
 fuzz: $(READY)
 	@$(BIN)/python -m fuzz.run $(FUZZ_ARGS)
@@ -56,6 +57,10 @@ fuzz: $(READY)
 # MUTATIONS_ARGS='--only muon' tries those of one file.
 mutations: $(READY)
 	@$(BIN)/python tests/mutations.py $(MUTATIONS_ARGS)
+
+# WHEELS_ARGS='--python 3.12' tries one version.
+wheels: $(READY)
+	@$(BIN)/python tests/wheels.py $(WHEELS_ARGS)
 
 # 2: no database could be reached; 3: there are known vulnerabilities.
 audit: $(READY)

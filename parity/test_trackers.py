@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import alexnet
+from alexnet.artifacts.figures import score
 from alexnet.artifacts.run import Run
 from alexnet.insight.report.write import report
 
@@ -59,7 +60,7 @@ def test_mlflow_reads_the_run_from_its_file_store(run: Run, tmp_path: Path, monk
     assert [(each.step, each.value) for each in losses] == [(row["epoch"], row["train_loss"]) for row in run.metrics]
     measured = run.card.figures.validation
     assert measured is not None
-    assert kept.data.metrics["top1/validation"] == measured.top1
+    assert kept.data.metrics["top1/validation"] == score(measured)
     assert kept.data.params["model.name"] == run.recipe.model.name
     files = {each.path for each in client.list_artifacts(kept.info.run_id)}
     assert {"recipe.toml", "curves.png", "confusion.png"} <= files

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import alexnet
 from alexnet.artifacts import card as cards
@@ -37,6 +39,41 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Three epochs on the handwritten digits, far above chance. Not to be changed: all tests share it."""
     settings = {"train.batch_size": 32, "model.init": "keras-he", "augment.shift": 0.0}
     return alexnet.train("digits", out=tmp_path_factory.mktemp("trained") / "run", epochs=3, settings=settings)
+
+
+class Tagged(NamedTuple):
+    """A run on images with several labels each, and the images and the table that it was trained on."""
+
+    run: Run
+    images: Path
+    table: Path
+
+
+CORNERS = ("left", "right", "below")
+
+
+@pytest.fixture(scope="session")
+def tagged(tmp_path_factory: pytest.TempPathFactory) -> Tagged:
+    """Gray images of 16 × 16 with a bright patch for each of their labels, columns of 0 and 1, and a run that has
+    learned some of it. Not to be changed: all tests share it."""
+    place = tmp_path_factory.mktemp("tagged")
+    images, table = place / "images", place / "labels.csv"
+    images.mkdir()
+    draws = np.random.default_rng(0)
+    lines = ["file,split,left,right,below"]
+    for number in range(150):
+        own = (draws.random(3) < (0.5, 0.4, 0.25)).astype(int)
+        pixels = draws.integers(0, 80, (16, 16)).astype(np.uint8)
+        for there, (row, column) in zip(own, ((0, 0), (0, 8), (8, 4)), strict=True):
+            pixels[row : row + 8, column : column + 8] += np.uint8(150 * there)
+        Image.fromarray(pixels).save(images / f"{number:03}.png")
+        split = "test" if number >= 120 else "train"
+        lines.append(",".join([f"{number:03}.png", split, *map(str, own)]))
+    table.write_text("\n".join(lines) + "\n")
+    settings = {"model.name": "alexnet-digits", "data.labels": str(table), "data.resize": 8, "model.init": "keras-he"}
+    settings |= {"train.least_steps": 0, "train.precision": "fp32", "augment.pca_color": 0.0}
+    run = alexnet.train("folder", out=place / "run", data=images, epochs=4, settings=settings | {"data.name": "table"})
+    return Tagged(run, images, table)
 
 
 @pytest.fixture(scope="session")

@@ -67,9 +67,10 @@ def test_verb_recipe_and_options_exist(page: str, line: str) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the commands run: two class folders of patients' images, and the same with a table of labels."""
+    """Where the commands run: two class folders of patients' images, and the same with tables of one label and of
+    several."""
     root, digits = tmp_path_factory.mktemp("docs"), alexnet.dataset("digits")
-    rows = ["file,label"]
+    rows, columns, joined = ["file,label"], ["file,square,disc,stripe"], ["file,label"]
     (root / "images").mkdir()
     for index in range(60):
         image, label = digits[index]
@@ -78,9 +79,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Image.fromarray(image[:, :, 0]).save(place / f"patient{index // 3}_{index}.png")
         Image.fromarray(image[:, :, 0]).save(root / "images" / f"{index}.png")
         rows.append(f"{index}.png,{'odd' if label % 2 else 'even'}")
+        own = [label % 2 == 0, label > 6, label in (1, 2, 4)]
+        columns.append(f"{index}.png,{','.join(str(int(there)) for there in own)}")
+        names = [name for name, there in zip(("square", "disc", "stripe"), own, strict=True) if there]
+        joined += [f"{index}.png,{'|'.join(names)}"] if names else []
     for table in ("labels.csv", "images/labels.csv"):
         (root / table).write_text("\n".join(rows) + "\n")
+    for name, lines in (("columns.csv", columns), ("joined.csv", joined)):
+        (root / name).write_text("\n".join(lines) + "\n")
     return root
+
+
+_RUNS = {"labels.csv": "RUN", "columns.csv": "TAGGED", "joined.csv": "JOINED"}
+"""The runs of the tables, which later commands name."""
 
 
 @pytest.mark.usefixtures("bare")
@@ -92,7 +103,10 @@ def test_quick_commands(folder: Path, command: Callable, monkeypatch: pytest.Mon
         if words[0] == "train":
             words += ["--epochs", "1"]
         if words[0] == "train" and "--data" in words:
-            words += ["--out", "RUN" if "labels.csv" in words else f"run{number}"]
+            words += [
+                "--out",
+                _RUNS.get(words[words.index("--labels") + 1], "") if "--labels" in words else f"run{number}",
+            ]
             words += ["--set", "model.name=alexnet-digits", "--set", "data.resize=8"]
         ended = command(*words)
         assert ended.code in (0, 3), (page, line, ended)  # 3: done, and something was found

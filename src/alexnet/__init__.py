@@ -15,8 +15,8 @@ if TYPE_CHECKING:  # for editors and type checkers; at run time a name is looked
     from alexnet.errors import InputError
     from alexnet.experiments.estimator import AlexNetClassifier
     from alexnet.experiments.train import train
-    from alexnet.inference.evaluate import evaluate
     from alexnet.inference.features import features
+    from alexnet.inference.label_evaluation import evaluate
     from alexnet.inference.model import load
     from alexnet.inference.predict import predict
     from alexnet.weights.load import create
@@ -41,7 +41,7 @@ _HOMES = {
     "InputError": ("alexnet.errors", "InputError"),
     "create": ("alexnet.weights.load", "create"),
     "dataset": ("alexnet.data.pick", "dataset"),
-    "evaluate": ("alexnet.inference.evaluate", "evaluate"),
+    "evaluate": ("alexnet.inference.label_evaluation", "evaluate"),
     "features": ("alexnet.inference.features", "features"),
     "load": ("alexnet.inference.model", "load"),
     "predict": ("alexnet.inference.predict", "predict"),

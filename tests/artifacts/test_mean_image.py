@@ -11,6 +11,7 @@ import torch
 
 import alexnet
 from alexnet.artifacts import store
+from alexnet.artifacts.figures import score
 from alexnet.artifacts.run import Run
 from alexnet.data.transforms.augment import Augmenter
 from alexnet.errors import InputError
@@ -43,7 +44,9 @@ def test_the_run_is_opened_with_it(run: Run) -> None:
     assert pixels.shape == (*model.preprocessing.size, 1)
     assert run.card.preprocessing.mean_image == mean.sha256
     assert (run.path / "card.mean.safetensors").is_file()
-    assert alexnet.evaluate(model, dataset_for(model, split="validation")).figures.top1 == (run.card.figures.final.top1)
+    assert score(alexnet.evaluate(model, dataset_for(model, split="validation")).figures) == score(
+        run.card.figures.final
+    )
     assert run.card.figures.test is not None
     assert run.card.figures.test.views == 10
     image = np.full((12, 12, 1), 200, np.uint8)

@@ -17,6 +17,7 @@ import alexnet
 from alexnet import files
 from alexnet.artifacts import predictions, seal
 from alexnet.artifacts import run as runs
+from alexnet.artifacts.figures import score
 from alexnet.artifacts.run import Run, begun, check_free
 from alexnet.data.pack import pack
 from alexnet.data.sources import list_images
@@ -119,8 +120,8 @@ def test_predictions_stand_in_the_run(trained: Run) -> None:
     assert kept is not None
     figures = trained.card.figures.final
     assert (kept.split, len(kept.names)) == ("validation", figures.count)
-    assert float((kept.predictions == kept.labels).mean()) == figures.top1
-    assert kept.confusion.trace() == round(figures.top1 * figures.count)
+    assert float((kept.predictions == kept.labels).mean()) == score(figures)
+    assert kept.confusion.trace() == round(score(figures) * figures.count)
     assert kept.losses.mean() == pytest.approx(figures.loss, rel=1e-5)
     wrong = np.flatnonzero(kept.predictions != kept.labels)
     assert kept.shown[0] == wrong[kept.losses[wrong].argmax()]

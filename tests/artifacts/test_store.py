@@ -75,7 +75,7 @@ def test_tensors_that_do_not_fit_are_named(copied: Path) -> None:
 
 
 def test_a_missing_card_or_file_is_told(copied: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="neither a run's folder nor"):
+    with pytest.raises(InputError, match="no run folder or model file"):
         alexnet.load(tmp_path / "nowhere")
     with pytest.raises(InputError, match=r"no weights at '.*nothing\.safetensors'"):
         alexnet.load(tmp_path / "nothing.safetensors")

@@ -37,7 +37,7 @@ def test_a_trained_model_and_a_network(command: Callable, trained: Run, monkeypa
 
 @pytest.mark.parametrize("what", ["alexnet-nothing", "/nowhere"])
 def test_what_is_neither_is_refused(refused: Callable, what: str) -> None:
-    assert "neither a run's folder nor" in refused("bench", "--latency", what)
+    assert "no run folder or model file" in refused("bench", "--latency", what)
 
 
 def test_runtimes_are_timed_where_they_are_installed(monkeypatch: pytest.MonkeyPatch, command: Callable) -> None:

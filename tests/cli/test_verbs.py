@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 import alexnet
+from alexnet.artifacts.figures import score
 from alexnet.artifacts.run import Run
 from alexnet.cli.registry import VERBS, function_of
 from alexnet.models import catalog
@@ -113,7 +114,7 @@ def test_a_training_that_diverges_is_a_fault_in_one_line(command: Callable, tmp_
 def test_evaluate_prints_figures_and_json(command: Callable, trained: Run) -> None:
     said = json.loads(command("evaluate", trained.path, "--json").out)
     assert {"top1", "top5", "loss", "count", "precision", "balanced_accuracy", "per_class"} <= said.keys()
-    assert said["top1"] == trained.card.figures.final.top1
+    assert said["top1"] == score(trained.card.figures.final)
     assert f"top-1 {said['top1']:.2%}" in command("evaluate", trained.path).out
     assert json.loads(command("evaluate", trained.path, "--split", "train", "--json").out)["count"] == 1438
 

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 import alexnet
+from alexnet.artifacts.figures import score
 from alexnet.artifacts.run import Run
 from alexnet.data.dataset import ArrayDataset
 from alexnet.data.loading.loader import Loader
@@ -98,9 +99,9 @@ def test_no_image_is_an_error() -> None:
 
 def test_a_trained_run_measures_as_its_card_says(trained: Run) -> None:
     model = alexnet.load(trained)
-    seen = alexnet.evaluate(model, dataset_for(model), batch_size=50)
+    seen = evaluate.evaluate(model, dataset_for(model), batch_size=50)
     figures = trained.card.figures.final
-    assert (seen.figures.top1, seen.figures.precision) == (figures.top1, "fp32")
+    assert (seen.figures.top1, seen.figures.precision) == (score(figures), "fp32")
     assert seen.figures.loss == pytest.approx(figures.loss, rel=1e-5)
     assert seen.figures.count == trained.card.data.validation
 
@@ -109,21 +110,21 @@ def test_classes_are_joined_by_name(trained: Run) -> None:
     model, digits = alexnet.load(trained), alexnet.dataset("digits")
     part = digits.subset(np.arange(300))
     images = part.batch(np.arange(300))
-    straight = alexnet.evaluate(model, part)
+    straight = evaluate.evaluate(model, part)
     order = np.random.default_rng(0).permutation(10)
     shuffled = ArrayDataset(images, np.argsort(order)[part.labels], [digits.classes[i] for i in order], part.names)
-    assert alexnet.evaluate(model, shuffled).figures == straight.figures
+    assert evaluate.evaluate(model, shuffled).figures == straight.figures
     # A split that lacks classes, and whose own numbers are others.
     few = np.flatnonzero(part.labels >= 7)
     lacking = ArrayDataset(images[few], part.labels[few] - 7, ["7", "8", "9"], [part.names[i] for i in few])
     right = straight.predictions[few] == part.labels[few]
-    assert alexnet.evaluate(model, lacking).figures.top1 == pytest.approx(right.mean())
+    assert evaluate.evaluate(model, lacking).figures.top1 == pytest.approx(right.mean())
     unknown = ArrayDataset(images[:2], np.array([0, 1]), ["7", "seven"], ["a", "b"])
     with pytest.raises(InputError, match="never saw: seven; it knows: 0, 1"):
-        alexnet.evaluate(model, unknown)
+        evaluate.evaluate(model, unknown)
     # A class by name alone, without an image of it, is no harm.
     unused = ArrayDataset(images[:2], np.array([0, 0]), ["7", "seven"], ["a", "b"])
-    assert alexnet.evaluate(model, unused).figures.count == 2
+    assert evaluate.evaluate(model, unused).figures.count == 2
 
 
 def test_images_of_another_size_are_fitted_as_in_prediction(trained: Run) -> None:
@@ -131,7 +132,7 @@ def test_images_of_another_size_are_fitted_as_in_prediction(trained: Run) -> Non
     large = np.stack([np.repeat(np.kron(digits[i][0], np.ones((3, 3, 1), np.uint8)), 3, 2) for i in range(20)])
     assert large.shape == (20, 24, 24, 3)
     dataset = ArrayDataset(large, digits.labels[:20], digits.classes, digits.names[:20])
-    seen = alexnet.evaluate(model, dataset)
+    seen = evaluate.evaluate(model, dataset)
     said = alexnet.predict(model, list(large), top=1)
     assert [one.predictions[0].label for one in said] == [str(label) for label in seen.predictions]
     assert seen.figures.top1 > 0.5
@@ -156,6 +157,6 @@ def test_made_up_images_are_made_again(tmp_path, validation: float | str) -> Non
     run = alexnet.train("digits", out=tmp_path / "run", epochs=1, settings=settings)
     model = alexnet.load(run)
     split = "test" if validation == "test" else "validation"
-    seen = alexnet.evaluate(model, dataset_for(model, split=split))
-    assert seen.figures.top1 == run.card.figures.final.top1
+    seen = evaluate.evaluate(model, dataset_for(model, split=split))
+    assert seen.figures.top1 == score(run.card.figures.final)
     assert len(dataset_for(model, split="train")) == run.card.data.train

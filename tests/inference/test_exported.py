@@ -96,11 +96,12 @@ def test_the_verbs_take_it(
 def test_the_accuracy_lost_is_told(opened: Model) -> None:
     figures = opened.card.figures  # pyright: ignore[reportAttributeAccessIssue]
     own = figures.test or figures.validation
-    line = loss_of(opened.card, own.top1 - 0.0125, own.count, "x.onnx")
+    line = loss_of(opened.card, own.model_copy(update={"top1": own.top1 - 0.0125}), "x.onnx")
     had = f"the run, which had {own.top1:.2%} on {own.count:,} images in fp32"
     assert line == f"x.onnx: 1.25 points lost against {had}"
-    assert "as accurate as the run" in loss_of(opened.card, own.top1, own.count, "x.onnx")
-    assert "0.50 points gained" in loss_of(opened.card, own.top1 + 0.005, own.count, "x.onnx")
+    assert "as accurate as the run" in loss_of(opened.card, own, "x.onnx")
+    better = own.model_copy(update={"top1": own.top1 + 0.005})
+    assert "0.50 points gained" in loss_of(opened.card, better, "x.onnx")
 
 
 def test_a_graph_has_no_layers_to_look_into(

@@ -9,6 +9,7 @@ import torch
 import alexnet
 from alexnet.artifacts.run import Run
 from alexnet.errors import InputError
+from alexnet.inference.evaluate import evaluate
 from alexnet.inference.fast import at_precision, quick
 from alexnet.models import catalog
 
@@ -60,7 +61,7 @@ def test_answers_of_a_trained_model(trained: Run) -> None:
 def test_predict_and_evaluate_say_the_same_of_an_image(trained: Run, precision: str) -> None:
     model, digits = alexnet.load(trained), alexnet.dataset("digits")
     few = digits.subset(np.arange(9))
-    found = alexnet.evaluate(model, few, precision=precision, batch_size=9)
+    found = evaluate(model, few, precision=precision, batch_size=9)
     assert found.figures.precision == precision
     asked = alexnet.predict(model, [digits[i][0] for i in range(9)], top=1, precision=precision)
     for i, one in enumerate(asked):
@@ -68,14 +69,14 @@ def test_predict_and_evaluate_say_the_same_of_an_image(trained: Run, precision: 
         assert one.predictions[0].score == pytest.approx(float(found.probabilities[i]), rel=1e-6)
     converted = at_precision(model, precision)
     assert converted.precision == precision
-    assert alexnet.evaluate(converted, few).figures.precision == precision
+    assert evaluate(converted, few).figures.precision == precision
 
 
 def test_a_model_answers_in_fp32_unless_it_was_converted(trained: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})
     model, digits = alexnet.load(trained), alexnet.dataset("digits")
     assert model.precision == "fp32"
-    assert alexnet.evaluate(model, digits).figures.precision == "fp32"
+    assert evaluate(model, digits).figures.precision == "fp32"
     image = [digits[0][0]]
     assert alexnet.predict(model, image) == alexnet.predict(model, image, precision="fp32")
     assert at_precision(model, "auto").precision == "bf16"

@@ -97,7 +97,7 @@ def test_torchvisions_convolutions(real_data: Path, monkeypatch: pytest.MonkeyPa
     ("given", "said"),
     [
         ("alexnet-digit", "unknown model 'alexnet-digit'; did you mean alexnet-digits"),
-        ("runs/none", "neither a run's folder nor"),
+        ("runs/none", "no run folder or model file"),
         ("none.safetensors", "no weights at 'none.safetensors'"),
     ],
 )

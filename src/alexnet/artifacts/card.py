@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, TypeAdapter
 from torch import nn
 
-from alexnet.artifacts.figures import Calibration, Figures
+from alexnet.artifacts.figures import Calibration, Figures, LabelFigures, Thresholds
 from alexnet.artifacts.parts import LRN, Colors, PerChannel, Shifts
 from alexnet.artifacts.values import MAX_CLASSES, Count, Digest, Flag, LongText, Number, Side, Text, Value
 from alexnet.errors import InputError
@@ -86,6 +86,8 @@ class Protocol(Value):
     layout: Literal["auto", "splits", "classes"] = "auto"
     transpose: Flag | None = None
     labels: LongText | None = None
+    label_separator: Text | None = None
+    label_columns: Layers = ()
     seed: Count = 0
 
 
@@ -125,15 +127,15 @@ class Trained(Value):
     """What chose that epoch: the best accuracy on the validation split, or nothing, as it is the last one."""
     seconds: Number | None
     """Of training, validation included."""
-    in_training: Figures
+    in_training: Figures | LabelFigures
     """Of that epoch's validation as its row has it, at the precision of training; on `Data.validated_on`."""
-    validation: Figures | None = None
+    validation: Figures | LabelFigures | None = None
     """Of best.safetensors when the run had ended, in fp32; None: not ended, or the test split validated."""
-    test: Figures | None = None
+    test: Figures | LabelFigures | None = None
     """The same on the test split, which was looked at once; where it validated, as its publication did, each epoch."""
 
     @property
-    def final(self) -> Figures:
+    def final(self) -> Figures | LabelFigures:
         """What the run reports first: on the validation split, or on the test split where that validated."""
         return self.validation or self.test or self.in_training
 
@@ -185,6 +187,10 @@ class Card(Value):
     """Where the recipe, else the network, was published."""
     license: Text = UNKNOWN
     """Of the weights: that of the file they come from; 'unknown' where nobody has said one."""
+    task: Literal["single-label", "multi-label"] = "single-label"
+    """One class an image, by softmax; or any number of labels, each by a sigmoid."""
+    thresholds: Thresholds | None = None
+    """Multi-label: from which probability on each class is predicted; None: from 0.5."""
     classes: Names
     input: tuple[Channels, Side, Side]
     """Channels, height, width."""
@@ -208,6 +214,15 @@ class Card(Value):
         """The file of weights that these come from; None: they were trained from initial values."""
         return self.imported
 
+    @property
+    def multilabel(self) -> bool:
+        return self.task == "multi-label"
+
+    def to_json(self) -> dict[str, Any]:
+        """`task` and `thresholds` are left out where there is one class an image."""
+        usual = ("task", "single-label"), ("thresholds", None)
+        return {name: value for name, value in super().to_json().items() if (name, value) not in usual}
+
     def public(self) -> Self:
         """The card without what concerns only the machine that it was written on."""
         return self
@@ -215,7 +230,7 @@ class Card(Value):
     def embedded(self) -> dict[str, Any]:
         """What the weights themselves hold, as JSON: all that using them needs, the same for two equal runs."""
         kept = self.to_json()
-        return {name: kept[name] for name in Card.model_fields if name not in _NOT_EMBEDDED}
+        return {name: kept[name] for name in Card.model_fields if name in kept and name not in _NOT_EMBEDDED}
 
     def changed(self, **fields: Any) -> Self:
         """A copy with other fields, checked like the whole. Raises InputError."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PlainSerializer
 
-from alexnet.artifacts.values import Count, Fraction, Text, Value
+from alexnet.artifacts.values import MAX_CLASSES, Count, Fraction, Text, Value
 
 CONFIDENCE = 0.95
 
@@ -45,8 +45,42 @@ class Figures(Value):
 
     def to_json(self) -> dict[str, Any]:
         """`views` is left out where there was one, `runtime` where it was PyTorch, `mse` where there is none."""
-        usual = ("views", 1), ("runtime", "torch"), ("mse", None)
-        return {name: value for name, value in super().to_json().items() if (name, value) not in usual}
+        return _unusual(super().to_json())
+
+
+class LabelFigures(Value):
+    """One measurement of a model that may name several labels an image."""
+
+    map: Fraction
+    """Mean average precision: the mean over the classes that an image has, whatever the thresholds."""
+    micro_f1: Fraction
+    """Over all labels of all images, at the thresholds."""
+    macro_f1: Fraction
+    """The mean over the classes that are there or were predicted, at the thresholds."""
+    label_accuracy: Fraction
+    """The share of right answers among all images and classes, at the thresholds; high where labels are rare."""
+    exact: Fraction
+    """The share of images with every label right, at the thresholds."""
+    loss: Loss
+    """Mean binary cross-entropy over images and classes, in nats."""
+    count: Count
+    views: Annotated[int, Field(strict=True, ge=1, le=10)] = 1
+    precision: Text = "fp32"
+    runtime: Text = "torch"
+
+    def to_json(self) -> dict[str, Any]:
+        """As `Figures.to_json`."""
+        return _unusual(super().to_json())
+
+
+class Thresholds(Value):
+    """The probability from which on each class is predicted: what gives it the highest F1 on some images."""
+
+    values: Annotated[tuple[Fraction, ...], Field(min_length=1, max_length=MAX_CLASSES)]
+    """One for each class; 0.5 for one that no image has."""
+    split: Text
+    """On which they were chosen."""
+    count: Count
 
 
 class Calibration(Value):
@@ -59,6 +93,21 @@ class Calibration(Value):
     ece_before: Fraction
     """Expected calibration error on that split, as it was."""
     ece_after: Fraction
+
+
+def _unusual(figures: dict[str, Any]) -> dict[str, Any]:
+    usual = ("views", 1), ("runtime", "torch"), ("mse", None)
+    return {name: value for name, value in figures.items() if (name, value) not in usual}
+
+
+def score(figures: Figures | LabelFigures) -> float:
+    """What a run is judged by: top-1 accuracy, or mean average precision."""
+    return figures.top1 if isinstance(figures, Figures) else figures.map
+
+
+def name_of(figures: Figures | LabelFigures) -> str:
+    """What `score` is."""
+    return "accuracy" if isinstance(figures, Figures) else "mAP"
 
 
 def interval(accuracy: float, count: int) -> tuple[float, float]:

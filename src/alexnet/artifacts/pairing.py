@@ -100,7 +100,7 @@ def _embedded(weights: Path, said: str) -> Card:
 
 def _alike(one: Card, other: Card) -> bool:
     """Whether two cards read images and name classes alike."""
-    said = [(card.name, card.classes, card.input, card.preprocessing, card.lrn) for card in (one, other)]
+    said = [(card.name, card.task, card.classes, card.input, card.preprocessing, card.lrn) for card in (one, other)]
     return said[0] == said[1]
 
 

@@ -4,8 +4,9 @@ import io
 import json
 import math
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from alexnet.data.loading.decode import refit
 from alexnet.errors import InputError
 from alexnet.files import ARCHIVE_ERRORS
 
+T = TypeVar("T")
 MAX_BYTES = 2**29
 """Of all arrays together, compressed or not."""
 THUMBNAILS = 240
@@ -50,14 +52,13 @@ class Predictions:
 
     def packed(self) -> bytes:
         """The content of predictions.npz."""
-        content = io.BytesIO()
-        text = json.dumps([self.split, *self.names]).encode("ascii")
-        arrays = {name: getattr(self, name) for name in _KINDS if name != "names"}
-        np.savez_compressed(content, names=np.frombuffer(text, np.uint8), **arrays)
-        return content.getvalue()
+        return pack(self, _KINDS)
 
 
-_KINDS = {
+Kinds = Mapping[str, tuple[str, int]]
+"""Array → its type and its dimensions."""
+
+_KINDS: Kinds = {
     "names": ("uint8", 1),
     "labels": ("int64", 1),
     "predictions": ("int64", 1),
@@ -73,15 +74,29 @@ _KINDS = {
 
 def parse(content: bytes, origin: str) -> Predictions:
     """What `packed` gave. InputError, before anything large is made, when it is not that; runs no code from it."""
+    return unpack(content, origin, Predictions, _KINDS, _check)
+
+
+def pack(said: Any, kinds: Kinds) -> bytes:
+    """The content of an .npz with these fields of `said`; `names` begins with its split."""
+    content = io.BytesIO()
+    text = json.dumps([said.split, *said.names]).encode("ascii")
+    arrays = {name: getattr(said, name) for name in kinds if name != "names"}
+    np.savez_compressed(content, names=np.frombuffer(text, np.uint8), **arrays)
+    return content.getvalue()
+
+
+def unpack(content: bytes, origin: str, kind: Callable[..., T], kinds: Kinds, check: Callable[[T], None]) -> T:
+    """What `pack` was given, of class `kind`, once `check` (which raises ValueError) accepts it. Raises InputError."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
-            if sizes.keys() != {f"{name}.npy" for name in _KINDS} or sum(sizes.values()) > MAX_BYTES:
+            if sizes.keys() != {f"{name}.npy" for name in kinds} or sum(sizes.values()) > MAX_BYTES:
                 raise ValueError("it holds other arrays, or larger ones")
-            arrays = {name: _array(archive.read(f"{name}.npy"), *kind) for name, kind in _KINDS.items()}
+            arrays = {name: _array(archive.read(f"{name}.npy"), *form) for name, form in kinds.items()}
         split, *names = json.loads(arrays.pop("names").tobytes())
-        found = Predictions(split, tuple(names), **arrays)
-        _check(found)
+        found = kind(split, tuple(names), **arrays)
+        check(found)
     except (TypeError, KeyError, *ARCHIVE_ERRORS) as error:
         raise InputError(f"{origin} does not hold a run's predictions: {' '.join(str(error).split())[:200]}") from None
     return found
@@ -104,18 +119,25 @@ def _array(content: bytes, dtype: str, dimensions: int) -> np.ndarray:
 def _check(found: Predictions) -> None:
     n, k = len(found.names), len(found.confusion)
     lengths = {len(each) for each in (found.labels, found.predictions, found.probabilities, found.losses)}
+    if lengths != {n} or found.confusion.shape != (k, k):
+        raise ValueError("its arrays are not of one length")
+    check_shown(found)
+    for indices, end in ((found.labels, k), (found.predictions, k), (found.sample_labels, k), (found.shown, n)):
+        if indices.size and not 0 <= indices.min() <= indices.max() < end:
+            raise ValueError("a class or an image is out of range")
+
+
+def check_shown(found: Any) -> None:
+    """ValueError unless the names are text and the thumbnails are as many and as small as they may be."""
     if not isinstance(found.split, str) or not all(isinstance(name, str) for name in found.names):
         raise ValueError("a name is not text")
-    if lengths != {n} or found.confusion.shape != (k, k) or len(found.shown) != len(found.thumbnails):
+    if len(found.shown) != len(found.thumbnails) or len(found.samples) != len(found.sample_labels):
         raise ValueError("its arrays are not of one length")
-    if len(found.samples) != len(found.sample_labels) or max(len(found.shown), len(found.samples)) > THUMBNAILS:
+    if max(len(found.shown), len(found.samples)) > THUMBNAILS:
         raise ValueError("it holds too many thumbnails")
     for images in (found.thumbnails, found.samples):
         if images.size and (max(images.shape[1:3]) > SIDE or images.shape[3] not in (1, 3)):
             raise ValueError("its thumbnails are too large")
-    for indices, end in ((found.labels, k), (found.predictions, k), (found.sample_labels, k), (found.shown, n)):
-        if indices.size and not 0 <= indices.min() <= indices.max() < end:
-            raise ValueError("a class or an image is out of range")
 
 
 def thumbnails(dataset: Dataset, indices: Sequence[int] | np.ndarray) -> np.ndarray:

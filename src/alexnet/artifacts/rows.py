@@ -1,6 +1,7 @@
 """The small files of a run as typed values: epochs, findings, and which image was in which split."""
 
-from typing import Annotated
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
@@ -26,6 +27,26 @@ class Row(Value):
     images_per_second: Number
 
 
+class LabelRow(Value):
+    """A line of metrics.jsonl where an image may have several labels; they are named from a probability of 0.5 on."""
+
+    epoch: Count
+    seconds: Number
+    lr: Number
+    train_loss: Loss
+    train_label_accuracy: Fraction
+    """The share of right answers among all images and classes."""
+    val_loss: Loss
+    val_map: Fraction
+    """Mean average precision."""
+    val_micro_f1: Fraction
+    val_macro_f1: Fraction
+    val_label_accuracy: Fraction
+    val_exact: Fraction
+    """The share of images with every label right."""
+    images_per_second: Number
+
+
 class Finding(Value):
     """A line of findings.jsonl: what went wrong, its likely cause and its fix."""
 
@@ -35,6 +56,16 @@ class Finding(Value):
     seen: LongText
     cause: LongText
     fix: LongText
+
+
+def score_key(rows: Iterable[Mapping[str, Any]]) -> str:
+    """By which of their fields epochs are judged: accuracy, or where images have several labels mAP."""
+    return "val_map" if any("val_map" in row for row in rows) else "val_accuracy"
+
+
+def score_of(row: Mapping[str, Any]) -> float:
+    """By what an epoch is judged: its accuracy, or mAP."""
+    return row[score_key([row])]
 
 
 Names = Annotated[tuple[LongText, ...], Field(max_length=20_000_000)]

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from alexnet.artifacts import card as cards
+from alexnet.artifacts import label_predictions
 from alexnet.artifacts.card import RunCard
+from alexnet.artifacts.label_predictions import LabelPredictions
 from alexnet.artifacts.predictions import MAX_BYTES, Predictions, parse
-from alexnet.artifacts.rows import Finding, Row, Split, digests
+from alexnet.artifacts.rows import Finding, LabelRow, Row, Split, digests
 from alexnet.artifacts.seal import seal, sealed
 from alexnet.data.dataset import Dataset
 from alexnet.data.sources import ANY_SIZE, recognize
@@ -98,6 +100,8 @@ class Run:
     def card(self) -> RunCard:
         """What the run trained and measured. Raises InputError where no epoch has ended yet."""
         self.check()
+        if not self.path.is_dir():
+            raise InputError(f"no run folder {str(self.path)!r}")
         if not self.has_card:
             raise InputError(f"{str(self.path)!r} is not a run with a finished epoch: it has no {CARD}")
         card = cards.read(self.path / CARD)
@@ -107,13 +111,13 @@ class Run:
 
     @property
     def metrics(self) -> list[dict[str, Any]]:
-        """A dict for each epoch, with the fields of `rows.Row`. Raises InputError for other lines."""
-        return self._rows(METRICS, Row)
+        """A dict for each epoch, with the fields of `rows.Row`, or `LabelRow`. Raises InputError for other lines."""
+        return self._rows(METRICS)
 
     @property
     def findings(self) -> list[dict[str, Any]]:
         """What the watch found, with the fields of `rows.Finding`. Raises InputError for other lines."""
-        return self._rows(FINDINGS, Finding)
+        return self._rows(FINDINGS)
 
     @property
     def skipped(self) -> list[str]:
@@ -131,9 +135,16 @@ class Run:
 
     @property
     def predictions(self) -> Predictions | None:
-        """Of the split that was evaluated at the end; None: the run has not ended."""
+        """Of the split that was evaluated at the end; None: the run has not ended. InputError where an image may have
+        several labels."""
         content = self.content(PREDICTIONS, MAX_BYTES)
         return None if content is None else parse(content, repr(str(self.path / PREDICTIONS)))
+
+    @property
+    def label_predictions(self) -> LabelPredictions | None:
+        """The same of a run whose images may have several labels, and only of such a one."""
+        content = self.content(PREDICTIONS, MAX_BYTES)
+        return None if content is None else label_predictions.parse(content, repr(str(self.path / PREDICTIONS)))
 
     @property
     def report(self) -> Path:
@@ -168,8 +179,7 @@ class Run:
 
     def write_rows(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Writes METRICS or FINDINGS whole, so that a resumed run continues them exactly."""
-        kind = Row if name == METRICS else Finding
-        values = [kind.parse(row, name).to_json() for row in rows]
+        values = [_kind(name, row).parse(row, name).to_json() for row in rows]
         write_text(self.path / name, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in values))
 
     def write_skipped(self, skipped: Sequence[tuple[str, str]]) -> None:
@@ -191,7 +201,7 @@ class Run:
         )
         write_json(self.path / SPLIT, split.to_json())
 
-    def write_predictions(self, predictions: Predictions) -> None:
+    def write_predictions(self, predictions: Predictions | LabelPredictions) -> None:
         write_bytes(self.path / PREDICTIONS, predictions.packed())
 
     def opens(self, place: Path | str) -> bool:
@@ -199,7 +209,7 @@ class Run:
         split = self.split
         return split is not None and str(place) in split.paths and sealed(split.paths, split.seal)
 
-    def _rows(self, name: str, kind: type[Row] | type[Finding]) -> list[dict[str, Any]]:
+    def _rows(self, name: str) -> list[dict[str, Any]]:
         lines = (self.text(name) or "").splitlines()
         if len(lines) > _MOST_ROWS:
             raise InputError(f"{str(self.path / name)!r} has {len(lines):,} lines; {_MOST_ROWS:,} are read at most")
@@ -210,8 +220,14 @@ class Run:
                 content = json.loads(line)
             except (ValueError, RecursionError):
                 raise InputError(f"{origin}: not JSON") from None
-            rows.append(dict(kind.parse(content, origin)))
+            rows.append(dict(_kind(name, content).parse(content, origin)))
         return rows
+
+
+def _kind(name: str, row: object) -> type[Row] | type[LabelRow] | type[Finding]:
+    if name == FINDINGS:
+        return Finding
+    return LabelRow if isinstance(row, Mapping) and "val_map" in row else Row
 
 
 def recipe_for(data: Path | str | None, changes: dict[str, Any]) -> str:

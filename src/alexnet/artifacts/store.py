@@ -92,9 +92,13 @@ def locate(path: Path) -> tuple[Path, Path | None]:
         run = Run(path)
         if run.is_run:  # a model hub's cache is made of links
             run.check()
+        if not run.has_card and (path / HUB_WEIGHTS).is_file():
+            return path / HUB_WEIGHTS, None  # whose metadata may hold a card
         if not run.has_card:
             raise InputError(f"{str(path)!r} is not a run: it has no {CARD}")
         return (path / HUB_WEIGHTS if (path / HUB_WEIGHTS).is_file() else run.weights), path / CARD
+    if path.suffix != ".safetensors" and not path.exists():
+        raise InputError(f"no run folder or model file {str(path)!r}")
     if path.suffix != ".safetensors":
         raise InputError(f"{str(path)!r} is neither a run's folder nor a .safetensors file")
     if not path.is_file():

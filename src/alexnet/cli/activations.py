@@ -23,7 +23,7 @@ def activations(
     from alexnet.insight.activations import draw, look
 
     check_target(out)
-    opened = opened_model(model, device, weights)
+    opened = opened_model(model, device, weights, several=True)
     seen, rows, values = look(opened.model, image)
     draw(opened.model, seen, rows, values, out, f"{opened.model.card.name} · {image.name}")
     if as_json:

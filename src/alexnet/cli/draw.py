@@ -25,7 +25,7 @@ def draw(
     if out.suffix.lower() not in (".svg", ".png"):
         raise InputError(f"--out names the format: .svg or .png, not {out.suffix or 'a name without extension'!r}")
     if Path(model).exists():
-        network = load_model(Path(model)).module
+        network = load_model(Path(model), several=True).module
         assert isinstance(network, Network)
         drawing = drawn(network.spec.name, network.classes, network.input)
     else:

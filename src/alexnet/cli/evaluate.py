@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from alexnet.cli.evaluate_labels import evaluate_labels, refuse
 from alexnet.cli.launch import together
 from alexnet.cli.options import (
     DataOption,
@@ -15,6 +16,7 @@ from alexnet.cli.options import (
     PrecisionOption,
     Processes,
     RuntimeOption,
+    SeparatorOption,
 )
 from alexnet.cli.screen import print_json, say, table
 
@@ -30,6 +32,7 @@ def evaluate(
     model: ExportedToo,
     data: DataOption = None,
     labels: LabelsOption = None,
+    label_separator: SeparatorOption = None,
     split: Annotated[
         str | None, typer.Option(help="train, validation or test. Default: test, if there is one.")
     ] = None,
@@ -61,7 +64,7 @@ def evaluate(
     processes: Processes = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a trained model on labeled images: top-1, top-5, loss."""
+    """Measure a trained model on labeled images: top-1, top-5, loss; of several labels an image mAP, F1."""
     import dataclasses
 
     from alexnet.cli.progress import bar
@@ -89,16 +92,25 @@ def evaluate(
         if world.size > 1 and (calibrate or corruptions):
             raise InputError("--calibrate and --corruptions run in one process; leave out --processes")
         other = ready(load_model(baseline, choose_device(device)), precision, runtime) if baseline else None
-        opened = ready(load_model(model, choose_device(device), graphs=True), precision, runtime)
+        opened = ready(load_model(model, choose_device(device), graphs=True, several=True), precision, runtime)
+        if opened.remark:
+            say(opened.remark, err=True)
         if runtime != "torch":
             say(f"runtime: {opened.runtime} in {opened.precision}", err=as_json)
+        if opened.multilabel:
+            refuse({
+                "--reject": reject is not None, "--calibrate": calibrate, "--calibrated": calibrated,
+                "--corruptions": corruptions, "--page": page, "--processes": world.size > 1,
+            })  # fmt: skip
+            dataset = dataset_for(opened, data, split, lambda line: say(line, err=as_json), labels, label_separator)
+            return evaluate_labels(opened, dataset, views, out, per_class, as_json, str(model))
         if calibrate:
             opened = _calibrate(opened, data, quiet=as_json)
         temperature = None
         if calibrated:
             opened = temperatures.calibrated(opened)
             temperature = opened.card.calibration.temperature if opened.card.calibration else None
-        dataset = dataset_for(opened, data, split, lambda line: say(line, err=as_json), labels)
+        dataset = dataset_for(opened, data, split, lambda line: say(line, err=as_json), labels, label_separator)
         with bar("evaluating", quiet=as_json) as progress:
             evaluation = run(opened, dataset, progress=progress, views=views, world=world)
     if not world.is_writer:
@@ -123,7 +135,7 @@ def evaluate(
         return
     _print(measures, per_class)
     if is_exported(Path(model)):
-        say(loss_of(opened.card, evaluation.figures.top1, evaluation.figures.count, str(model)))
+        say(loss_of(opened.card, evaluation.figures, str(model)))
     if views == 10 and (told := corners(opened)):
         say(told)
     for target in (out, page):

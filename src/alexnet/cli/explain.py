@@ -37,7 +37,7 @@ def explain(
     for each in methods:
         if each not in METHODS:
             raise unknown("method", each, (*METHODS, "all"))
-    opened = opened_model(model, device, weights)
+    opened = opened_model(model, device, weights, several=True)
     found = explain_image(opened.model, image, methods, top, class_ or (), layer)
     draw(found, out, f"{opened.model.card.name} · {image.name}")
     checks = {}

@@ -8,6 +8,7 @@ import typer
 
 from alexnet.cli.options import DataOption, Json, ModelOrRun
 from alexnet.cli.screen import print_json, say
+from alexnet.errors import InputError
 
 
 def export(
@@ -26,19 +27,36 @@ def export(
         float | None,
         typer.Option(help="int8, web-int8: top-1 accuracy that it may lose, as a fraction. Default: 0.02."),
     ] = None,
+    push: Annotated[
+        str | None, typer.Option(help="hub: upload the folder to OWNER/NAME on the model hub, as a private repository.")
+    ] = None,
+    public: Annotated[bool, typer.Option("--public", help="Make the repository of --push public.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     as_json: Json = False,
 ) -> None:
     """Write a trained model for other programs, after checking that it computes the same."""
     from alexnet.export.formats import export as write
     from alexnet.inference.model import load_model
+    from alexnet.weights import hub
 
-    exported = write(load_model(model), format, out, data=data, logits=logits, max_loss=max_loss, force=force)
+    if (push or public) and format != "hub":
+        raise InputError(f"--push and --public are for --format hub, not {format}")
+    if public and not push:
+        raise InputError("--public makes the repository of --push public; add --push OWNER/NAME")
+    if push:
+        hub.check_repository(push)
+    opened = load_model(model, several=True)
+    if opened.remark:
+        say(opened.remark, err=True)
+    exported = write(opened, format, out, data=data, logits=logits, max_loss=max_loss, force=force)
+    address = hub.push(out, push, public) if push else None
     if as_json:
-        print_json(exported.to_json())
+        print_json(exported.to_json() | ({"pushed": address} if address else {}))
         return
     for path, size in exported.files.items():
         say(f"wrote {path} ({size:,} bytes)")
+    if address:
+        say(f"pushed to {address}; hub://{push} is MODEL for every verb, and opens with alexnet.load")
     if len(exported.files) > 4:
         say(f"in all {sum(exported.files.values()):,} bytes in {len(exported.files)} files")
     if format.startswith("web"):

@@ -75,7 +75,7 @@ def features(
             "give MODEL and --data, the images" + ("; they are never taken from the file" if check else "")
         )
     with together(processes if out else None, device) as world:
-        opened = opened_model(model, device, weights)
+        opened = opened_model(model, device, weights, several=True)
         images = open_images(data, split)
         if check is not None:
             _check(opened, images, check, rows, as_json)

@@ -39,7 +39,7 @@ def filters(
     check_target(out)
     if maximize and top_images:
         raise InputError("--maximize and --top-images make one picture each; give one of them")
-    opened = opened_model(model, device, weights)
+    opened = opened_model(model, device, weights, several=True)
     network, failed, told = network_of(opened.model), [], {}
     lines: list[tuple[str, str]] = []
     title = f"{opened.model.card.name} · {layer}"

@@ -39,7 +39,7 @@ def map(
     place = out.with_suffix(".html")
     check_target(out)
     check_target(place)
-    opened = opened_model(model, device, weights)
+    opened = opened_model(model, device, weights, several=True)
     if remark := untrained(opened, want(opened.model, [layer]).taps):
         say(remark, err=True)
     found_images = open_images(data, split)

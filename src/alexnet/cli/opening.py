@@ -9,12 +9,14 @@ if TYPE_CHECKING:
     from alexnet.inference.opening import Opened
 
 
-def opened_model(model: Path, device: str, weights: Path | None, graphs: bool = False) -> "Opened":
+def opened_model(
+    model: Path, device: str, weights: Path | None, graphs: bool = False, several: bool = False
+) -> "Opened":
     """The model, as `inference.opening.open_model` gives it; what its user must know of it is printed."""
     from alexnet.device import choose_device
     from alexnet.inference.opening import open_model
 
-    found = open_model(model, choose_device(device), weights, graphs=graphs)
+    found = open_model(model, choose_device(device), weights, graphs=graphs, several=several)
     if found.remark:
         say(found.remark, err=True)
     return found

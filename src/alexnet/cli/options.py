@@ -11,17 +11,33 @@ LabelsOption = Annotated[
     Path | None,
     typer.Option("--labels", help="A table (.csv, .tsv, .jsonl, .parquet) with the labels of the images in --data."),
 ]
+SeparatorOption = Annotated[
+    str | None,
+    typer.Option(
+        "--label-separator",
+        help="What stands between several labels of an image in the table, such as '|' ('': nothing does).",
+        show_default=False,
+    ),
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Set a recipe key (see `alexnet recipes --keys`); repeatable."),
 ]
-ModelOrRun = Annotated[Path, typer.Argument(metavar="MODEL", help="A run folder, or a weights file with its card.")]
+ModelOrRun = Annotated[
+    Path,
+    typer.Argument(
+        metavar="MODEL", help="A run folder, a weights file with its card, a hub folder, or hub://OWNER/NAME."
+    ),
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 …")]
 Processes = Annotated[
     int | None, typer.Option("--processes", min=1, max=1024, help="Number of processes that share the images.")
 ]
-MODEL = "A run folder, a weights file with its card, or a network of `alexnet models`."
-ANY_FORM = "A run folder, a weights file with its card, or a file of `alexnet export` (ONNX, int8, torch, Keras)."
+MODEL = "A run folder, a weights file with its card, a hub folder, hub://OWNER/NAME, or a network of `alexnet models`."
+ANY_FORM = (
+    "A run folder, a weights file with its card, a hub folder, hub://OWNER/NAME, or a file of `alexnet export` (ONNX, "
+    "int8, torch, Keras)."
+)
 ExportedToo = Annotated[Path, typer.Argument(metavar="MODEL", help=ANY_FORM)]
 AnyModel = Annotated[Path, typer.Argument(metavar="MODEL", help=MODEL)]
 MaybeModel = Annotated[Path | None, typer.Argument(metavar="MODEL", help=MODEL)]

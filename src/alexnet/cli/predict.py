@@ -13,6 +13,7 @@ from alexnet.cli.screen import print_json, say
 from alexnet.errors import InputError
 
 if TYPE_CHECKING:
+    from alexnet.inference.model import Model
     from alexnet.inference.predict import Predicted
 
 _LISTED = 20
@@ -47,9 +48,11 @@ def predict(
 
     if not 0 <= reject <= 1:
         raise InputError(f"--reject is a probability from 0 to 1, not {reject}")
-    opened = ready(opened_model(model, device, weights, graphs=True).model, precision, runtime)
+    opened = ready(opened_model(model, device, weights, graphs=True, several=True).model, precision, runtime)
     if runtime != "torch":
         say(f"runtime: {opened.runtime} in {opened.precision}", err=True)
+    if opened.multilabel:
+        check_several(opened, reject, copy_to)
     kept = None
     if out:
         question = {"model": fingerprint(opened), "top": top, "reject": reject, "precision": opened.precision}
@@ -74,6 +77,8 @@ def predict(
         elif not kept and found.error is None:
             _show(found)
     seconds = time.perf_counter() - start
+    if not count and not (kept and kept.done):
+        raise InputError(f"no image in {', '.join(images)}")
     if kept:
         kept.finish()
     if as_json:
@@ -87,10 +92,23 @@ def predict(
         raise typer.Exit(3)
 
 
+def check_several(model: "Model", reject: float, copy_to: Path | None) -> None:
+    """Refuses what means nothing for a model that may name several labels, and tells from where on it names them."""
+    for option, given in (("--reject", reject > 0), ("--copy-to", copy_to is not None)):
+        if given:
+            raise InputError(f"{option} is for models that name one class; this one names several labels an image")
+    found = model.card.thresholds
+    how = (
+        f"its threshold, chosen on {found.count:,} {found.split} images" if found else "0.5: its card has no thresholds"
+    )
+    say(f"multi-label: a label is given (*) from {how}", err=True)
+
+
 def _show(found: "Predicted") -> None:
     say(found.path)
     for each in found.predictions:
-        say(f"  {each.score:7.2%}  {each.label}")
+        given = "" if found.labels is None else "* " if each.label in found.labels else "  "
+        say(f"  {each.score:7.2%}  {given}{each.label}")
 
 
 def _summary(count: int, seconds: float, precision: str, broken: "list[Predicted]", passed_over: int) -> None:

@@ -36,7 +36,7 @@ def probe(
     from alexnet.insight.probe import probe as measure
 
     check_target(out)
-    opened = opened_model(model, device, weights)
+    opened = opened_model(model, device, weights, several=True)
     names = [each.strip() for each in layers.split(",")] if layers else stages(network_of(opened.model))[:-1]
     if not names:
         raise InputError("this network has no hidden layer; name one with --layers")

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from alexnet.artifacts.card import RunCard
+from alexnet.artifacts.figures import name_of, score
 from alexnet.artifacts.run import SKIPPED, Run
 from alexnet.cli import screen
 from alexnet.cli.screen import clean
@@ -69,8 +70,7 @@ class PlainReporter(Reporter):
     def epoch(self, row: dict[str, Any]) -> None:
         self._said = time.monotonic()
         self.say(
-            f"epoch {row['epoch']:>3}/{self.epochs}  train loss {row['train_loss']:.4f} accuracy "
-            f"{row['train_accuracy']:.4f}   validation loss {row['val_loss']:.4f} accuracy {row['val_accuracy']:.4f}   "
+            f"epoch {row['epoch']:>3}/{self.epochs}  {_losses(row)}   "
             f"{row['images_per_second']:,.0f} images/s  {row['seconds']:,.1f} s"
         )
 
@@ -80,7 +80,7 @@ class PlainReporter(Reporter):
     def end(self, run: Run, card: RunCard) -> None:
         figures = card.figures
         measured = ", ".join(
-            f"{split} accuracy {found.top1:.2%} on {found.count:,} images in {found.precision}"
+            f"{split} {name_of(found)} {score(found):.2%} on {found.count:,} images in {found.precision}"
             for split, found in (("validation", figures.validation), ("test", figures.test))
             if found
         )
@@ -172,6 +172,18 @@ def bar(description: str, quiet: bool = False) -> Iterator[Callable[[int, int], 
     ) as progress:
         task = progress.add_task(description)
         yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def _losses(row: dict[str, Any]) -> str:
+    if "val_map" in row:
+        return (
+            f"train loss {row['train_loss']:.4f}   validation loss {row['val_loss']:.4f} mAP {row['val_map']:.4f} "
+            f"micro F1 {row['val_micro_f1']:.4f}"
+        )
+    return (
+        f"train loss {row['train_loss']:.4f} accuracy {row['train_accuracy']:.4f}   "
+        f"validation loss {row['val_loss']:.4f} accuracy {row['val_accuracy']:.4f}"
+    )
 
 
 def _figures(figures: dict[str, float]) -> str:

@@ -18,7 +18,7 @@ FLOORS = (
     ("models", "data", "recipes", "pages"),
     ("artifacts",),
     ("weights", "graphs"),
-    ("inference",),
+    ("inference", "timm"),
     ("training", "insight", "export"),
     ("serving", "experiments"),
     ("benchmark", "verify"),

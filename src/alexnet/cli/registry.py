@@ -11,7 +11,7 @@ from typing import Any
 
 VERBS = {
     "train": "Train a network, measure it, and write a report.",
-    "evaluate": "Measure a trained model on labeled images: top-1, top-5, loss.",
+    "evaluate": "Measure a trained model on labeled images: top-1, top-5, loss; of several labels an image mAP, F1.",
     "predict": "Classify images: the most likely classes with their probabilities.",
     "features": "Write the activations of any layers for many images, with where they come from; or check such a file.",
     "explain": "Show which parts of an image speak for a class: Grad-CAM, integrated gradients, occlusion and others.",

@@ -50,6 +50,9 @@ def serve(
     listening = bound(host, port)
     with listening:
         opened = [load_model(model) for model in models or [_demo()]]
+        for each in opened:
+            if each.remark:
+                say(each.remark, err=True)
         if data and not index:
             raise InputError("--data is for an --index, whose images it shows")
         neighbors = Neighbors(models[0] if models else _DEMO, index, data or []) if index else None

@@ -47,7 +47,7 @@ def similar(
     if search != "auto" and not index:
         raise InputError("--search is for an --index; without one every image is compared")
     check_target(out)
-    opened = opened_model(model, device, weights)
+    opened = opened_model(model, device, weights, several=True)
     if remark := untrained(opened, want(opened.model, [layer]).taps):
         say(remark, err=True)
     images, queries, failed = open_images(data, split) if data else None, of_files(image), []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from alexnet.cli.launch import LOST, count_of, is_first, launch, launched, leashed
-from alexnet.cli.options import DataOption, Device, LabelsOption, SetOption
+from alexnet.cli.options import DataOption, Device, LabelsOption, SeparatorOption, SetOption
 from alexnet.cli.screen import say
 from alexnet.errors import InputError
 
@@ -21,6 +21,7 @@ def train(
     recipe: Annotated[str | None, typer.Argument(help="A recipe or a TOML file. Default: handwritten digits.")] = None,
     data: DataOption = None,
     labels: LabelsOption = None,
+    label_separator: SeparatorOption = None,
     out: Annotated[Path | None, typer.Option(help="The run folder. Default: runs/RECIPE.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Number of epochs. Default: the recipe's.")] = None,
     steps: Annotated[
@@ -93,6 +94,8 @@ def train(
     changes = dict(parse_override(text) for text in set_ or [])
     if labels:
         changes["data.labels"] = str(labels)
+    if label_separator is not None:
+        changes["data.label_separator"] = label_separator
     given = {"weights": str(weights.absolute()) if weights else None, "skip": skip, "freeze": freeze}
     changes |= {f"model.{name}": value for name, value in given.items() if value}
     changes |= lasting(None if lr_range else epochs, None if lr_range else steps)
@@ -157,12 +160,12 @@ def _repeat(recipe: "Recipe", out: Path, folds: int, seeds: int, resume_runs: bo
 def _spreads(summary: dict[str, Any]) -> None:
     """The accuracies of several runs: mean ± standard deviation, and the interval."""
     names = {
-        "last_accuracy": "validation, last epoch",
-        "val_accuracy": "validation, best epoch",
-        "test_accuracy": "test",
+        "last": "validation, last epoch",
+        "val": "validation, best epoch",
+        "test": "test",
     }
     for key, name in names.items():
-        if found := summary[key]:
+        if found := summary.get(f"{key}_accuracy", summary.get(f"{key}_map")):
             say(
                 f"{name:<22}  {found['mean']:.2%} ± {found['std']:.2%}   95 % interval {found['low']:.2%} to "
                 f"{found['high']:.2%}   n = {found['n']}"

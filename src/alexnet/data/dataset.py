@@ -7,7 +7,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -23,7 +23,8 @@ BLOCK = 1024
 class Dataset(ABC):
     """Images with labels; what a subclass adds is where the images come from.
 
-    Images are uint8, height × width × channels, all of one size; labels are int64 indices into `classes`.
+    Images are uint8, height × width × channels, all of one size; labels are int64 indices into `classes`. Of images
+    with several labels each (`multilabel`), `targets` has the labels.
     `digests` is the SHA-256 of each image as it was stored, uint8 n × 32; None: of its pixels, when asked for.
     """
 
@@ -37,7 +38,8 @@ class Dataset(ABC):
         size: tuple[int, int],
         digests: np.ndarray | None = None,
     ) -> None:
-        self.labels = np.asarray(labels, dtype=np.int64)
+        self.targets = np.asarray(labels, dtype=np.uint8 if np.ndim(labels) == 2 else np.int64)
+        """int64 [n], each image's class; of images with several labels uint8 [n, classes], 1 where it has the label."""
         self.classes = tuple(classes)
         self.names = tuple(names)
         """A name for each image that stays the same from run to run: its file's, or the file's and its number."""
@@ -45,22 +47,49 @@ class Dataset(ABC):
         self.size = size
         """(height, width) in pixels."""
         self._digests = digests
-        if len(self.names) != len(self.labels):
-            raise InputError(f"{len(self.names)} names for {len(self.labels)} labels")
-        if len(self.labels) and not 0 <= self.labels.min() <= self.labels.max() < len(self.classes):
-            raise InputError(f"labels {self.labels.min()}–{self.labels.max()} for {len(self.classes)} classes")
+        if len(self.names) != len(self.targets):
+            raise InputError(f"{len(self.names)} names for {len(self.targets)} labels")
+        if self.multilabel:
+            if self.targets.shape[1] != len(self.classes) or (self.targets.size and self.targets.max() > 1):
+                raise InputError(f"{self.targets.shape[1]} columns of 0 and 1 for {len(self.classes)} classes")
+        elif len(self) and not 0 <= self.targets.min() <= self.targets.max() < len(self.classes):
+            raise InputError(f"labels {self.targets.min()}–{self.targets.max()} for {len(self.classes)} classes")
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.targets)
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether an image may have several labels, or none."""
+        return self.targets.ndim == 2
+
+    @property
+    def labels(self) -> np.ndarray:
+        """int64 [n]: each image's class. InputError where an image may have several: what asks for these needs one."""
+        if self.multilabel:
+            raise InputError(
+                "these images have several labels each, and one label an image is wanted here; train, evaluate, "
+                "predict, report and export take several"
+            )
+        return self.targets
+
+    @property
+    def present(self) -> np.ndarray:
+        """The classes that an image has, int64, ascending."""
+        return np.flatnonzero(self.targets.any(0)) if self.multilabel else np.unique(self.targets)
 
     @property
     def bytes(self) -> int:
         """What all images take when they are decoded."""
         return len(self) * self.size[0] * self.size[1] * self.channels
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
-        """Image (uint8 H×W×C) and label."""
-        return self.batch(np.array([range(len(self))[index]]))[0], int(self.labels[index])
+    def __getitem__(self, index: int) -> tuple[np.ndarray, Any]:
+        """Image (uint8 H×W×C) and label; of images with several labels the row of `targets`."""
+        return self.batch(np.array([range(len(self))[index]]))[0], self.target(index)
+
+    def target(self, index: int) -> Any:
+        """The label of an image as an int, or its row of `targets`."""
+        return self.targets[index] if self.multilabel else int(self.targets[index])
 
     @abstractmethod
     def batch(self, indices: np.ndarray) -> np.ndarray:
@@ -70,7 +99,7 @@ class Dataset(ABC):
         """The images at `indices` (int64 [n]) as a set of their own, with the same classes."""
         part = copy.copy(self)
         vars(part).pop("fingerprint", None)
-        part.labels = self.labels[indices]
+        part.targets = self.targets[indices]
         part.names = tuple(self.names[index] for index in indices)
         part._digests = None if self._digests is None else self._digests[indices]
         return part
@@ -87,23 +116,37 @@ class Dataset(ABC):
     def fingerprint(self) -> str:
         """Hexadecimal SHA-256 over each image's name, class name and content, in the set's order."""
         total = hashlib.sha256()
-        for name, label, digest in zip(self.names, self.labels, self.digests, strict=True):
-            total.update(f"{name}\0{self.classes[label]}\0".encode(errors="surrogateescape") + digest.tobytes())
+        if self.multilabel:  # also the classes that no image has
+            total.update("\1".join(self.classes).encode(errors="surrogateescape"))
+        for name, target, digest in zip(self.names, self.targets, self.digests, strict=True):
+            labels = np.flatnonzero(target) if self.multilabel else [target]
+            said = "\1".join(self.classes[label] for label in labels)
+            total.update(f"{name}\0{said}\0".encode(errors="surrogateescape") + digest.tobytes())
         return total.hexdigest()
 
     def relabeled(self, classes: Sequence[str], kind: str = "network") -> Self:
         """The same images with labels into `classes`, which a `kind` of thing knows; joined by class name.
 
-        Raises InputError when an image's class is not among them.
+        Raises InputError when an image's class is not among them, and for images with several labels when it is not
+        said which of them have one of `classes`.
         """
+        if self.multilabel and self.classes == tuple(classes):
+            return self
         number = {name: index for index, name in enumerate(classes)}
-        unseen = [self.classes[label] for label in np.unique(self.labels) if self.classes[label] not in number]
+        unseen = [self.classes[label] for label in self.present if self.classes[label] not in number]
         if unseen:
             raise InputError(
                 f"the images have classes that the {kind} never saw: {_some(unseen)}; it knows: {_some(classes)}"
             )
         part = copy.copy(self)
-        part.labels = np.array([number.get(name, -1) for name in self.classes], dtype=np.int64)[self.labels]
+        if self.multilabel:
+            if untold := [name for name in classes if name not in self.classes]:
+                raise InputError(
+                    f"the images' table does not say which of them are {_some(untold)}, as the {kind} does"
+                )
+            part.targets = self.targets[:, [self.classes.index(name) for name in classes]]
+        else:
+            part.targets = np.array([number.get(name, -1) for name in self.classes], dtype=np.int64)[self.targets]
         part.classes = tuple(classes)
         return part
 
@@ -149,7 +192,7 @@ class RefittedDataset(Dataset):
     """Another set with other channels or size, by the decoder's rules, computed when asked for."""
 
     def __init__(self, base: Dataset, channels: int, size: tuple[int, int], fit: str, antialias: bool = True) -> None:
-        super().__init__(base.labels, base.classes, base.names, channels=channels, size=size, digests=base.digests)
+        super().__init__(base.targets, base.classes, base.names, channels=channels, size=size, digests=base.digests)
         self.base = base
         self.fit, self.antialias = fit, antialias
         self.rows = np.arange(len(base))
@@ -190,7 +233,7 @@ def refitted(dataset: Dataset, channels: int, size: tuple[int, int], fit: str, a
 def held(dataset: Dataset) -> ArrayDataset:
     """The same set in memory."""
     images = dataset.batch(np.arange(len(dataset)))
-    return ArrayDataset(images, dataset.labels, dataset.classes, dataset.names, dataset.digests)
+    return ArrayDataset(images, dataset.targets, dataset.classes, dataset.names, dataset.digests)
 
 
 def stack_digests(digests: list[bytes]) -> np.ndarray:

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from alexnet.data import groups
-from alexnet.data.splits import Splits
+from alexnet.data.splits import Splits, strata
 from alexnet.errors import InputError
 
 
@@ -22,19 +22,20 @@ def folded(splits: Splits, fold: int, folds: int, seed: int, group_by: str | Non
         raise InputError(f"data.folds is {folds}, but there are only {len(splits.train)} training images")
     numbers = groups.of(splits.train.names, splits.groups, group_by)
     if numbers is None:
-        part = parts(splits.train.labels, folds, seed)
+        part = parts(splits.train.targets, folds, seed)
     else:
-        part = groups.parts(splits.train.labels, numbers, folds, seed)
+        part = groups.parts(splits.train.targets, numbers, folds, seed)
     train, held = (splits.train.subset(np.flatnonzero(chosen)) for chosen in (part != fold - 1, part == fold - 1))
     return dataclasses.replace(splits, train=train, validation=held)
 
 
 def parts(labels: np.ndarray, of: int, seed: int) -> np.ndarray:
-    """For each image, given its class (int64 [n]), the part from 0 to `of` − 1 that it falls into: int64 [n].
+    """For each image, given its class (as `Dataset.targets`), its part, from 0 to `of` − 1: int64 [n].
 
     Every part has the same share of each class and of all images, each to within one image. (scikit-learn's
     splitter refuses classes with fewer images than parts.)
     """
+    labels = strata(labels)
     shuffled = np.random.default_rng(seed).permutation(len(labels))
     by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
     part = np.empty(len(labels), np.int64)

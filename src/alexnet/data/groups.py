@@ -104,7 +104,12 @@ def parts(labels: np.ndarray, groups: np.ndarray, of: int, seed: int) -> np.ndar
 
 
 def _counts(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """int64 [groups, classes]"""
+    """int64 [groups, classes]; of images with several labels a last column counts those without any."""
+    if labels.ndim == 2:
+        labels = np.column_stack([labels, ~labels.any(1)]).astype(np.int64)
+        counts = np.zeros((int(groups.max()) + 1, labels.shape[1]), np.int64)
+        np.add.at(counts, groups, labels)
+        return counts
     counts = np.zeros((int(groups.max()) + 1, int(labels.max()) + 1), np.int64)
     np.add.at(counts, (groups, labels), 1)
     return counts
@@ -149,7 +154,7 @@ def without(dataset: Dataset, quarantine: Collection[str]) -> tuple[Dataset, tup
     listed = set(map(same_name, quarantine))
     inside = np.array([same_name(n) in listed or f"train/{same_name(n)}" in listed for n in dataset.names], bool)
     kept = dataset.subset(np.flatnonzero(~inside))
-    lost = np.setdiff1d(dataset.labels, kept.labels)
+    lost = np.setdiff1d(dataset.present, kept.present)
     if len(lost):
         raise InputError(f"the quarantine list leaves class {dataset.classes[lost[0]]!r} without a training image")
     return kept, tuple(name for name, out in zip(dataset.names, inside, strict=True) if out)

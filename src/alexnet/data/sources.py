@@ -19,7 +19,7 @@ from alexnet.data.readers.digits import Digits
 from alexnet.data.readers.folder import Folder
 from alexnet.data.readers.imagenet import ImageNet
 from alexnet.data.readers.shards import Shards
-from alexnet.data.readers.source import ListedSource, Request, Source
+from alexnet.data.readers.source import Labels, ListedSource, Request, Source
 from alexnet.data.readers.synthetic import Synthetic
 from alexnet.data.readers.table import Table
 from alexnet.data.splits import Splits, by_names, drawn, stratified
@@ -67,6 +67,9 @@ def open_splits(
     per_class: int | None = None,
     train_images: int | None = None,
     labels: Path | str | None = None,
+    label_separator: str | None = None,
+    label_columns: Sequence[str] = (),
+    label_classes: Sequence[str] = (),
     layout: str = "auto",
     transpose: bool | None = None,
     samples: tuple[float, float] | None = None,
@@ -90,6 +93,8 @@ def open_splits(
     - `first_classes`: only so many, in their order; of sets of files and of shards. `first_images`: only so many of the
       images that would train, in the order of classes and names.
     - `labels`: a table (CSV, TSV, JSON lines, Parquet) with the labels of the images below `data`: readers/table.py.
+      `label_separator`: between several labels of an image ('': labels are taken as they are); `label_columns`: its
+      columns of 0 and 1, one a class; `label_classes`: the classes of the multi-label model whose images these are.
     - `layout`: of class folders, whether the folders are read as 'splits', as 'classes', or 'auto': by their names.
     - `transpose`: of IDX files, whether rows and columns are exchanged; None: where the files are EMNIST's.
     - `samples`: the range of samples of more than 8 bits that becomes 0–255; None: it is found for the whole set.
@@ -107,11 +112,14 @@ def open_splits(
         if name not in (None, "auto", "folder", "table"):
             raise InputError(f"a table of labels is for a folder of images, not for {name}")
         if data is None:
-            raise InputError("a table of labels needs data, the folder that its files are relative to")
+            raise InputError("a table of labels (--labels) needs --data, the folder that its files are relative to")
         name = "table"
+    said = Labels(table, label_separator, tuple(label_columns or ()), tuple(label_classes or ()))
     source, path, fetched = _found(name, Path(data).expanduser() if data is not None else None, fetching)
     if fit not in FITS:
         raise InputError(f"fit is {fit!r}; choose one of: {', '.join(FITS)}")
+    if said.form and source.name != "table":
+        raise InputError(f"data.{said.form} is for a table of labels, not for {source.name}")
     if channels not in (None, 1, 3):
         raise InputError(f"images have 1 channel or 3, not {channels}")
     if first_classes is not None and not source.picks_classes:
@@ -127,7 +135,7 @@ def open_splits(
         checked_range(samples) if samples is not None else None,
         layout,
         transpose,
-        table,
+        said,
         first_classes,
         progress,
         classes,
@@ -168,6 +176,8 @@ def open_splits(
         splits.protocol |= {"layout": layout, "transpose": transpose}
     if table is not None:
         splits.protocol |= {"labels": str(table.absolute())}
+    if said.form:
+        splits.protocol |= {"label_separator": said.separator, "label_columns": said.columns}
     splits.groups = opened.groups
     del read, opened  # the last hold on arrays that are now parted
     _draw_test(splits, per_class, train_images, seed)
@@ -183,8 +193,9 @@ def open_splits(
     return splits
 
 
-def list_images(name: str, path: Path, labels: Path | None = None) -> Listing:
-    """The image files of the set `name` ('auto': recognized) at `path`, none of them decoded. labels: their table."""
+def list_images(name: str, path: Path, labels: Labels | None = None, several: bool = False) -> Listing:
+    """The image files of the set `name` ('auto': recognized) at `path`, none of them decoded. labels: their table;
+    several: it may say several labels an image, which is an InputError otherwise."""
     listed = [source.name for source in SOURCES.values() if isinstance(source, ListedSource)]
     if name != "auto" and name not in listed:
         raise unknown("dataset of image files", name, listed)
@@ -194,9 +205,14 @@ def list_images(name: str, path: Path, labels: Path | None = None) -> Listing:
     if not isinstance(source, ListedSource):
         raise unknown("dataset of image files", source.name, listed)
     try:
-        return source.list(path, labels=labels)
+        listing = source.list(path, labels=labels)
     except OSError as error:
         raise _unreadable(error, path) from error
+    if listing.multilabel and not several:
+        raise InputError(
+            f"{path} has several labels an image; train, evaluate, predict, report and export take such sets"
+        )
+    return listing
 
 
 def recognize(path: Path | None) -> str:
@@ -294,11 +310,11 @@ def _cut_validation(
     elif splits.validation is None and validation is not None:
         if recorded is None:
             numbers = groups.of(splits.train.names, splits.groups, group_by)
-            labels = splits.train.labels
+            targets = splits.train.targets
             if numbers is None:
-                train, held = stratified(labels, validation, seed)
+                train, held = stratified(targets, validation, seed)
             else:
-                train, held = groups.cut(labels, numbers, validation, seed)
+                train, held = groups.cut(targets, numbers, validation, seed)
         else:
             train, held = by_names(splits.train.names, recorded)
         splits.train, splits.validation = parted(splits.train, train, held)

@@ -54,14 +54,16 @@ class Splits:
                 example = there[second][0].names[shared[0]]
                 notes.append(f"{len(shared):,} {second} images are also {first} images, such as {example}")
         keys = np.concatenate([own for _, own in there.values()])
-        labels = np.concatenate([part.labels for part, _ in there.values()])
+        _, labels = np.unique(np.concatenate([part.targets for part, _ in there.values()]), axis=0, return_inverse=True)
+        labels = labels.reshape(-1)
         names = [name for part, _ in there.values() for name in part.names]
         order = np.lexsort((labels, keys))
         keys, labels = keys[order], labels[order]
         twice = np.flatnonzero((keys[1:] == keys[:-1]) & (labels[1:] != labels[:-1]))
         if len(twice):
+            under = "other labels" if self.train.multilabel else "two classes"
             pair = " and ".join(names[order[place]] for place in (twice[0], twice[0] + 1))
-            notes.append(f"{len(twice):,} images are the same under two classes, such as {pair}")
+            notes.append(f"{len(twice):,} images are the same under {under}, such as {pair}")
         return notes
 
     @property
@@ -79,23 +81,48 @@ def _keys(part: Dataset) -> np.ndarray:
 def stratified(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Indices (training, validation), each ascending, with `fraction` of every class, to within one image, held out.
 
-    `labels` is int64 [n]. round(fraction · n) images validate, at least one; the last image of a class is never
-    taken from training, so that training sees every class. (scikit-learn's splitter refuses sets with so small
-    classes.) Raises InputError when nothing can be held out.
+    `labels`: as `Dataset.targets`; of images with several labels, those with the same rarest label are a class, and one
+    that has the only training image with some label stays in training. round(fraction · n) images validate, at least
+    one; the last image of a class is never taken from training, so that training sees every class. (scikit-learn's
+    splitter refuses sets with so small classes.) Raises InputError when nothing can be held out.
     """
     if not 0 < fraction < 1:
         raise InputError(f"validation is {fraction}; a fraction must lie between 0 and 1")
     random = np.random.default_rng(seed)
-    place = np.full(len(labels), np.inf)
-    for label in np.unique(labels):
-        members = random.permutation(np.flatnonzero(labels == label))
+    place, classes = np.full(len(labels), np.inf), strata(labels)
+    for label in np.unique(classes):
+        members = random.permutation(np.flatnonzero(classes == label))
         # Evenly spaced from a random start: taking the lowest places takes the same share of every class.
         place[members[:-1]] = (np.arange(len(members) - 1) + random.random()) / len(members)
     count = min(max(1, round(fraction * len(labels))), int(np.isfinite(place).sum()))
     if count == 0:
         raise InputError("no image can be held out for validation: every class has one image only")
     chosen = np.argsort(place, kind="stable")[:count]
+    if labels.ndim == 2:
+        chosen = chosen[_spared(labels, chosen)]
     return np.setdiff1d(np.arange(len(labels)), chosen), np.sort(chosen)
+
+
+def strata(targets: np.ndarray) -> np.ndarray:
+    """The class by which each image is divided among splits, int64 [n]: its own; of images with several labels (uint8
+    [n, K]) the rarest of its labels, K for none."""
+    if targets.ndim == 1:
+        return targets
+    rarity = np.where(targets > 0, targets.sum(0, dtype=np.int64), np.iinfo(np.int64).max)
+    return np.where(targets.any(1), rarity.argmin(1), targets.shape[1])
+
+
+def _spared(targets: np.ndarray, held: np.ndarray) -> np.ndarray:
+    """Which of the rows `held` may be held out, so that every label, and its absence, stays in training; bool."""
+    left = np.stack([targets, 1 - targets]).astype(np.int64).sum(1)
+    left -= np.stack([targets[held], 1 - targets[held]]).astype(np.int64).sum(1)
+    spared = np.ones(len(held), bool)
+    for number, row in enumerate(held):
+        own = np.stack([targets[row], 1 - targets[row]]).astype(np.int64)
+        if (own[left == 0] > 0).any():
+            left += own
+            spared[number] = False
+    return spared
 
 
 def drawn(

@@ -10,9 +10,11 @@ from alexnet.data.dataset import Dataset
 from alexnet.data.loading.loader import Loader
 from alexnet.data.transforms.augment import Augmenter
 from alexnet.device import derive_seed
+from alexnet.experiments.finish_labels import judged
 from alexnet.inference import evaluate
 from alexnet.insight import plots
 from alexnet.insight.report.plots import draw
+from alexnet.insight.report.several import named
 from alexnet.insight.report.write import write_report
 from alexnet.training.loop import Trainer
 from alexnet.training.setup import Setup
@@ -23,6 +25,10 @@ def finish(trainer: Trainer) -> RunCard:
     setup, run = trainer.setup, trainer.run
     store.fill(setup.model, store.load_tensors(run.weights), run.weights.name)
     augmenter = Augmenter(setup.preprocessing, shift=setup.recipe.augment.shift, fill=setup.recipe.augment.fill)
+    if setup.train.dataset.multilabel:
+        kept, validated, tested, thresholds = judged(setup, augmenter, _sampled(setup))
+        run.write_predictions(kept)
+        return _reported(run, trainer.keeper.end(trainer.best, validated, tested, thresholds))
     views, apart = setup.recipe.train.test_views, None if setup.validation_is_test else setup.test
     validated = evaluate.run(setup.model, setup.validation, augmenter, views=views if apart is None else 1)
     dataset, test = setup.validation.dataset, None
@@ -31,7 +37,10 @@ def finish(trainer: Trainer) -> RunCard:
         tested = evaluate.run(setup.model, Loader(apart, setup.device, setup.train.workers), augmenter, views=views)
         test, kept = tested.figures, _kept("test", apart, tested, setup)
     run.write_predictions(kept)
-    card = trainer.keeper.end(trainer.best, validated.figures, test)
+    return _reported(run, trainer.keeper.end(trainer.best, validated.figures, test))
+
+
+def _reported(run: Run, card: RunCard) -> RunCard:
     draw(run)  # from its files, so that a copy of the run is drawn the same
     write_report(run.path)
     return card
@@ -68,5 +77,5 @@ def draw_samples(setup: Setup, run: Run) -> None:
     """The sample grid: training images with their labels."""
     dataset = setup.train.dataset
     chosen = _sampled(setup)
-    names = [dataset.classes[dataset.labels[i]] for i in chosen]
+    names = [named(dataset.classes, dataset.target(i)) for i in chosen]
     plots.sample_grid(list(dataset.batch(chosen)), names, run.plot("samples"))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from alexnet.artifacts.figures import spread
+from alexnet.artifacts.rows import score_of
 from alexnet.artifacts.run import Run, check_free, finished, resume
 from alexnet.errors import InputError
 from alexnet.experiments.train import train
@@ -62,15 +63,16 @@ def _run(recipe: Recipe, path: Path, options: dict[str, Any]) -> Run:
 def _summary(recipe: Recipe, kind: str, runs: Sequence[Run]) -> dict[str, Any]:
     """`runs`: their rows of `compare`; beside it the spread of each accuracy, None where there is none.
 
-    val_accuracy is that of the best epoch, which was chosen on the very images that it is measured on: it flatters a
-    little. last_accuracy, of the last epoch, does not.
+    val_accuracy (of several labels an image val_map) is that of the best epoch, which was chosen on the images that it
+    is measured on: it flatters a little. last_accuracy, of the last epoch, does not.
     """
     rows = compare.compare([run.path for run in runs])
+    what = "map" if runs[0].card.multilabel else "accuracy"
     for row, run in zip(rows, runs, strict=True):
         on_test = run.card.data.validation_is_test
-        row["last_accuracy"] = None if on_test else run.metrics[-1]["val_accuracy"]
+        row[f"last_{what}"] = None if on_test else score_of(run.metrics[-1])
     summary: dict[str, Any] = {"recipe": recipe.name, "kind": kind, "runs": rows}
-    for name in ("val_accuracy", "last_accuracy", "test_accuracy"):
+    for name in (f"val_{what}", f"last_{what}", f"test_{what}"):
         values = [row[name] for row in rows]
         summary[name] = None if None in values else dataclasses.asdict(spread(values))
     return summary

@@ -17,6 +17,7 @@ import numpy as np
 from alexnet.artifacts.run import recipe_for
 from alexnet.data.loading.decode import DecodeError, decode
 from alexnet.data.public_sets import offline
+from alexnet.data.readers.source import Labels
 from alexnet.data.sources import ANY_SIZE, list_images
 from alexnet.errors import InputError, MissingData
 from alexnet.recipes import recipe as recipes
@@ -94,7 +95,8 @@ def _gray(settings: Mapping[str, Any], data: Path) -> bool:
     if name not in ANY_SIZE:
         return False
     try:
-        splits = list_images(name, data, Path(labels) if labels else None).splits.values()
+        said = Labels(Path(labels) if labels else None, settings.get("data.label_separator"))
+        splits = list_images(name, data, said, several=True).splits.values()
     except InputError:  # packed, or not to be listed: whoever opens it says what is wrong
         return False
     found = [(part, row) for part in splits for row in range(len(part.names))]

@@ -71,7 +71,7 @@ def samples(model: Model, data: Path | None, count: int = COUNT) -> Samples:
 @torch.inference_mode()
 def agree(model: Model, run: Run, images: Samples) -> Agreement:
     """Compares `run` with the model in PyTorch, in batches of 1 and of 16. InputError says what differs."""
-    ours = Served(model.module, model.preprocessing).eval()
+    ours = Served(model.module, model.preprocessing, multilabel=model.multilabel).eval()
     apart: dict[str, list[float]] = {"probabilities": [], "logits": []}
     starts = [0, *range(1, len(images.images), _BATCH), len(images.images)]
     for start, stop in pairwise(starts):

@@ -132,6 +132,11 @@ def _check(request: Request, format: str, force: bool) -> Format:
         _check_free((out, request.beside) if kind.beside else (out,), force)
     elif out.is_file() or (out.is_dir() and any(out.iterdir()) and not force):
         raise InputError(f"{str(out)!r} exists; format {format} makes a folder: choose a new one, or add --force")
+    if request.model.multilabel and format in _ONE_CLASS:
+        raise InputError(
+            f"format {format} is for models that name one class; this one names several labels an image, and can leave "
+            f"as: {', '.join(name for name in FORMATS if name not in _ONE_CLASS)}"
+        )
     if missing := [package for package in kind.packages if importlib.util.find_spec(package) is None]:
         needs = f"format {format} needs {' and '.join(missing)}"
         raise InputError(f"{needs}; install with: pip install 'alexnet[{kind.extra}]'")
@@ -230,6 +235,8 @@ def _hub(request: Request) -> Product:
         "id2label": {str(place): name for place, name in enumerate(model.classes)},
         "label2id": {name: place for place, name in enumerate(model.classes)},
     }
+    if model.multilabel:  # as transformers' configurations say it
+        config["problem_type"] = "multi_label_classification"
     shown = {
         out / "README.md": readme.encode("utf-8", "backslashreplace"),
         out / "config.json": json_bytes(config),
@@ -270,6 +277,8 @@ def _card(request: Request) -> Product:
     return Product({request.out: text.encode("utf-8", "backslashreplace"), request.beside: json_bytes(content)})
 
 
+_ONE_CLASS = ("int8", "web", "web-int8")
+"""Formats whose check, or whose page, knows top-1 and softmax alone."""
 _ONNX = Format(".onnx", _onnx, ("data", "logits"), "onnx", ("onnx", "onnxscript", "onnxruntime"))
 FORMATS = {
     "onnx": _ONNX,

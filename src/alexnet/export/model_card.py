@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from alexnet.artifacts.card import UNKNOWN, Card, RunCard
-from alexnet.artifacts.figures import Figures
+from alexnet.artifacts.figures import Figures, LabelFigures
 from alexnet.artifacts.run import BEST, CARD, Run
 from alexnet.errors import InputError
 from alexnet.inference.data import dataset_for
-from alexnet.inference.evaluate import Evaluation, evaluate
+from alexnet.inference.evaluate import Evaluation
+from alexnet.inference.label_evaluation import LabelEvaluation, evaluate
 from alexnet.inference.model import Model
 from alexnet.models import catalog
 
@@ -34,10 +35,13 @@ class Measured:
     """The evaluation that a card quotes."""
 
     split: str
-    evaluation: Evaluation
+    evaluation: Evaluation | LabelEvaluation
 
     def per_class(self, classes: tuple[str, ...]) -> list[dict[str, Any]]:
-        """Precision and recall of each class (None where nothing was there to find or found), and its images."""
+        """Precision and recall of each class (None where nothing was there to find or found), and its images; of
+        several labels an image also its average precision and its threshold."""
+        if isinstance(self.evaluation, LabelEvaluation):
+            return self._per_label(self.evaluation, classes)
         confusion = self.evaluation.confusion
         right, true, said = np.diag(confusion), confusion.sum(1), confusion.sum(0)
         return [
@@ -48,6 +52,20 @@ class Measured:
                 "images": int(true[i]),
             }
             for i, name in enumerate(classes)
+        ]
+
+    def _per_label(self, evaluation: LabelEvaluation, classes: tuple[str, ...]) -> list[dict[str, Any]]:
+        found = evaluation.per_label
+        return [
+            {
+                "name": name,
+                "precision": float(found.precision[k]) if found.predicted[k] else None,
+                "recall": float(found.recall[k]) if found.support[k] else None,
+                "images": int(found.support[k]),
+                "average_precision": float(found.average_precision[k]) if found.support[k] else None,
+                "threshold": float(evaluation.thresholds[k]),
+            }
+            for k, name in enumerate(classes)
         ]
 
 
@@ -119,8 +137,10 @@ def _head(card: Card, measured: Measured | None) -> str:
         "library_name": "alexnet",
         "pipeline_tag": "image-classification",
         "tags": ["image-classification", "alexnet", "pytorch", card.name],
-        "metrics": ["accuracy"],
+        "metrics": ["mean_average_precision", "f1"] if card.multilabel else ["accuracy"],
     }
+    if card.multilabel:
+        fields["tags"].append("multi-label")
     trained_on = card.data.name if isinstance(card, RunCard) else None
     if trained_on in _HUB_SETS:
         fields["datasets"] = [_HUB_SETS[trained_on]]
@@ -130,14 +150,29 @@ def _head(card: Card, measured: Measured | None) -> str:
             "task": {"type": "image-classification"},
             "dataset": {"name": trained_on, "type": _HUB_SETS.get(trained_on, trained_on), "split": measured.split},
             "metrics": [
-                {"type": "accuracy", "name": f"top-1 ({figures.precision})", "value": round(figures.top1, 6)},
-                {"type": "accuracy", "name": f"top-5 ({figures.precision})", "value": round(figures.top5, 6)},
-                {"type": "loss", "name": f"cross-entropy ({figures.precision})", "value": round(figures.loss, 6)},
+                {"type": kind, "name": f"{name} ({figures.precision})", "value": round(value, 6)}
+                for kind, name, value in _quoted(figures)
             ],
         }
         fields["model-index"] = [{"name": card.name, "results": [results]}]
     lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in fields.items()]
     return "\n".join(["---", *lines, "---", "", ""])
+
+
+def _quoted(figures: Figures | LabelFigures) -> list[tuple[str, str, float]]:
+    """The figures as a hub lists them: kind, name, value."""
+    if isinstance(figures, LabelFigures):
+        return [
+            ("mean_average_precision", "mAP", figures.map),
+            ("f1", "micro F1", figures.micro_f1),
+            ("f1", "macro F1", figures.macro_f1),
+            ("loss", "binary cross-entropy", figures.loss),
+        ]
+    return [
+        ("accuracy", "top-1", figures.top1),
+        ("accuracy", "top-5", figures.top5),
+        ("loss", "cross-entropy", figures.loss),
+    ]
 
 
 def _about(card: Card) -> str:
@@ -199,7 +234,7 @@ def _training(card: Card, recipe: str | None) -> str:
 
 
 def _figures(card: Card, measured: Measured | None) -> str:
-    rows: list[tuple[str, Figures]] = []
+    rows: list[tuple[str, Figures | LabelFigures]] = []
     if measured:
         rows.append((f"measured, {measured.split}", measured.evaluation.figures))
     elif isinstance(card, RunCard):
@@ -207,10 +242,11 @@ def _figures(card: Card, measured: Measured | None) -> str:
         rows += [(f"recorded, {split}", found) for split, found in recorded.items() if found]
         if not rows:
             rows.append((f"recorded while training, {card.data.validated_on}", card.figures.in_training))
-    lines = ["| images | top-1 | top-5 | loss | count | precision |", "| --- | --- | --- | --- | --- | --- |"]
+    names = [name for _, name, _ in _quoted(rows[0][1])] if rows else ["top-1", "top-5", "loss"]
+    lines = [f"| {' | '.join(('images', *names, 'count', 'precision'))} |", "| --- " * (len(names) + 3) + "|"]
     for what, found in rows:
-        cells = (f"{found.top1:.2%}", f"{found.top5:.2%}", f"{found.loss:.4f}", f"{found.count}", found.precision)
-        lines.append(f"| {' | '.join((what, *cells))} |")
+        values = [f"{v:.4f}" if kind in ("loss", "f1") else f"{v:.2%}" for kind, _, v in _quoted(found)]
+        lines.append(f"| {' | '.join((what, *values, str(found.count), found.precision))} |")
     published = [
         f"- published: {figure.name} {figure.value:g} {figure.unit}".rstrip()
         + (f" ({figure.note})" if figure.note else "")
@@ -234,18 +270,28 @@ def _classes(rows: list[dict[str, Any]], beside: str) -> str:
         return "Not measured: the images are not on the machine that wrote this card."
     found = sorted(rows, key=lambda row: row["recall"] if row["recall"] is not None else 2)
     shown = rows if len(rows) <= _ROWS else found[:_ROWS]
-    lines = ["| class | precision | recall | images |", "| --- | --- | --- | --- |"]
+    several = "threshold" in shown[0]
+    more = ("AP", "threshold") if several else ()
+    lines = [f"| {' | '.join(('class', *more, 'precision', 'recall', 'images'))} |", "| --- " * (4 + len(more)) + "|"]
     for row in shown:
         name = " ".join(row["name"].replace("|", "\\|").split())
-        lines.append(f"| {name} | {_share(row['precision'])} | {_share(row['recall'])} | {row['images']} |")
+        own = (_share(row["average_precision"]), f"{row['threshold']:.4f}") if several else ()
+        cells = (name, *own, _share(row["precision"]), _share(row["recall"]), str(row["images"]))
+        lines.append(f"| {' | '.join(cells)} |")
     if len(shown) < len(rows):
         lines.append(f"\nThe {len(shown)} classes with the lowest recall; {beside} has all {len(rows)}.")
     return "\n".join(lines)
 
 
 def _limits(card: Card, rows: list[dict[str, Any]]) -> list[str]:
+    names = (
+        f"It gives an image any of its {len(card.classes)} labels whose probability reaches "
+        f"{'the threshold in its card' if card.thresholds else '0.5'}, also of something else."
+        if card.multilabel
+        else f"It always names one of its {len(card.classes)} classes, also for an image of something else."
+    )
     lines = [
-        f"It always names one of its {len(card.classes)} classes, also for an image of something else.",
+        names,
         "The figures hold for images like those it was measured on; they say nothing about other sources.",
     ]
     if isinstance(card, RunCard) and card.data.validation_is_test:

@@ -53,6 +53,7 @@ class _Layers(Served):
         outputs = [self.augmenter.evaluate(images)]
         for layer in self.network.children():
             outputs.append(layer(outputs[-1]))
+        assert not self.multilabel, "its page shows softmax"
         return outputs[-1].softmax(1), outputs[-1].clone(), *outputs
 
 
@@ -63,7 +64,8 @@ def build(network: nn.Module, preprocessing: Preprocessing, card: Card, layers: 
     `layers`: the names of the network's layers, for a graph whose outputs are also `input` (float32 N×C×H×W), each
     layer's under its name, and the weights of convolutions and linear layers (`weights_output`).
     """
-    served = (_Layers if layers else Served)(nn.Sequential(OrderedDict(_parts(network))), preprocessing).eval()
+    kind, parts = _Layers if layers else Served, nn.Sequential(OrderedDict(_parts(network)))
+    served = kind(parts, preprocessing, multilabel=card.multilabel).eval()
     graph = _trace(served, example(preprocessing), "images", [*_OUTPUTS, *(("input", *layers) if layers else ())])
     if layers:
         _give_weights(graph, network)

@@ -9,22 +9,25 @@ from alexnet.preprocessing import Preprocessing
 
 
 class Served(nn.Module):
-    """uint8 N × height × width × channels (0–255; RGB or gray) → probabilities, float32 N × classes.
+    """uint8 N × height × width × channels (0–255; RGB or gray) → probabilities, float32 N × classes, by softmax, or
+    of several labels an image (`multilabel`) each by a sigmoid.
 
     Height and width are those at which images are stored (`resize`, where the preprocessing has one): the center crop
     is inside, and so are the channels' order, scale, mean and std. With `logits` a second output holds the network's
     logits (log-probabilities, where it ends in a log-softmax: their softmax is the same).
     """
 
-    def __init__(self, network: nn.Module, preprocessing: Preprocessing, logits: bool = True):
+    def __init__(self, network: nn.Module, preprocessing: Preprocessing, logits: bool = True, multilabel: bool = False):
         super().__init__()
         self.network = network
         self.augmenter = Augmenter(preprocessing)
         self.logits = logits
+        self.multilabel = multilabel
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         raw = self.network(self.augmenter.evaluate(images))
-        return (raw.softmax(1), raw) if self.logits else raw.softmax(1)
+        probabilities = raw.sigmoid() if self.multilabel else raw.softmax(1)
+        return (probabilities, raw) if self.logits else probabilities
 
 
 def example(preprocessing: Preprocessing) -> Tensor:

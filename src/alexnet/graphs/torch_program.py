@@ -15,7 +15,7 @@ from alexnet.preprocessing import Preprocessing
 
 def build(network: nn.Module, preprocessing: Preprocessing, card: Card, logits: bool) -> bytes:
     """The program of `Served` with any number of images; the card goes along as the extra file 'card.json'."""
-    served = Served(network, preprocessing, logits).eval()
+    served = Served(network, preprocessing, logits, card.multilabel).eval()
     content = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # torch.export's own use of what torch has deprecated

@@ -77,7 +77,8 @@ class Answers:
                 row = _row(line)
                 if number and row is not None:
                     said = [Prediction(each["label"], each["score"]) for each in row.get("predictions", ())]
-                    yield Predicted(row["path"], said, row.get("error"))
+                    labels = row.get("labels")
+                    yield Predicted(row["path"], said, row.get("error"), None if labels is None else tuple(labels))
 
     def finish(self) -> None:
         """Writes the file, as its name wants it, and removes the partial one."""
@@ -91,33 +92,38 @@ class Answers:
                 file.write((json.dumps(each.to_json(), ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace"))
 
     def _csv(self) -> None:
-        most = self._most()
+        most, several = self._most(), self._several()
         with atomic(self.out) as file:
             text = io.TextIOWrapper(file, "utf-8", "backslashreplace", newline="", write_through=True)
             table = csv.writer(text)
-            table.writerow(_head(most))
-            table.writerows(_cells(each, most) for each in self)
+            table.writerow(_head(most, several))
+            table.writerows(_cells(each, most, several) for each in self)
             text.detach()
 
     def _parquet(self) -> None:
         import pyarrow
         from pyarrow import parquet
 
-        most = self._most()
-        kinds = [pyarrow.float64() if name.startswith("score") else pyarrow.string() for name in _head(most)]
-        schema = pyarrow.schema(list(zip(_head(most), kinds, strict=True)))
+        most, several = self._most(), self._several()
+        head = _head(most, several)
+        kinds = [pyarrow.float64() if name.startswith("score") else pyarrow.string() for name in head]
+        schema = pyarrow.schema(list(zip(head, kinds, strict=True)))
         with atomic(self.out) as file, contextlib.closing(parquet.ParquetWriter(file, schema)) as writer:
             rows: list[list[Any]] = []
             for each in [*self, None]:
                 if rows and (each is None or len(rows) == 10_000):
                     columns = [[_plain(cell) for cell in column] for column in zip(*rows, strict=True)]
-                    writer.write_table(pyarrow.table(dict(zip(_head(most), columns, strict=True)), schema=schema))
+                    writer.write_table(pyarrow.table(dict(zip(head, columns, strict=True)), schema=schema))
                     rows = []
                 if each is not None:
-                    rows.append(_cells(each, most))
+                    rows.append(_cells(each, most, several))
 
     def _most(self) -> int:
         return max((len(each.predictions) for each in self), default=1) or 1
+
+    def _several(self) -> bool:
+        """Whether the model names several labels an image: the table then has them in a column of its own."""
+        return any(each.labels is not None for each in self)
 
 
 def _row(line: bytes) -> dict[str, Any] | None:
@@ -129,16 +135,19 @@ def _row(line: bytes) -> dict[str, Any] | None:
     return row if isinstance(row, dict) else None
 
 
-def _head(most: int) -> list[str]:
+def _head(most: int, several: bool) -> list[str]:
     pairs = [(f"label_{i}", f"score_{i}") if i > 1 else ("label", "score") for i in range(1, most + 1)]
-    return ["path", *(name for pair in pairs for name in pair), "error"]
+    return ["path", *(["labels"] if several else []), *(name for pair in pairs for name in pair), "error"]
 
 
-def _cells(each: Predicted, most: int) -> list[Any]:
-    cells: list[Any] = [each.path]
+def _cells(each: Predicted, most: int, several: bool) -> list[Any]:
+    """The labels that are given stand in one cell, a | between them."""
+    cells: list[Any] = []
     for one in each.predictions:
         cells += [one.label, one.score]
-    return [*cells, *([None] * (2 * most + 1 - len(cells))), each.error]
+    cells += [None] * (2 * most - len(cells))
+    given = [None if each.labels is None else "|".join(each.labels)] if several else []
+    return [each.path, *given, *cells, each.error]
 
 
 def _plain(cell: Any) -> Any:
@@ -147,7 +156,8 @@ def _plain(cell: Any) -> Any:
 
 def fingerprint(model: Model) -> str:
     """SHA-256 of a model's weights and class names."""
-    digest = hashlib.sha256(json.dumps(model.classes).encode())
+    said = [model.classes, model.thresholds.tolist()] if model.multilabel else model.classes
+    digest = hashlib.sha256(json.dumps(said).encode())
     for name, value in model.module.state_dict().items():
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)

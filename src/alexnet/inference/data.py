@@ -30,12 +30,14 @@ def dataset_for(
     split: str | None = None,
     tell: Callable[[str], None] | None = None,
     labels: Path | None = None,
+    separator: str | None = None,
 ) -> Dataset:
     """The split `split` of `data`, or of the images that the model was trained on, as the model wants them.
 
     split None: 'test', else 'validation'; for `data` without splits, all of it. The images of `data` that the model was
     trained on are left out, told apart one by one by their digests, unless `split` is 'train'.
-    labels: a table with the labels of the images in `data`.
+    labels: a table with the labels of the images in `data`; separator: between several labels of an image, None: as
+    in training.
     tell: gets a line that says what was left out (None: a warning, `LeftOut`), and the recorded path that is opened.
     Raises InputError when there is no such split, when every image trained the model, and without `data` when the run
     was not made here by this user: a card never decides what is opened.
@@ -75,6 +77,13 @@ def dataset_for(
     if trained and isinstance(model.card, RunCard) and name == "synthetic":
         held = 0 if trained.validation_is_test else trained.validation
         options |= {"count": trained.train + held, "seed": model.card.seed}
+    if model.multilabel and labels is None and data is not None and data.is_dir():
+        raise InputError("this model names several labels an image; --labels names the table of those in --data")
+    if labels is not None or (data is not None and data.is_file()):
+        said = trained.protocol if trained else None
+        options["label_separator"] = separator if separator is not None else said and said.label_separator
+    if model.multilabel:
+        options["label_classes"] = model.classes
     protocol = trained.protocol.to_json() if trained and trained.protocol else {}
     if (table := protocol.get("labels")) and not run.opens(table):
         if data is None:
@@ -154,6 +163,9 @@ def _count(trained: Data) -> int:
 
 def fitted(model: Model, dataset: Dataset) -> Dataset:
     """The images with the model's classes, channels and stored size. InputError for a class that it never saw."""
+    if model.multilabel != dataset.multilabel:
+        own, theirs = ("several labels", "one") if model.multilabel else ("one class", "several labels")
+        raise InputError(f"the model names {own} an image, and these images have {theirs}; docs/DATA.md has both forms")
     wants = model.preprocessing
     size = stored_size(wants.size, wants.resize)
     return refitted(dataset.relabeled(model.classes, "model"), wants.channels, size, wants.fit, wants.antialias)

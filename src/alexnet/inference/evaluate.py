@@ -90,7 +90,7 @@ def run(
 
     Several processes share the images; each gets the whole evaluation.
     """
-    count = len(loader.dataset)
+    count, truth = len(loader.dataset), loader.dataset.labels
     if count == 0:
         raise InputError("there is no image to evaluate")
     was_training = module.training
@@ -121,10 +121,10 @@ def run(
     predicted, best, losses, squares, in_top5 = (
         world.total(x).cpu().numpy() for x in (predicted, best, losses, squares, in_top5)
     )
-    classes, labels = len(loader.dataset.classes), np.asarray(loader.dataset.labels)
-    confusion = np.bincount(labels * classes + predicted, minlength=classes * classes).reshape(classes, classes)
+    classes = len(loader.dataset.classes)
+    confusion = np.bincount(truth * classes + predicted, minlength=classes * classes).reshape(classes, classes)
     figures = Figures(
-        top1=float((predicted == labels).mean()),
+        top1=float((predicted == truth).mean()),
         top5=float(in_top5.mean()),
         loss=float(losses.mean(dtype=np.float64)),
         mse=float(mse) if np.isfinite(mse := squares.mean(dtype=np.float64)) else None,

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from alexnet.artifacts import card as cards
 from alexnet.artifacts import store
 from alexnet.artifacts.card import Card
+from alexnet.artifacts.figures import Figures, LabelFigures, score
 from alexnet.artifacts.seal import sealed
 from alexnet.data.loading.decode import stored_size
 from alexnet.errors import InputError
@@ -29,16 +30,18 @@ from alexnet.preprocessing import Preprocessing
 from alexnet.weights.load import load_into
 
 _MOST = 2**31
+_LEAST = 2.0**-25  # a probability nearer to 0 or 1 than float32 can tell from 1
 _MOST_SEAL = 1024
 Run = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
 
 
 class Graph(nn.Module):
-    """An exported graph as a module: float N×C×H×W with the images' own values → log-probabilities, float32 N×K."""
+    """An exported graph as a module: float N×C×H×W with the images' own values → log-probabilities, float32 N×K; of
+    several labels an image logits, whose sigmoids are the probabilities."""
 
-    def __init__(self, run: Run, content: bytes):
+    def __init__(self, run: Run, content: bytes, multilabel: bool = False):
         super().__init__()
-        self.run = run
+        self.run, self.multilabel = run, multilabel
         self.register_buffer("digest", torch.tensor(list(hashlib.sha256(content).digest()), dtype=torch.uint8))
         self.place = nn.Parameter(torch.zeros(0), requires_grad=False)  # says that it runs on the CPU
 
@@ -46,6 +49,8 @@ class Graph(nn.Module):
         images = x.permute(0, 2, 3, 1).round().clamp(0, 255).to(torch.uint8).contiguous().numpy()
         probabilities, _ = self.run(images)
         found = torch.from_numpy(np.array(probabilities, np.float32))
+        if self.multilabel:
+            return torch.logit(found.double(), eps=_LEAST).float()
         return found.clamp_min(torch.finfo(torch.float32).tiny).log()
 
 
@@ -73,14 +78,15 @@ def open_exported(path: Path) -> Model:
     return Model(network.eval(), card.classes, preprocessing, card, path, weights=weights)
 
 
-def loss_of(card: Card, top1: float, count: int, what: str) -> str:
-    """A line: what accuracy an exported file lost against the run that it came from, as the card has the run's."""
+def loss_of(card: Card, measured: Figures | LabelFigures, what: str) -> str:
+    """A line: what accuracy, or mAP, an exported file lost against the run that it came from, as the card has it."""
+    count = measured.count
     figures = card.figures if isinstance(card, cards.RunCard) else None
     theirs = next((f for f in (figures.test, figures.validation) if f and f.count == count), None) if figures else None
     if theirs is None:
         return f"{what}: its card has no figure of the run on {count:,} images to compare with"
-    points = 100 * (theirs.top1 - top1)
-    run = f"the run, which had {theirs.top1:.2%} on {count:,} images in {theirs.precision}"
+    points = 100 * (score(theirs) - score(measured))
+    run = f"the run, which had {score(theirs):.2%} on {count:,} images in {theirs.precision}"
     if abs(points) < 0.005:
         return f"{what}: as accurate as {run}"
     return f"{what}: {abs(points):.2f} points {'lost' if points > 0 else 'gained'} against {run}"
@@ -145,7 +151,7 @@ def _model(run: Run, content: bytes, precision: str, card: Card, path: Path) -> 
     wants = Preprocessing.from_json(card.preprocessing.to_json() | {"mean_image": None}, None)
     raw = replace(wants, size=stored_size(wants.size, wants.resize), resize=None, scale=1.0, mean=(0.0,), std=(1.0,))
     raw = replace(raw, colors="L" if wants.channels == 1 else "RGB")
-    module = Graph(run, content).eval()
+    module = Graph(run, content, card.multilabel).eval()
     probe = np.zeros((1, *raw.size, raw.channels), np.uint8)
     try:
         found = run(probe)[0]

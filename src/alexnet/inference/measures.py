@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -128,21 +128,25 @@ def check_format(out: Path) -> None:
 
 def write_predictions(measures: Measures, names: Sequence[str], out: Path) -> None:
     """One row for each image, in the set's order: COLUMNS."""
-    rows = _rows(measures, names)
+    write_rows(COLUMNS, _rows(measures, names), out)
+
+
+def write_rows(head: Sequence[str], rows: Iterable[Sequence[Any]], out: Path) -> None:
+    """A table with these columns, as the extension of `out`, one of FORMATS, says."""
     match out.suffix.lower():
         case ".csv":
             text = io.StringIO()
             writer = csv.writer(text)
-            writer.writerow(COLUMNS)
+            writer.writerow(head)
             writer.writerows(rows)
             content = text.getvalue().encode("utf-8", "backslashreplace")
         case ".jsonl":
-            lines = (json.dumps(dict(zip(COLUMNS, row, strict=True)), ensure_ascii=False) + "\n" for row in rows)
+            lines = (json.dumps(dict(zip(head, row, strict=True)), ensure_ascii=False) + "\n" for row in rows)
             content = "".join(lines).encode("utf-8", "backslashreplace")
         case _:
             arrow, parquet = _parquet()
             columns = zip(*rows, strict=True)
-            table = arrow.table(dict(zip(COLUMNS, map(list, columns), strict=True)))
+            table = arrow.table(dict(zip(head, map(list, columns), strict=True)))
             file = io.BytesIO()
             parquet.write_table(table, file)
             content = file.getvalue()

@@ -155,7 +155,7 @@ class Interval(NamedTuple):
 def bootstrap(values: np.ndarray, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
     """The percentile bootstrap interval (95 %) of the mean of `values`, one per image."""
     means = _resampled_means(values[None].astype(np.float64), seed, resamples)[0]
-    return _percentiles(means)
+    return percentiles(means)
 
 
 def bootstrap_confusion(confusion: np.ndarray, seed: int = 0, resamples: int = RESAMPLES) -> dict[str, Interval]:
@@ -172,7 +172,7 @@ def bootstrap_confusion(confusion: np.ndarray, seed: int = 0, resamples: int = R
         found["accuracy"].append(float(np.trace(again)) / total)
         found["balanced_accuracy"].append(balanced_accuracy(again))
         found["macro_f1"].append(per_class(again).macro("f1"))
-    return {name: _percentiles(np.array(values)) for name, values in found.items()}
+    return {name: percentiles(np.array(values)) for name, values in found.items()}
 
 
 class Paired(NamedTuple):
@@ -217,7 +217,8 @@ def _resampled_means(values: np.ndarray, seed: int, resamples: int) -> np.ndarra
     return means
 
 
-def _percentiles(values: np.ndarray) -> Interval:
+def percentiles(values: np.ndarray) -> Interval:
+    """The bounds of the middle 95 % of resampled figures."""
     low, high = np.nanpercentile(values, (100 * (1 - CONFIDENCE) / 2, 100 * (1 + CONFIDENCE) / 2))
     return Interval(float(low), float(high))
 

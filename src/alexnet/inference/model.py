@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -16,6 +17,7 @@ from alexnet.files import read_json, sha256
 from alexnet.models import catalog
 from alexnet.models.network import Network
 from alexnet.preprocessing import Preprocessing
+from alexnet.weights.hub import code_in, is_hub, pulled
 
 GRAPHS = (".onnx", ".pt2")
 WEIGHTS = (".h5", ".keras", ".pth", ".pt")
@@ -52,22 +54,60 @@ class Model:
     """In which the module computes; `inference.runtimes.ready` moves a model into another."""
     exported: bool = False
     """Whether the module is an exported graph, without layers to look into and at a precision of its own."""
+    remark: str | None = None
+    """A line for its user: the code that lies in its folder, which is never run."""
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether it may name several labels an image, each by a sigmoid; else it names one class, by softmax."""
+        return self.card.multilabel
+
+    @property
+    def thresholds(self) -> np.ndarray:
+        """Multi-label: from which probability on each class is given, float64 [classes]."""
+        found = self.card.thresholds
+        return np.array(found.values) if found else np.full(len(self.classes), 0.5)
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Of logits float N×K the probabilities, float32 N×K; of log-probabilities, too, where one class is named."""
+        return logits.float().sigmoid() if self.multilabel else logits.float().softmax(1)
+
+
+def one_label(model: Model, what: str) -> None:
+    """InputError for a model that may name several labels an image, which `what` cannot take."""
+    if model.multilabel:
+        raise InputError(
+            f"{str(model.path)!r} names several labels an image, and {what} takes models that name one class; "
+            "evaluate, predict, explain, features, report and export take both"
+        )
 
 
 def load(model: Any, device: torch.device | str = "cpu") -> Model:
-    """A trained model from a run, a weights file `X.safetensors` with its card `X.json`, or a file of `alexnet export`.
+    """A trained model from a run, a weights file `X.safetensors` with its card `X.json`, a file or a hub folder of
+    `alexnet export`, or `hub://OWNER/NAME`, which is fetched.
 
     An exported graph (ONNX, torch.export) runs on the CPU; `predict` and `evaluate` take it, and it has no layers to
     look into. Raises InputError when there is no model, no card, or the two do not fit each other.
     """
-    return load_model(model, device, graphs=True)
+    return load_model(model, device, graphs=True, several=True)
 
 
-def load_model(model: Any, device: torch.device | str = "cpu", graphs: bool = False) -> Model:
-    """The same; without `graphs` InputError for an exported graph, where layers are wanted.
+def load_model(model: Any, device: torch.device | str = "cpu", graphs: bool = False, several: bool = False) -> Model:
+    """The same; without `graphs` InputError for an exported graph, where layers are wanted, and without `several` for
+    a model that may name several labels an image, where one class is.
 
     Raises InputError when there is no model, no card, or the two do not fit each other.
     """
+    found = _load(model, device, graphs)
+    if not several:
+        one_label(found, "this")
+    return found
+
+
+def _load(model: Any, device: torch.device | str, graphs: bool) -> Model:
+    if is_hub(model):
+        folder, code = pulled(model)
+        return dataclasses.replace(_load(folder, device, graphs), remark=code)
     path = Path(getattr(model, "path", model))
     if is_exported(path):
         from alexnet.inference.exported import open_exported
@@ -77,6 +117,11 @@ def load_model(model: Any, device: torch.device | str = "cpu", graphs: bool = Fa
                 f"{str(path)!r} is an exported graph: evaluate and predict take it; here give the run that it came from"
             )
         return open_exported(path)
+    if str(path) in catalog.CATALOG and not path.exists():
+        raise InputError(
+            f"{str(path)!r} names a network, and a trained model is wanted here: a run folder, a weights file with its "
+            "card, or a hub folder; `alexnet import` makes one of published weights"
+        )
     weights, beside = store.locate(path)
     card, card_path, state, digest = steady(weights, lambda: _read(weights, beside))
     channels, height, width = card.input
@@ -87,7 +132,8 @@ def load_model(model: Any, device: torch.device | str = "cpu", graphs: bool = Fa
     store.fill(module, state, str(weights))
     module.eval().to(device)
     record = {"file": weights.name, "sha256": digest}
-    return Model(module, card.classes, preprocessing, card, path, weights=record)
+    code = code_in(path) if path.is_dir() and weights.name == store.HUB_WEIGHTS else None
+    return Model(module, card.classes, preprocessing, card, path, weights=record, remark=code)
 
 
 def _read(weights: Path, beside: Path | None) -> tuple[Card, Path, dict[str, Tensor], str]:

@@ -14,6 +14,7 @@ from alexnet.inference.model import Model, is_exported, load_model
 from alexnet.models import catalog
 from alexnet.models.network import Network
 from alexnet.weights import public
+from alexnet.weights.hub import is_hub
 from alexnet.weights.load import Loaded, load_into
 
 FOREIGN = (".npy", ".caffemodel", ".h5", ".keras", ".pth", ".pt")
@@ -38,13 +39,15 @@ def open_model(
     weights: Path | str | None = None,
     seed: int = 0,
     graphs: bool = False,
+    several: bool = False,
 ) -> Opened:
     """A run, its folder, a weights file with its card, or a network by name.
 
     A network gets `weights` (a file of any known kind, also a partial one), else those in $ALEXNET_DATA/weights or the
     user's cache; where there are none it is freshly initialized by `seed`, and `remark` says so. Neither the global
     random state nor anything else changes.
-    graphs: an exported graph is welcome, too. InputError when there is no such model, or the weights do not fit.
+    graphs: an exported graph is welcome, too; several: so is a model that may name several labels an image. InputError
+    when there is no such model, or the weights do not fit.
     """
     text, path = str(getattr(name, "path", name)), Path(getattr(name, "path", name))
     if text in catalog.CATALOG and not path.exists():
@@ -52,14 +55,14 @@ def open_model(
     if weights is not None:
         raise InputError(f"--weights is for a network of the catalog; {text!r} brings its own")
     if is_exported(path):
-        model = load_model(path, device, graphs)
+        model = load_model(path, device, graphs, several)
         return Opened(model, dict(model.weights))
     if path.suffix in FOREIGN and path.is_file():
         raise InputError(f"{text!r} must be imported first: alexnet import {text} --out {path.stem}.safetensors")
-    if not path.exists() and path.suffix != ".safetensors" and path.name == text:
+    if not path.exists() and path.suffix != ".safetensors" and path.name == text and not is_hub(text):
         raise unknown("model", text, catalog.CATALOG)
-    model = load_model(path, device)
-    return Opened(model, dict(model.weights))
+    model = load_model(path, device, several=several)
+    return Opened(model, dict(model.weights), model.remark)
 
 
 def untrained(opened: Opened, taps: Sequence[str]) -> str | None:

@@ -37,11 +37,14 @@ class Predicted:
     predictions: list[Prediction]
     error: str | None = None
     """Why there are no predictions; None: there are."""
+    labels: tuple[str, ...] | None = None
+    """The labels that the image is given, likeliest first, by a model that may name several; None: one is named."""
 
     def to_json(self) -> dict[str, Any]:
         if self.error is not None:
             return {"path": self.path, "error": self.error}
-        return {"path": self.path, "predictions": [asdict(each) for each in self.predictions]}
+        said = {"path": self.path, "predictions": [asdict(each) for each in self.predictions]}
+        return said if self.labels is None else said | {"labels": list(self.labels)}
 
     def rejecting(self, below: float) -> "Predicted":
         """The same, headed by 'unknown' where the best score is less than `below`."""
@@ -51,7 +54,8 @@ class Predicted:
 
 
 def predict(model: Model, images: Iterable[Image], top: int = 5, precision: str | None = None) -> list[Predicted]:
-    """The `top` likeliest classes of each image, likeliest first.
+    """The `top` likeliest classes of each image, likeliest first; of a model that may name several labels an image also
+    those that reach their thresholds.
 
     `images`: paths, or uint8 arrays height × width (× channels); decoded and fitted as the model's card says.
     `precision`: 'fp32', 'bf16' or 'auto'; None: the model's own, which is fp32 unless it was converted.
@@ -86,7 +90,7 @@ def stream(model: Model, images: Iterable[Image], top: int = 5, strict: bool = F
                 raise next(iter(broken.values()))
             answers = iter(_asked(model, [each for each in arrays if not isinstance(each, InputError)], top))
             for i, name in enumerate(names):
-                yield Predicted(name, [], _reason(broken[i])) if i in broken else Predicted(name, next(answers))
+                yield Predicted(name, [], _reason(broken[i])) if i in broken else replace(next(answers), path=name)
 
 
 def _ahead(
@@ -110,15 +114,21 @@ def _reason(error: InputError) -> str:
 
 
 @torch.inference_mode()
-def _asked(model: Model, arrays: list[np.ndarray], top: int) -> list[list[Prediction]]:
+def _asked(model: Model, arrays: list[np.ndarray], top: int) -> list[Predicted]:
     if not arrays:
         return []
     device = next(model.module.parameters()).device
     batch = torch.from_numpy(np.stack(arrays)).to(device)
-    probabilities = quicken(model.module)(Augmenter(model.preprocessing).evaluate(batch)).float().softmax(1)
+    probabilities = model.probabilities(quicken(model.module)(Augmenter(model.preprocessing).evaluate(batch)))
     best = probabilities.topk(min(top, len(model.classes)), 1)
     rows = zip(best.values.tolist(), best.indices.tolist(), strict=True)
-    return [[Prediction(model.classes[i], p) for p, i in zip(*row, strict=True)] for row in rows]
+    said = [Predicted("", [Prediction(model.classes[i], p) for p, i in zip(*row, strict=True)]) for row in rows]
+    if not model.multilabel:
+        return said
+    found = probabilities.cpu().numpy()
+    order, given = np.argsort(-found, axis=1, kind="stable"), found >= model.thresholds
+    labels = [tuple(model.classes[k] for k in order[i] if given[i, k]) for i in range(len(found))]
+    return [replace(each, labels=own) for each, own in zip(said, labels, strict=True)]
 
 
 def _fitted(image: Image, preprocessing: Preprocessing) -> np.ndarray:

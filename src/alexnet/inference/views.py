@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from alexnet.artifacts.card import RunCard, Shifts
 from alexnet.data.loading.decode import stored_size
@@ -28,6 +29,16 @@ def log_probabilities(module: Callable[[Tensor], Tensor], augmenter: Augmenter, 
     """
     found = [module(view).float().log_softmax(1) for view in _inputs(augmenter, images, views)]
     return found[0] if views == 1 else torch.logsumexp(torch.stack(found), 0) - math.log(views)
+
+
+def label_logits(module: Callable[[Tensor], Tensor], augmenter: Augmenter, images: Tensor, views: int) -> Tensor:
+    """Logits of a batch's labels, float32 N×K, whose sigmoids are the probabilities; of several views those of the mean
+    probabilities. Otherwise as `log_probabilities`; `module` gives logits."""
+    found = torch.stack([module(view).float() for view in _inputs(augmenter, images, views)])
+    if views == 1:
+        return found[0]
+    yes, no = (torch.logsumexp(functional.logsigmoid(each), 0) for each in (found, -found))
+    return yes - no
 
 
 def views_of(model: Model) -> Augmenter:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from alexnet.artifacts.figures import score
 from alexnet.artifacts.run import Run
 from alexnet.errors import InputError
 from alexnet.files import check_target, make_folder, write_bytes, write_text
@@ -18,11 +19,16 @@ PUBLISHED = ("run", "what", "value", "unit", "conditions")
 
 
 def compare(runs: Sequence[Path]) -> list[dict[str, Any]]:
-    """One dict per run: name, network, parameters, flops, epochs, seconds, val_accuracy, test_accuracy, published,
-    bytes (of the weights file), images_per_second (mean while training).
+    """One dict per run: name, network, parameters, flops, epochs, seconds, val_accuracy, test_accuracy (of several
+    labels an image val_map, test_map), published, bytes (of the weights file), images_per_second (mean while training).
 
-    Accuracies are fractions, None where there is none. Raises InputError for what is not a run with a finished epoch.
+    Accuracies are fractions, None where there is none. Raises InputError for what is not a run with a finished epoch,
+    and for runs of both kinds.
     """
+    several = {run: Run(run).card.multilabel for run in runs}
+    if len(set(several.values())) > 1:
+        one, other = (next(run for run in runs if several[run] == kind) for kind in (True, False))
+        raise InputError(f"{one} names several labels an image and {other} one class: their figures do not compare")
     return [_row(run) for run in runs]
 
 
@@ -56,11 +62,13 @@ def describe(runs: Sequence[Path], words: Words | None = None) -> tuple[Document
     if len(metrics) < len(rows):
         raise InputError("two runs have the same name; give each folder a name of its own")
     curves = _curves(opened, [row["published"] for row in rows])
+    several = opened[0].card.multilabel
     tested, warnings = paired.pairs(opened)
     names = tuple(metrics)
     recipes, classes = paired.recipe_differences(opened), paired.class_differences(opened)
-    by_epoch = Picture(curves["epoch"], words("Loss and accuracy by epoch"))
-    by_time = Picture(curves["seconds"], words("Loss and accuracy by seconds of training"))
+    what = "Loss and mAP" if several else "Loss and accuracy"
+    by_epoch = Picture(curves["epoch"], words(f"{what} by epoch"))
+    by_time = Picture(curves["seconds"], words(f"{what} by seconds of training"))
 
     def table(head: Sequence[str], lines: Sequence[tuple[str, ...]], columns: Sequence[str] = ()) -> list[Block]:
         return [Table([*(words(name) for name in head), *columns], lines)] if lines else []
@@ -69,7 +77,7 @@ def describe(runs: Sequence[Path], words: Words | None = None) -> tuple[Document
         "Figures": table(HEAD, [line(row) for row in rows]),
         "At equal epochs, and at equal seconds": table(epochs.EQUAL, epochs.equal(metrics)),
         "Seeds": table(epochs.SEEDS, epochs.seeds(opened)),
-        "Overfitting": table(epochs.FIT, list(epochs.fit(opened))),
+        "Overfitting": [] if several else table(epochs.FIT, list(epochs.fit(opened))),
         "Is one better?": table(paired.PAIRS, list(paired.lines(tested))),
         "Size and speed": table(epochs.COST, list(epochs.cost(opened))),
         "Recipes: what differs": table(("key",), recipes, names),
@@ -112,8 +120,7 @@ def line(row: dict[str, Any]) -> tuple[str, ...]:
         f"{row['flops'] / 1e6:,.1f}",
         str(row["epochs"]),
         duration(row["seconds"]),
-        percent(row["val_accuracy"]),
-        percent(row["test_accuracy"]),
+        *(percent(row.get(f"{split}_map", row.get(f"{split}_accuracy"))) for split in ("val", "test")),
         percent(row["published"]),
     )
 
@@ -132,6 +139,7 @@ def _row(run: Path) -> dict[str, Any]:
     card, rows = opened.card, opened.metrics
     figures = card.figures
     # Until a run has ended, what stands in its last rows is all that there is.
+    name = "map" if card.multilabel else "accuracy"
     during = {card.data.validated_on: figures.in_training}
     validation, test = figures.validation or during.get("validation"), figures.test or during.get("test")
     return {
@@ -141,8 +149,8 @@ def _row(run: Path) -> dict[str, Any]:
         "flops": card.flops,
         "epochs": figures.epochs,
         "seconds": figures.seconds,
-        "val_accuracy": validation.top1 if validation else None,
-        "test_accuracy": test.top1 if test else None,
+        f"val_{name}": score(validation) if validation else None,
+        f"test_{name}": score(test) if test else None,
         "published": plots.published_accuracy(card.published),
         "bytes": opened.weights.stat().st_size if opened.weights.is_file() else None,
         "images_per_second": epochs.images_per_second(rows) if rows else None,

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from alexnet.artifacts.figures import spread
+from alexnet.artifacts.figures import score, spread
+from alexnet.artifacts.rows import score_of
 from alexnet.artifacts.run import Run
 from alexnet.pages.text import duration, percent
 from alexnet.recipes import recipe as recipes
@@ -41,8 +42,8 @@ def seeds(runs: Sequence[Run]) -> list[tuple[str, ...]]:
     for group in together(runs):
         if len(group) < 2:
             continue
-        last = [runs[i].metrics[-1]["val_accuracy"] for i in group]
-        tests = [test.top1 for i in group if (test := runs[i].card.figures.test)]
+        last = [score_of(runs[i].metrics[-1]) for i in group]
+        tests = [score(test) for i in group if (test := runs[i].card.figures.test)]
         numbers = ", ".join(str(runs[i].card.seed) for i in group)
         lines.append((runs[group[0]].card.recipe, numbers, _spread(last), _spread(tests)))
     return lines
@@ -65,8 +66,8 @@ def equal(named: Mapping[str, Rows]) -> list[tuple[str, ...]]:
     for name, rows in named.items():
         by_epoch = next(row for row in reversed(rows) if row["epoch"] <= epochs)
         by_time = next((row for row in reversed(rows) if row["seconds"] <= seconds), None)
-        at = "no epoch had ended" if by_time is None else f"{by_time['val_accuracy']:.2%} (epoch {by_time['epoch']})"
-        lines.append((name, str(epochs), percent(by_epoch["val_accuracy"]), duration(seconds), at))
+        at = "no epoch had ended" if by_time is None else f"{score_of(by_time):.2%} (epoch {by_time['epoch']})"
+        lines.append((name, str(epochs), percent(score_of(by_epoch)), duration(seconds), at))
     return lines
 
 

@@ -67,7 +67,7 @@ def explain_image(
         raise InputError(f"unknown class {unknown_class!r}; the model knows: {some}")
     seen = views.view(model, image)
     with torch.no_grad():
-        probabilities = network(seen.x).float().softmax(1)[0].cpu()
+        probabilities = model.probabilities(network(seen.x))[0].cpu()
     order = probabilities.topk(min(top, len(model.classes))).indices.tolist()
     chosen = [model.classes.index(name) for name in classes] or order
     maps = {

@@ -36,7 +36,9 @@ class Pair:
 
 def pairs(runs: Sequence[Run]) -> tuple[list[Pair], list[str]]:
     """Every two runs that were measured on the same images, by name and label; and a warning for every two that were
-    not."""
+    not. Of several labels an image nothing is tested: an image is then right in parts."""
+    if runs and runs[0].card.multilabel:
+        return [], ["figures are mAP; whether one run is better than another is not tested"]
     found = [(run, run.predictions) for run in runs]
     measured: list[Pair] = []
     warnings = [f"{run.path.name} has no predictions.npz: it is compared by its figures only"
@@ -77,6 +79,8 @@ def recipe_differences(runs: Sequence[Run]) -> list[tuple[str, ...]]:
 
 def class_differences(runs: Sequence[Run], most: int = 20) -> list[tuple[str, ...]]:
     """(class, recall of each run) where all have predictions of the same classes; the most different classes first."""
+    if runs[0].card.multilabel:
+        return []
     said = [(run.card.classes, run.predictions) for run in runs]
     classes = said[0][0]
     known = [found for names, found in said if found is not None and names == classes]

@@ -21,6 +21,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 from PIL import Image
 
 from alexnet.artifacts.card import Published
+from alexnet.artifacts.rows import score_key
 from alexnet.files import write_bytes
 from alexnet.inference.metrics import Reliability
 
@@ -66,15 +67,17 @@ def worst(
 
 
 def curves(metrics: Sequence[Mapping[str, Any]], path: Path | str, published: Sequence[Published] = ()) -> None:
-    """Loss and accuracy by epoch, from the lines of metrics.jsonl.
+    """Loss and accuracy (of several labels an image mAP) by epoch, from the lines of metrics.jsonl.
 
     The accuracy among the figures `published` is a dashed line.
     """
-    epochs, best = _column(metrics, "epoch"), _column(metrics, "val_accuracy")
-    figure, (loss, accuracy) = _panels("epoch", epochs)
+    key = score_key(metrics)
+    epochs, best = _column(metrics, "epoch"), _column(metrics, key)
+    figure, (loss, accuracy) = _panels("epoch", epochs, _TITLES[key])
     for split, name, color in (("train", "training", BLUE), ("val", "validation", VERMILION)):
         _line(loss, epochs, _column(metrics, f"{split}_loss"), name, color)
-        _line(accuracy, epochs, _column(metrics, f"{split}_accuracy"), name, color)
+        if key == "val_accuracy" or split == "val":  # mAP is not measured in training
+            _line(accuracy, epochs, _column(metrics, key.replace("val", split)), name, color)
     if np.isfinite(best).any():
         at = int(np.nanargmax(best))
         accuracy.plot(epochs[at], best[at], "o", color=VERMILION, markeredgecolor="white", label=f"best {best[at]:.2%}")
@@ -108,15 +111,17 @@ def curves_side_by_side(
     unit, name = (3600, "hours") if longest > 7200 else (60, "minutes") if longest > 300 else (1, "seconds")
     if x == "epoch":
         unit, name = 1, "epoch"
-    figure, (loss, accuracy) = _panels(name, ends / unit)
+    key = score_key(row for seeds in runs.values() for rows in seeds for row in rows)
+    figure, (loss, accuracy) = _panels(name, ends / unit, _TITLES[key])
     for i, (run, seeds) in enumerate(runs.items()):
         at, color = _over_seeds(seeds, x).mean(0) / unit, PALETTE[i % len(PALETTE)]
-        for axes, what in ((loss, "loss"), (accuracy, "accuracy")):
-            values = _over_seeds(seeds, f"val_{what}")
+        for axes, what in ((loss, "val_loss"), (accuracy, key)):
+            values = _over_seeds(seeds, what)
             _line(axes, at, values.mean(0), drawable(run, 40), color)
             if len(seeds) > 1:
                 axes.fill_between(at, values.min(0), values.max(0), color=color, alpha=0.18, linewidth=0)
-            axes.plot(at, _over_seeds(seeds, f"train_{what}").mean(0), ":", color=color, linewidth=1)
+            if what != "val_map":
+                axes.plot(at, _over_seeds(seeds, what.replace("val", "train")).mean(0), ":", color=color, linewidth=1)
         if published and run in published:
             accuracy.axhline(published[run], color=color, linestyle=DASHED, linewidth=1)
     _legend(loss, accuracy)
@@ -235,12 +240,15 @@ def _fitted(image: np.ndarray) -> np.ndarray:
     return np.asarray(drawn)
 
 
-def _panels(x: str, at: np.ndarray) -> tuple[Figure, tuple[Axes, Axes]]:
+_TITLES = {"val_accuracy": "Accuracy", "val_map": "mAP"}
+
+
+def _panels(x: str, at: np.ndarray, score: str = "Accuracy") -> tuple[Figure, tuple[Axes, Axes]]:
     """A figure with an axes for the loss and one for the accuracy, wide enough for the values `at` of x."""
     figure = Figure(figsize=(10, 4), layout="constrained")
     pad = 0.5 if at.max(initial=0) < 2 and x == "epoch" else 0.03 * at.max(initial=1)
     loss, accuracy = figure.subplots(1, 2)
-    for axes, title in ((loss, "Loss"), (accuracy, "Accuracy")):
+    for axes, title in ((loss, "Loss"), (accuracy, score)):
         axes.set_title(title, size=12, color=INK, loc="left", weight="bold")
         axes.set_xlabel(x, size=9.5, color=INK)
         axes.spines[["top", "right"]].set_visible(False)

@@ -47,6 +47,33 @@ CHINESE: dict[str, str] = {
     "By time": "按时间",
     "Recall by class": "各类别召回率",
     "Loss and accuracy by seconds of training": "按训练秒数的损失与准确率",
+    # Several labels an image
+    "Loss and mAP by epoch": "按轮次的损失与 mAP",
+    "Loss and mAP by seconds of training": "按训练秒数的损失与 mAP",
+    "{network} ({parameters} parameters) gives each image of {name} any number of {count} labels: {classes}.": "{network}"
+    "（{parameters} 个参数）为 {name} 的每张图像给出 {count} 个标签中的任意多个：{classes}。",
+    "True labels, and below them the labels that are given, with the probability of the likeliest label.": "真实标签，"
+    "其下为给出的标签，以及最可能标签的概率。",
+    "A label is given from a probability of 0.5 on.": "概率达到 0.5 时给出标签。",
+    "A label is given from its threshold on, which has the highest F1 on {count} {split} images.": "概率达到该标签的阈值时"
+    "给出标签；阈值在 {count} 张{split}图像上使 F1 最高。",
+    "One run, with seed {seed}: other seeds give other figures; --seeds 5 measures by how much.": "只有一次运行，种子为"
+    " {seed}：换一个种子结果会不同；--seeds 5 可测出相差多少。",
+    "No test split: epoch and thresholds were chosen on the images that they are measured on.": "没有测试集：轮次与阈值是在"
+    "用来测量的图像上选出的。",
+    "mAP is the mean over the classes that an image has; label accuracy ({share}) is high for rare labels.": "mAP 是有图像的"
+    "各类别的平均；标签稀少时标签准确率（{share}）偏高。",
+    "validation mAP": "验证 mAP",
+    "test mAP": "测试 mAP",
+    "validation mAP while training": "训练中的验证 mAP",
+    "test mAP while training": "训练中的测试 mAP",
+    "micro F1": "微平均 F1",
+    "macro F1 {macro}": "宏平均 F1 {macro}",
+    "bootstrap, {split} images": "自助法，{split}图像",
+    "AP": "AP",
+    "mAP": "mAP",
+    "threshold": "阈值",
+    "micro F1 at 0.5": "0.5 处的微平均 F1",
     # Column heads of a comparison
     "95 % (paired bootstrap)": "95 %（配对自助法）",
     "MFLOPs": "MFLOPs",

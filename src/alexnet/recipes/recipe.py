@@ -15,7 +15,8 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from alexnet.errors import InputError, unknown
-from alexnet.recipes.schema import Drop, Recipe, check
+from alexnet.recipes.contradictions import check
+from alexnet.recipes.schema import Drop, Recipe
 
 _RECIPE = TypeAdapter(Recipe)
 _MOST_BYTES = 2**20

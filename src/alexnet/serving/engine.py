@@ -13,7 +13,7 @@ from PIL import Image
 from alexnet.data.loading import decode
 from alexnet.data.transforms.augment import Augmenter
 from alexnet.errors import InputError
-from alexnet.inference.model import Model
+from alexnet.inference.model import Model, one_label
 from alexnet.inference.runtimes import ready
 from alexnet.models.quick import quicken
 from alexnet.serving.batching import Batcher, Full
@@ -42,6 +42,7 @@ class Engine:
         runtime: str = "torch",
     ) -> None:
         """Raises InputError when the form that serves does not answer as the plain network does."""
+        one_label(model, "the server")
         self.name, self.model, self.limits = name, model, limits
         quick = ready(model, precision, runtime)
         self.precision, self.runtime = quick.precision, quick.runtime

@@ -9,13 +9,14 @@ from torch import Tensor
 from alexnet.artifacts import card as cards
 from alexnet.artifacts import pairing
 from alexnet.artifacts.card import UNKNOWN, RunCard
-from alexnet.artifacts.figures import Figures
+from alexnet.artifacts.figures import Figures, LabelFigures, Thresholds
 from alexnet.artifacts.run import BEST, LAST, Run
 from alexnet.device import environment
 from alexnet.files import json_bytes, sha256, write_json, write_together
 from alexnet.training.log import Log
 from alexnet.training.setup import Setup
 
+Measured = Figures | LabelFigures
 FILES = {"best": BEST, "last": LAST}
 
 
@@ -39,19 +40,23 @@ class Keeper:
         write_together({self.run.path / cards.FILE: json_bytes(card.to_json()), **weights})
         return card
 
-    def end(self, best: dict[str, Any], final: Figures, test: Figures | None) -> RunCard:
+    def end(
+        self, best: dict[str, Any], final: Measured, test: Measured | None, thresholds: Thresholds | None = None
+    ) -> RunCard:
         """Writes the card of the run that has ended.
 
         `final`: of the best weights on the images that validate, in full precision; `test`: on the test split where
-        that is another.
+        that is another. `thresholds`: of several labels an image.
         """
         card = _made(self.setup, self.log, best, final, test).changed(sha256=self._kept)
+        if thresholds is not None:
+            card = card.changed(thresholds=thresholds.to_json())
         write_json(self.run.path / cards.FILE, card.to_json())
         return card
 
 
 def _made(
-    setup: Setup, log: Log, best: dict[str, Any], final: Figures | None = None, test: Figures | None = None
+    setup: Setup, log: Log, best: dict[str, Any], final: Measured | None = None, test: Measured | None = None
 ) -> RunCard:
     recipe, splits, row = setup.recipe, setup.splits, log.rows[best["epoch"] - 1]
     augment = recipe.augment
@@ -59,6 +64,7 @@ def _made(
         setup.model,
         setup.classes,
         setup.preprocessing,
+        task=setup.task.name,
         parameters=setup.summary.parameters,
         flops=setup.summary.flops,
         recipe=recipe.name,
@@ -87,13 +93,7 @@ def _made(
             "epoch": best["epoch"],
             "selection": "last epoch" if setup.validation_is_test else "validation",
             "seconds": log.rows[-1]["seconds"],
-            "in_training": {
-                "top1": row["val_accuracy"],
-                "top5": row["val_top5"],
-                "loss": row["val_loss"],
-                "count": len(setup.validation.dataset),
-                "precision": setup.precision,
-            },
+            "in_training": setup.task.figures(row, len(setup.validation.dataset), setup.precision),
             "validation": None if setup.validation_is_test else final,
             "test": final if setup.validation_is_test else test,
         },

@@ -17,8 +17,9 @@ def compiled(model: nn.Module, inputs: Tensor, labels: Tensor, precision: str) -
     """`model` compiled, once its gradients on one batch are those of the plain network.
 
     torch 2.13.0 compiles some small convolutional networks for CPUs into code whose gradients are silently zero
-    (docs/LOG.md), which no loss curve would explain. inputs: float N×C×H×W; labels: int64 N. Compared without dropout,
-    which would differ. Raises InputError when a parameter's gradient is off; leaves gradients and mode as they were.
+    (docs/LOG.md), which no loss curve would explain. inputs: float N×C×H×W; labels: int64 N, or uint8 N×K.
+    Compared without dropout, which would differ. Raises InputError when a parameter's gradient is off; leaves gradients
+    and mode as they were.
     """
     fast = torch.compile(model)
     was_training = model.training
@@ -44,5 +45,8 @@ def _gradients(
     model.zero_grad(set_to_none=True)
     with autocast(inputs.device, precision):
         logits = forward(inputs)
-    functional.cross_entropy(logits.float(), labels).backward()
+    if labels.ndim == 2:
+        functional.binary_cross_entropy_with_logits(logits.float(), labels.float()).backward()
+    else:
+        functional.cross_entropy(logits.float(), labels).backward()
     return {name: p.grad.float().clone() for name, p in model.named_parameters() if p.grad is not None}

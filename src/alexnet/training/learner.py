@@ -27,7 +27,7 @@ class Outcome:
     loss: Tensor
     """The mean cross-entropy before the step, in nats."""
     correct: Tensor
-    """How many images were classified correctly, int64."""
+    """How many answers were right, int64: one an image, or of several labels an image one a class."""
     count: int
     """The images of the batch."""
     norm: Tensor | None
@@ -81,7 +81,7 @@ class Learner:
         rate: float | None = None,
         measure_norm: bool = False,
     ) -> Outcome:
-        """One step. images: uint8 N×H×W×C, labels: int64 N, on the device.
+        """One step. images: uint8 N×H×W×C, labels: int64 N (several labels an image: uint8 N×K), on the device.
 
         count: the images of the whole batch, where these are this process's part of it. rate: the learning rate, in
         place of the schedule's. measure_norm: for `Outcome.norm`, which costs a pass
@@ -131,7 +131,7 @@ class Learner:
                     share = part.own * self.forward.weight / batch.count
                     ((aim if share == 1 else aim * share) + (self.l2() if last else 0.0)).backward()
                 # Nothing is computed that only a batch in parts, or one with padding, needs.
-                loss, right = loss.detach(), logits.detach().argmax(1) == part.labels
+                loss, right = loss.detach(), self.objective.right(logits.detach(), part.labels)
                 losses.append(loss if part.own == batch.own else loss * (part.own / max(batch.own, 1)))
                 correct.append((right if part.own == len(right) else right[: part.own]).sum())
         return *world.figures(sum(losses[1:], losses[0]), sum(correct[1:], correct[0]), batch.count), batch.count

@@ -13,7 +13,6 @@ from alexnet.data.loading.order import order as image_order
 from alexnet.device import derive_seed
 from alexnet.errors import InputError
 from alexnet.files import sweep
-from alexnet.inference import evaluate
 from alexnet.process.group import ALONE, World
 from alexnet.process.memory import oom_kills
 from alexnet.recipes.durations import passes
@@ -40,7 +39,7 @@ class Trainer:
 
     def __init__(self, setup: Setup, run: Run, reporter: Reporter, world: World = ALONE):
         self.setup, self.run, self.reporter, self.world = setup, run, reporter, world
-        self.recipe, self.device = setup.recipe, setup.device
+        self.recipe, self.device, self.task = setup.recipe, setup.device, setup.task
         self.learner = Learner(setup, world)
         self.watch = Watch(
             setup.classes,
@@ -49,10 +48,11 @@ class Trainer:
             train_counts=setup.train_counts,
             intended=setup.spec.preprocessing,
             weighted=self.recipe.train.class_weights,
+            several=self.task.answers > 1,
         )
         self.seconds = self.epoch_seconds = 0.0
         self._reset_sums()
-        self.best: dict[str, float] = {"val_accuracy": -1.0, "val_loss": float("inf"), "epoch": 0}
+        self.best: dict[str, float] = {self.task.score: -1.0, "val_loss": float("inf"), "epoch": 0}
         self.log = Log(run, world.is_writer)
         self.keeper = Keeper(setup, run, self.log)
         self.remarks: list[str] = []
@@ -133,7 +133,7 @@ class Trainer:
         self._tick()
         validation, precision = self.setup.validation, self.setup.precision
         with self.learner.averaged() as model:
-            seen = evaluate.run(model, validation, self.learner.augmenter, precision=precision, world=self.world)
+            seen, confusion = self.task.evaluate(model, validation, self.learner.augmenter, precision, self.world)
             images, _ = next(validation.batches(torch.arange(min(64, len(validation.dataset))), 64))
             dead = dead_fractions(model, self.learner.augmenter.evaluate(images))
             self.seconds += time.monotonic() - self._clock
@@ -142,19 +142,17 @@ class Trainer:
                 "seconds": round(self.seconds, 3),
                 "lr": self.learner.optimizer.param_groups[0]["lr"],
                 "train_loss": loss,
-                "train_accuracy": self.correct.item() / self.seen,
-                "val_loss": seen.figures.loss,
-                "val_accuracy": seen.figures.top1,
-                "val_top5": seen.figures.top5,
+                self.task.trained: self.correct.item() / (self.seen * self.task.answers),
+                **seen,
                 "images_per_second": round(self.seen / self.epoch_seconds, 1),
             }
             self.log.row(row)
             self._keep_weights(row, model)
-        self.learner.validated(row["val_accuracy"], row["val_loss"])
+        self.learner.validated(row[self.task.score], row["val_loss"])
         self._reset_sums()
         self._clock = time.monotonic()
         self.reporter.epoch(row)
-        self._tell(self.watch.activations(dead) + self.watch.epoch(row, seen.confusion))
+        self._tell(self.watch.activations(dead) + self.watch.epoch(row, confusion))
         self.save(training=self.epoch < math.ceil(self.setup.length) and not self._out_of_patience())
 
     # Where the run stands, on disk
@@ -211,12 +209,12 @@ class Trainer:
 
     def _keep_weights(self, row: dict[str, Any], model: nn.Module) -> None:
         """Writes the card, last.safetensors, and best.safetensors when `row` is the best so far."""
-        names = ["last"]
+        names, score = ["last"], self.task.score
         # A published experiment may validate on the test split; then that split must not choose: the last epoch counts.
-        better = (row["val_accuracy"], -row["val_loss"]) > (self.best["val_accuracy"], -self.best["val_loss"])
+        better = (row[score], -row["val_loss"]) > (self.best[score], -self.best["val_loss"])
         if better or self.setup.validation_is_test:
             names.append("best")
-            self.best = {name: row[name] for name in ("epoch", "val_accuracy", "val_loss")}
+            self.best = {name: row[name] for name in ("epoch", score, "val_loss")}
         if self.world.is_writer:
             self.keeper.epoch(self.best, model.state_dict(), names)
 
@@ -267,7 +265,7 @@ class Trainer:
         speed = self.seen / max(self.epoch_seconds, 1e-9)
         figures = {
             "loss": self.loss_sum.item() / self.seen,
-            "accuracy": self.correct.item() / self.seen,
+            "accuracy": self.correct.item() / (self.seen * self.task.answers),
             "images_per_second": speed,
             "seconds_left": (min(self.steps * self.recipe.train.batch_size, self._of_epoch()) - self.seen) / speed,
         }

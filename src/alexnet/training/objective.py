@@ -1,10 +1,12 @@
-"""What training minimizes: cross-entropy with the labels, or that together with a teacher's answers."""
+"""What training minimizes: cross-entropy with the labels, that together with a teacher's answers, or binary
+cross-entropy of each of several labels."""
 
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -19,7 +21,7 @@ class Batch:
     inputs: Tensor
     """float32 N×C×h×w, as the network gets them."""
     labels: Tensor
-    """int64 N."""
+    """int64 N; of several labels an image uint8 N×K."""
     mix: Mix | None
     """With what mixup or cutmix mixed each image."""
     count: int
@@ -54,6 +56,10 @@ class Objective(Protocol):
         """What each image weighs in the mean, float32 N; None: all the same."""
         ...
 
+    def right(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """How many answers about each image are right, bool or int64 N."""
+        ...
+
 
 @dataclass(frozen=True)
 class CrossEntropy:
@@ -76,6 +82,34 @@ class CrossEntropy:
 
     def masses(self, batch: Batch) -> Tensor | None:
         return None if self.weights is None else masses(batch.labels, batch.mix, self.weights)
+
+    def right(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return logits.argmax(1) == labels
+
+
+@dataclass(frozen=True)
+class BinaryCrossEntropy:
+    """Binary cross-entropy of each label by itself, in nats: the mean over images and classes.
+
+    smoothing s: a target y becomes (1 − s) · y + s / 2, as Keras's BinaryCrossentropy has it.
+    """
+
+    smoothing: float = 0.0
+
+    def __call__(self, logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        wanted = batch.labels.to(logits.dtype)
+        if batch.mix is not None:
+            wanted = torch.lerp(batch.mix.labels.to(logits.dtype), wanted, batch.mix.share[:, None].to(logits.dtype))
+        wanted = wanted * (1 - self.smoothing) + self.smoothing / 2
+        loss = functional.binary_cross_entropy_with_logits(logits, wanted)
+        return loss, loss
+
+    def masses(self, batch: Batch) -> Tensor | None:
+        return None
+
+    def right(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Named from a probability of 0.5 on."""
+        return ((logits >= 0) == (labels > 0)).sum(1)
 
 
 @dataclass(frozen=True)
@@ -106,3 +140,6 @@ class Distillation:
 
     def masses(self, batch: Batch) -> Tensor | None:
         return self.labels.masses(batch)
+
+    def right(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return self.labels.right(logits, labels)

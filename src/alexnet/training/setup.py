@@ -21,7 +21,6 @@ from alexnet.data.loading.loader import Loader
 from alexnet.data.loading.samples import checked_range
 from alexnet.data.sources import ANY_SIZE, open_splits
 from alexnet.data.splits import Splits
-from alexnet.data.statistics import mean_image, statistics
 from alexnet.data.transforms.augment import Augmenter
 from alexnet.data.transforms.color import PCAColor
 from alexnet.data.transforms.mixing import Mixing
@@ -37,8 +36,10 @@ from alexnet.recipes.schema import Recipe
 from alexnet.training import schedule
 from alexnet.training.compiled import compiled
 from alexnet.training.distill import Teacher
-from alexnet.training.objective import CrossEntropy, Distillation, Objective
+from alexnet.training.normalization import preprocessing_of
+from alexnet.training.objective import BinaryCrossEntropy, CrossEntropy, Distillation, Objective
 from alexnet.training.pca_color import pca_color
+from alexnet.training.task import Task, check_task, task_of
 from alexnet.weights.load import Loaded, load_into
 
 
@@ -77,7 +78,14 @@ class Setup:
 
     @property
     def train_counts(self) -> np.ndarray:
-        return np.bincount(self.train.dataset.labels, minlength=len(self.classes))
+        dataset = self.train.dataset
+        if dataset.multilabel:
+            return dataset.targets.sum(0, dtype=np.int64)
+        return np.bincount(dataset.labels, minlength=len(self.classes))
+
+    @property
+    def task(self) -> Task:
+        return task_of(self.train.dataset)
 
     @property
     def steps(self) -> int:
@@ -121,6 +129,8 @@ class Setup:
     @property
     def objective(self) -> Objective:
         settings = self.recipe.train
+        if self.train.dataset.multilabel:
+            return BinaryCrossEntropy(settings.label_smoothing)
         labels = CrossEntropy(self.class_weights, settings.label_smoothing)
         if self.teacher is None:
             return labels
@@ -229,7 +239,7 @@ def prepare(
             antialias=recipe.data.antialias,
             samples=splits.samples,
         )
-        preprocessing = _preprocessing(recipe, base, dataset)
+        preprocessing = preprocessing_of(recipe, base, dataset)
     summary = summarize(model)
     model.to(device)
     if recipe.train.channels_last:
@@ -237,6 +247,7 @@ def prepare(
             if parameter.ndim == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     assert splits.validation is not None, "open_splits cuts one where there is none"
+    check_task(task_of(dataset), recipe, model, splits.validation)
     precision = choose_precision(recipe.train.precision, device)
     train = Loader(dataset, device, recipe.data.workers)
     teacher = None
@@ -302,6 +313,8 @@ def _opened(
         per_class=wanted.per_class,
         train_images=wanted.train_images,
         labels=wanted.labels,
+        label_separator=wanted.label_separator,
+        label_columns=wanted.label_columns,
         layout=wanted.layout,
         transpose=wanted.transpose,
         samples=checked_range(samples) if samples else None,
@@ -311,31 +324,6 @@ def _opened(
         group_by=wanted.group_by,
     )
     return folded(splits, wanted.fold, wanted.folds, seed, wanted.group_by) if wanted.folds else splits
-
-
-def _preprocessing(recipe: Recipe, own: Preprocessing, dataset: Dataset) -> Preprocessing:
-    """`own`, the network's, with the scale, mean and std that the recipe asks for."""
-    match recipe.data.normalize:
-        case "network":
-            return own
-        case "data":
-            mean, std = (each[:: _direction(own)] for each in statistics(dataset))
-            return replace(own, scale=1 / 255, mean=mean, std=std, mean_image=None)
-        case "pixel" | "pixel-at-crop" as name:
-            size = own.size if name == "pixel" else dataset.size
-            if name != "pixel" and size == own.size:
-                raise InputError("data.normalize 'pixel-at-crop' wants images that are cropped; set data.resize")
-            pixels = np.ascontiguousarray(mean_image(dataset, size)[..., :: _direction(own)])
-            mean = tuple(round(float(value), 4) for value in pixels.mean((0, 1), dtype=np.float64))
-            return replace(own, scale=1.0, mean=mean, std=(1.0,), mean_image=MeanImage(pixels))
-        case name:
-            scale = 1 / 255 if name == "scale" else 1.0
-            return replace(own, scale=scale, mean=(0.0,), std=(1.0,), mean_image=None)
-
-
-def _direction(own: Preprocessing) -> int:
-    """The step through the images' channels that gives the network's order."""
-    return -1 if own.colors == "BGR" else 1
 
 
 def _class_weights(dataset: Dataset) -> Tensor:

@@ -24,6 +24,7 @@ class Watch:
     `classes`: the class names. `init`, `learning_rate`: the recipe's. `train_counts`: the training images of each
     label, int [classes], or longer when labels fall outside. `intended`: the preprocessing that the network was
     published with; without it, images scaled to 0–1 or normalized are taken as meant. `weighted`: the classes are.
+    `several`: an image may have several labels, so that the loss is a mean over them.
     """
 
     def __init__(
@@ -35,12 +36,14 @@ class Watch:
         train_counts: Sequence[int] | np.ndarray,
         intended: Preprocessing | None = None,
         weighted: bool = False,
+        several: bool = False,
     ) -> None:
         self.classes = tuple("".join(c if c.isprintable() else "·" for c in name[:60]) for name in classes)
         self.init = init
         self.learning_rate = learning_rate
         self.train_counts = [int(count) for count in train_counts]
         self.weighted = weighted
+        self.several = several
         self.intended_std = limits.IMAGE_STD
         if intended is not None:
             self.intended_std *= 255 * intended.scale / statistics.fmean(intended.std)
@@ -125,7 +128,7 @@ class Watch:
         if self._state.step < patience or len(losses) < limits.STUCK_WINDOW:
             return []
         mean = statistics.fmean(losses)
-        if mean < limits.STUCK_SHARE * math.log(k):
+        if self.several or mean < limits.STUCK_SHARE * math.log(k):
             return []
         seen = f"the mean loss is {mean:.4f} after {self._state.step} steps; guessing gives ln({k}) = {math.log(k):.4f}"
         return self._report("loss stuck at ln(classes)", seen, *self._blind())
@@ -158,10 +161,14 @@ class Watch:
 
     # What is seen after an epoch
 
-    def epoch(self, metrics: Mapping[str, Any], confusion: np.ndarray) -> list[Finding]:
-        """Looks at one line of metrics.jsonl and the validation's confusion matrix, int64 [k, k] with true rows."""
+    def epoch(self, metrics: Mapping[str, Any], confusion: np.ndarray | None) -> list[Finding]:
+        """Looks at one line of metrics.jsonl and the validation's confusion matrix, int64 [k, k] with true rows; None
+        where an image may have several labels."""
         state = self._state
         found = self._finite("training", metrics["train_loss"]) + self._finite("validation", metrics["val_loss"])
+        if confusion is None:
+            state.epoch = metrics["epoch"]
+            return found + self._overfit_labels(metrics)
         found += self._silent(metrics) + self._shifted(confusion)
         if not state.shifted:  # it looks like both of these
             found += self._overfit(metrics, int(confusion.sum())) + self._majority(confusion)
@@ -221,12 +228,28 @@ class Watch:
             cause = "labels that are not their images' (rows shifted or shuffled apart): they are learned by heart"
             fix = "compare images and labels in the sample grid, and check how they were paired"
         else:
-            cause = f"overfitting: the network learns its {sum(self.train_counts):,} training images by heart"
-            fix = (
-                "more images, augment.flip, augment.shift, crops (data.resize above the network's size), "
-                "model.dropout or optimizer.weight_decay, or stop early"
-            )
+            cause, fix = self._by_heart()
+            cause = cause.replace("its training", f"its {sum(self.train_counts):,} training")
         return self._report("overfitting", seen, cause, fix, size=train - val)
+
+    def _overfit_labels(self, metrics: Mapping[str, Any]) -> list[Finding]:
+        state, loss, train = self._state, metrics["val_loss"], metrics["train_loss"]
+        if not math.isfinite(loss):
+            return []
+        lowest = state.lowest_val_loss = min(loss, loss if state.lowest_val_loss is None else state.lowest_val_loss)
+        rose = loss > limits.OVERFIT_RISE * lowest and loss > limits.OVERFIT_RISE * train
+        state.overfit = state.overfit + 1 if rose else 0
+        if state.overfit < limits.OVERFIT_EPOCHS:
+            return []
+        seen = f"the validation loss rose from {lowest:.3f} to {loss:.3f}, and the training loss is {train:.3f}"
+        return self._report("overfitting", seen, *self._by_heart(), size=loss / lowest)
+
+    def _by_heart(self) -> tuple[str, str]:
+        cause = "overfitting: the network learns its training images by heart"
+        return cause, (
+            "more images, augment.flip, augment.shift, crops (data.resize above the network's size), "
+            "model.dropout or optimizer.weight_decay, or stop early"
+        )
 
     def _guesses(self, count: int) -> bool:
         """Whether the last epochs were no better than guessing, on `count` validation images that are enough to tell:

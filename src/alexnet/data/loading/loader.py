@@ -25,7 +25,7 @@ class Loader:
         """`workers`: so many processes, another loader's `workers`, 0: threads; None: whatever is quicker."""
         self.dataset = dataset
         self.device = device
-        self.labels = torch.from_numpy(np.ascontiguousarray(dataset.labels)).to(device)
+        self.labels = torch.from_numpy(np.ascontiguousarray(dataset.targets)).to(device)
         self.workers = workers if isinstance(workers, Workers) else chosen(workers, dataset, device)
         self._images: Tensor | None = None
         if isinstance(dataset, ArrayDataset):
@@ -35,7 +35,8 @@ class Loader:
     def batches(
         self, order: Tensor, batch_size: int, first: int = 0, part: Callable[[Tensor], Tensor] = lambda batch: batch
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """(uint8 N×H×W×C, int64 N) for consecutive slices of `order` (int64, CPU), from slice number `first` on.
+        """(uint8 N×H×W×C, int64 N or, of several labels an image, uint8 N×K) for consecutive slices of `order` (int64,
+        CPU), from slice number `first` on.
 
         `part` takes from each slice what this process is to have of it.
         """

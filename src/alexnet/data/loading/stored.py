@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NotRequired, Self, TypedDict
+from typing import Any, NotRequired, Self, TypedDict
 
 import numpy as np
 
@@ -41,7 +41,7 @@ class Split:
 
     names: list[str]
     labels: np.ndarray
-    """int64 [n]"""
+    """int64 [n]; of images with several labels uint8 [n, classes], as `Dataset.targets`"""
     store: Store
 
 
@@ -58,6 +58,11 @@ class Listing:
     """How the set was read, a line each."""
     groups: dict[str, str] = field(default_factory=dict)
     """Image's name → its group, where a table says: a group is not parted by the cut for validation."""
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether an image may have several labels, or none."""
+        return any(split.labels.ndim == 2 for split in self.splits.values())
 
     @property
     def count(self) -> int:
@@ -91,9 +96,9 @@ class OwnSizes(Dataset):
         super().__init__(split.labels, classes, split.names, channels=channels, size=(0, 0), digests=digests)
         self.store, self.samples = split.store, samples
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
+    def __getitem__(self, index: int) -> tuple[np.ndarray, Any]:
         row = range(len(self))[index]
-        return decode(self.store.read(row), self.channels, samples=self.samples), int(self.labels[row])
+        return decode(self.store.read(row), self.channels, samples=self.samples), self.target(row)
 
     def batch(self, indices: np.ndarray) -> np.ndarray:
         images = [self[int(index)][0] for index in indices]
@@ -188,7 +193,7 @@ def open_listing(
             splits[name] = OwnSizes(own, listing.classes, form["channels"], form.get("samples"), stack(digests))
         else:
             splits[name] = StoredDataset(own, listing.classes, form, stack(digests))
-    check_skipped(listing, skipped, splits["train"].labels if "train" in splits else np.array([], np.int64))
+    check_skipped(listing, skipped, splits["train"].present if "train" in splits else np.array([], np.int64))
     return splits, listing.left_out + skipped
 
 
@@ -212,10 +217,10 @@ def _examined(split: Split, form: Form, own_sizes: bool) -> Iterator[tuple[bytes
         yield from sets.pool().map(examine, range(start, min(start + AHEAD, len(split.names))))
 
 
-def check_skipped(listing: Listing, skipped: list[tuple[str, str]], train_labels: np.ndarray | None) -> None:
+def check_skipped(listing: Listing, skipped: list[tuple[str, str]], present: np.ndarray | None) -> None:
     """Raises InputError when too many images are unreadable, or all of a class's.
 
-    `train_labels`: of the good ones; None: not all are known yet.
+    `present`: the classes of the good training images; None: not all are known yet.
     """
     if not skipped:
         return
@@ -226,9 +231,9 @@ def check_skipped(listing: Listing, skipped: list[tuple[str, str]], train_labels
         raise InputError(
             f"{len(skipped):,} of {total:,} images in {listing.place} cannot be read, too many to leave out; {first}"
         )
-    if train_labels is None:
+    if present is None:
         return
-    lost = np.setdiff1d(np.arange(len(listing.classes)), train_labels)
+    lost = np.setdiff1d(np.arange(len(listing.classes)), present)
     if len(lost):
         raise InputError(
             f"no training image of class {listing.classes[lost[0]]!r} in {listing.place} can be read; {first}"

@@ -26,7 +26,7 @@ from alexnet.data.loading.stored import FEW, Listing, Split, printable
 from alexnet.data.loading.stores import Files, Members
 from alexnet.data.readers.archives import members
 from alexnet.data.readers.folder import first
-from alexnet.data.readers.source import ListedSource
+from alexnet.data.readers.source import Labels, ListedSource
 from alexnet.errors import InputError
 
 FOLDER = "256_ObjectCategories"
@@ -47,7 +47,7 @@ class Caltech(ListedSource):
         return path.name in names or any((path / name).exists() for name in names)
 
     def list(
-        self, path: Path, first_classes: int | None = None, layout: str = "auto", labels: Path | None = None
+        self, path: Path, first_classes: int | None = None, layout: str = "auto", labels: Labels | None = None
     ) -> Listing:
         return list_caltech(path, first_classes)
 

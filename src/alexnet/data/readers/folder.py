@@ -14,7 +14,7 @@ import numpy as np
 from alexnet.data.loading.stored import Listing, Split, printable
 from alexnet.data.loading.stores import Files
 from alexnet.data.readers import tree
-from alexnet.data.readers.source import ListedSource
+from alexnet.data.readers.source import Labels, ListedSource
 from alexnet.data.readers.tree import Node, Tree
 from alexnet.errors import InputError, unknown
 
@@ -42,7 +42,7 @@ class Folder(ListedSource):
         return path.is_dir()
 
     def list(
-        self, path: Path, first_classes: int | None = None, layout: str = "auto", labels: Path | None = None
+        self, path: Path, first_classes: int | None = None, layout: str = "auto", labels: Labels | None = None
     ) -> Listing:
         return list_folder(path, first_classes, layout)
 

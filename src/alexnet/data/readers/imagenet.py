@@ -31,7 +31,7 @@ from alexnet.data.loading.stores import Files, Members
 from alexnet.data.readers import devkit
 from alexnet.data.readers.archives import Member, members
 from alexnet.data.readers.folder import first
-from alexnet.data.readers.source import ListedSource
+from alexnet.data.readers.source import Labels, ListedSource
 from alexnet.errors import InputError
 from alexnet.files import content_of
 
@@ -58,7 +58,7 @@ class ImageNet(ListedSource):
         return any((path / mark).exists() for mark in marks) or _is_flat(path) or _is_flat(path / "val")
 
     def list(
-        self, path: Path, first_classes: int | None = None, layout: str = "auto", labels: Path | None = None
+        self, path: Path, first_classes: int | None = None, layout: str = "auto", labels: Labels | None = None
     ) -> Listing:
         return list_imagenet(path, first_classes)
 

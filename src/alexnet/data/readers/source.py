@@ -11,6 +11,25 @@ from alexnet.data.loading.stored import Form, Listing, Progress, open_listing
 
 
 @dataclass(frozen=True)
+class Labels:
+    """Which table gives the labels, and what the user says of its form."""
+
+    path: Path | None = None
+    """None: the dataset's path is the table."""
+    separator: str | None = None
+    """Between the labels of one image; '': a label is taken as it is, whatever it holds; None: not said."""
+    columns: tuple[str, ...] = ()
+    """The columns of 0 and 1, one a class; (): all there are."""
+    classes: tuple[str, ...] = ()
+    """The classes of a multi-label model whose images these are; (): the table says them."""
+
+    @property
+    def form(self) -> str:
+        """What is said of the table's form, by its recipe key; empty: nothing."""
+        return "label_separator" if self.separator is not None else "label_columns" if self.columns else ""
+
+
+@dataclass(frozen=True)
 class Request:
     """What is asked of a source; each takes of it what concerns it."""
 
@@ -27,8 +46,8 @@ class Request:
     """Of class folders, one of folder.LAYOUTS."""
     transpose: bool | None = None
     """Of IDX files: whether rows and columns are exchanged; None: where the files are EMNIST's."""
-    labels: Path | None = None
-    """The table that gives the labels of the images at `path`; None: none does, or `path` is the table."""
+    labels: Labels | None = None
+    """The table that gives the labels of the images at `path`, or what is said of the table there; None: neither."""
     first_classes: int | None = None
     progress: Progress | None = None
     classes: int = 10
@@ -89,7 +108,7 @@ class ListedSource(Source):
 
     @abstractmethod
     def list(
-        self, path: Path, first_classes: int | None = None, layout: str = "auto", labels: Path | None = None
+        self, path: Path, first_classes: int | None = None, layout: str = "auto", labels: Labels | None = None
     ) -> Listing:
         """The images at `path`, none of them decoded; `layout`: one of folder.LAYOUTS; `labels`: as in Request."""
 

@@ -1,14 +1,14 @@
 """Images whose labels stand in a table: CSV, TSV, JSON lines or Parquet, with a row for each image.
 
-Columns are known by their names: the file (relative to the images' folder), its label, and where they are there its
-split and its group (a patient, a video: images of one group are never parted by the cut for validation).
+Columns are known by their names: the file (relative to the images' folder), its label or labels (`columns`), and where
+they are there its split and its group (a patient, a video: images of one group are never parted by the cut for
+validation).
 """
 
 import csv
 import io
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,29 +17,15 @@ import numpy as np
 from alexnet.data.loading.stored import Listing, Split, printable
 from alexnet.data.loading.stores import Files
 from alexnet.data.readers import tree
-from alexnet.data.readers.folder import SHOWN, first, role
-from alexnet.data.readers.source import ListedSource
+from alexnet.data.readers.columns import COLUMNS, SEVERAL, Row, Rows, understood
+from alexnet.data.readers.folder import SHOWN, first
+from alexnet.data.readers.source import Labels, ListedSource
 from alexnet.errors import InputError
 from alexnet.files import content_of
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
-COLUMNS = {
-    "file": ("file", "filename", "file_name", "filepath", "file_path", "path", "image", "image_path", "img"),
-    "label": ("label", "class", "class_name", "category", "target"),
-    "split": ("split", "subset", "partition"),
-    "group": ("group", "patient", "patient_id", "subject", "subject_id", "video"),
-}
-"""What a column means → the names that it may have, in any case."""
 MAX_BYTES = 2**28
 MAX_ROWS = 2**22
-
-
-@dataclass(frozen=True)
-class Row:
-    file: str
-    label: str
-    split: str
-    group: str | None
 
 
 class Table(ListedSource):
@@ -50,32 +36,31 @@ class Table(ListedSource):
         return path.is_file() and path.suffix.lower() in SUFFIXES
 
     def list(
-        self, path: Path, first_classes: int | None = None, layout: str = "auto", labels: Path | None = None
+        self, path: Path, first_classes: int | None = None, layout: str = "auto", labels: Labels | None = None
     ) -> Listing:
-        if labels is None and not self.recognize(path):
+        asked = labels or Labels()
+        if asked.path is None and not self.recognize(path):
             raise InputError(f"{path} is no table of labels; name one with --labels FILE ({', '.join(SUFFIXES)})")
-        return list_table(labels or path, path if labels else path.parent, first_classes)
+        return list_table(asked.path or path, path if asked.path else path.parent, first_classes, asked)
 
 
-def list_table(table: Path, root: Path, first_classes: int | None = None) -> Listing:
-    """The images below `root` that `table` names, by split. Classes are in alphabetical order.
+def list_table(table: Path, root: Path, first_classes: int | None = None, asked: Labels | None = None) -> Listing:
+    """The images below `root` that `table` names, by split. Classes are in alphabetical order; columns of 0 and 1 keep
+    their own.
 
     Raises InputError for a table that cannot be read or lacks a column, for files that are not there or lie outside
     `root`, for a file with two labels, and for a class that no training image has.
     """
+    asked = asked or Labels()
     if not root.is_dir():
         raise InputError(f"no folder {root}; --data names the folder of the images that {table} lists")
-    rows, notes = _rows(table)
-    names: dict[str, Row] = {}
-    for row in rows:
-        known = names.setdefault(row.file, row)
-        if known.label != row.label:
-            raise InputError(
-                f"{table} gives {printable(row.file)} two labels, {known.label!r} and {row.label!r}; one label an image"
-            )
-        if known != row:
-            raise InputError(f"{table} puts {printable(row.file)} into two splits or two groups")
-    if twice := len(rows) - len(names):
+    read = _read(table, asked)
+    if not read:
+        raise InputError(f"{table} has no rows")
+    found = understood(table, read, asked)
+    notes = [found.note]
+    names = _by_file(table, found.rows)
+    if twice := len(found.rows) - len(names):
         notes.append(f"{twice:,} rows of {table.name} repeat another")
     _check_files(table, root, names)
     own: dict[str, list[Row]] = {}
@@ -83,27 +68,73 @@ def list_table(table: Path, root: Path, first_classes: int | None = None) -> Lis
         own.setdefault(row.split, []).append(row)
     if "train" not in own:
         raise InputError(f"no row of {table} is of the split 'train'; it has: {', '.join(sorted(own))}")
-    classes = first(sorted({row.label for row in own["train"]}), first_classes, table)
-    if len(classes) < 2:
-        raise InputError(f"only one class in {table}: {classes[0]!r}; training needs at least two")
+    classes = _classes(table, found, own["train"], first_classes, asked)
     place = {name: number for number, name in enumerate(classes)}
     splits, groups = {}, {}
     for split in ("train", "validation", "test"):
-        rows = sorted(own.get(split, ()), key=lambda row: (row.label, row.file))
-        strange = sorted({row.label for row in rows} - place.keys()) if first_classes is None else []
+        rows = sorted(own.get(split, ()), key=lambda row: (() if found.multilabel else row.labels, row.file))
+        strange = sorted({name for row in rows for name in row.labels} - place.keys()) if first_classes is None else []
         if strange:
             raise InputError(f"the {split} rows of {table} have class {strange[0]!r}, which training never saw")
-        rows = [row for row in rows if row.label in place]
+        if not found.multilabel:
+            rows = [row for row in rows if row.label in place]
         if rows:
             files = [row.file for row in rows]
-            splits[split] = Split(files, np.array([place[row.label] for row in rows], np.int64), Files(root, files))
+            splits[split] = Split(files, _targets(rows, place, found.multilabel), Files(root, files))
             groups |= {row.file: row.group for row in rows if row.group is not None}
     unlisted = sum(1 for each in tree.scan(root).root.images() if each.relative_to(root).as_posix() not in names)
     if unlisted:
         notes.append(f"{unlisted:,} images in {root} are not in {table.name} and are left out")
     if groups:
         notes.append(f"{len(set(groups.values())):,} groups: validation takes whole groups")
-    return Listing(root, tuple(classes), splits, [], notes, groups)
+    return Listing(root, classes, splits, [], notes, groups)
+
+
+def _by_file(table: Path, rows: Sequence[Row]) -> dict[str, Row]:
+    names: dict[str, Row] = {}
+    for row in rows:
+        known = names.setdefault(row.file, row)
+        if known.labels != row.labels:
+            raise InputError(
+                f"{table} gives {printable(row.file)} two labels, {known.label!r} and {row.label!r}; one row an image"
+            )
+        if known != row:
+            raise InputError(f"{table} puts {printable(row.file)} into two splits or two groups")
+    return names
+
+
+def _classes(
+    table: Path, found: Rows, train: Sequence[Row], first_classes: int | None, asked: Labels
+) -> tuple[str, ...]:
+    if asked.classes:
+        return asked.classes
+    counts: dict[str, int] = dict.fromkeys(found.classes or (), 0)
+    for row in train:
+        for name in row.labels:
+            counts[name] = counts.get(name, 0) + 1
+    if found.multilabel:
+        if first_classes is not None:
+            raise InputError("data.first_classes is for images of one class each, and these have several labels")
+        for name, count in counts.items():
+            if not 0 < count < len(train):
+                what = "every" if count else "no"
+                raise InputError(f"{table}: {what} training image has the label {name!r}, so that nothing tells it")
+        names = tuple(counts) if found.classes else tuple(sorted(counts))
+    else:
+        names = tuple(first(sorted(counts), first_classes, table))
+    if len(names) < 2:
+        raise InputError(f"only one class in {table}: {''.join(names)!r}; training needs at least two")
+    return names
+
+
+def _targets(rows: Sequence[Row], place: Mapping[str, int], multilabel: bool) -> np.ndarray:
+    """As `Dataset.targets`."""
+    if not multilabel:
+        return np.array([place[row.label] for row in rows], np.int64)
+    found = np.zeros((len(rows), len(place)), np.uint8)
+    for number, row in enumerate(rows):
+        found[number, [place[name] for name in row.labels]] = 1
+    return found
 
 
 def _check_files(table: Path, root: Path, names: Mapping[str, Row]) -> None:
@@ -120,48 +151,7 @@ def _check_files(table: Path, root: Path, names: Mapping[str, Row]) -> None:
         )
 
 
-def _rows(table: Path) -> tuple[list[Row], list[str]]:
-    """The rows of a table, and what to say of its columns."""
-    read = _read(table)
-    if not read:
-        raise InputError(f"{table} has no rows")
-    there = {str(name).strip().casefold(): name for name in read[0]}
-    found = {what: [there[name] for name in names if name in there] for what, names in COLUMNS.items()}
-    for what, columns in found.items():
-        if len(columns) > 1:
-            raise InputError(f"{table} has two columns for the {what}: {', '.join(columns)}; keep one")
-        if not columns and what in ("file", "label"):
-            have = ", ".join(printable(str(name)) for name in list(read[0])[:12])
-            raise InputError(
-                f"{table} has no column for the {what} (one of {', '.join(COLUMNS[what])}); it has: {have}"
-            )
-    file, label = found["file"][0], found["label"][0]
-    split, group = (columns[0] if (columns := found[what]) else None for what in ("split", "group"))
-    rows = []
-    for number, values in enumerate(read, 1):
-        name, text = _text(values.get(file)), _text(values.get(label))
-        if not name or not text:
-            raise InputError(f"{table}, row {number}: no {'file' if not name else 'label'}")
-        part = _text(values.get(split)) if split else "train"
-        known = role(part)
-        if known is None:
-            raise InputError(f"{table}, row {number}: the split is {part!r}; choose train, validation or test")
-        own = _text(values.get(group)) if group else ""
-        rows.append(Row(PurePosixPath(name.replace("\\", "/")).as_posix(), tree.same_name(text), known[0], own or None))
-    others = [printable(str(name)) for name in read[0] if name not in (file, label, split, group)]
-    used = f"{table.name}: {file!s} is the file, {label!s} the label"
-    used += f", {split!s} the split" if split else ""
-    used += f", {group!s} the group" if group else ""
-    return rows, [used + (f"; not used: {', '.join(others[:SHOWN])}" if others else "")]
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, float) and value.is_integer():  # a column of whole numbers with gaps
-        value = int(value)
-    return "" if value is None else str(value).strip()
-
-
-def _read(table: Path) -> list[dict[str, Any]]:
+def _read(table: Path, asked: Labels) -> list[dict[str, Any]]:
     suffix = table.suffix.lower()
     if suffix not in SUFFIXES:
         raise InputError(f"{table} is no table of labels; choose a file that ends in {', '.join(SUFFIXES)}")
@@ -170,7 +160,7 @@ def _read(table: Path) -> list[dict[str, Any]]:
     except FileNotFoundError:
         raise InputError(f"no table {str(table)!r}") from None
     if suffix == ".parquet":
-        return _parquet(table, content)
+        return _parquet(table, content, asked)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -198,18 +188,27 @@ def _read(table: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _parquet(table: Path, content: bytes) -> list[dict[str, Any]]:
+def _parquet(table: Path, content: bytes, asked: Labels) -> list[dict[str, Any]]:
     try:
         import pyarrow
         from pyarrow import parquet
     except ImportError:
         raise InputError("reading Parquet needs pyarrow: pip install 'alexnet[tables]'") from None
-    wanted = {name for names in COLUMNS.values() for name in names}
+    known = {*SEVERAL, *(name for names in COLUMNS.values() for name in names)}
     try:
         file = parquet.ParquetFile(pyarrow.BufferReader(content))
         if file.metadata.num_rows > MAX_ROWS:
             raise InputError(f"{table} has more than {MAX_ROWS:,} rows")
-        known = [name for name in file.schema_arrow.names if name.strip().casefold() in wanted]
-        return file.read(columns=known or file.schema_arrow.names[:1]).to_pylist()
+        wanted = [
+            field.name
+            for field in file.schema_arrow
+            if field.name.strip().casefold() in known or field.name in asked.columns or _narrow(pyarrow.types, field)
+        ]
+        return file.read(columns=wanted or file.schema_arrow.names[:1]).to_pylist()
     except (pyarrow.ArrowException, OSError) as error:
         raise InputError(f"{table} is not a readable Parquet file ({str(error).splitlines()[0]})") from None
+
+
+def _narrow(types: Any, field: Any) -> bool:
+    """Whether a column may be of 0 and 1; images and long texts beside them are not read."""
+    return types.is_boolean(field.type) or types.is_integer(field.type) or types.is_floating(field.type)

@@ -194,7 +194,7 @@ class Corrupted(Dataset):
     """Another set's images, corrupted when they are asked for: each by its name, so always in the same way."""
 
     def __init__(self, base: Dataset, name: str, strength: int, seed: int = 0) -> None:
-        super().__init__(base.labels, base.classes, base.names, channels=base.channels, size=base.size)
+        super().__init__(base.targets, base.classes, base.names, channels=base.channels, size=base.size)
         self.base, self.kind = base, name
         self.values = constants(name, strength, base.size)
         self.seed = (seed, CORRUPTIONS.index(name), strength)

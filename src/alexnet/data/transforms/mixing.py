@@ -13,7 +13,7 @@ class Mix:
     """What each image of a batch was mixed with."""
 
     labels: Tensor
-    """int64 N: the partner's class."""
+    """int64 N: the partner's class; of several labels an image uint8 N×K."""
     share: Tensor
     """float32 N, 0–1: how much of the image is its own."""
 

@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from alexnet.artifacts.card import Published, RunCard
+from alexnet.artifacts.figures import Figures, score
+from alexnet.artifacts.label_predictions import LabelPredictions
+from alexnet.artifacts.predictions import Predictions
+from alexnet.artifacts.rows import score_key
 from alexnet.artifacts.run import Run
-from alexnet.insight.draw import draw, to_png
-from alexnet.insight.report import judged
-from alexnet.pages.document import Block, Code, Document, Facts, Finding, Fold, Picture, Section, Table, Text, Tile
-from alexnet.pages.text import Words, duration, facts, percent, sentence
+from alexnet.insight.report import about, judged, several
+from alexnet.pages.document import Block, Code, Document, Finding, Fold, Picture, Section, Table, Text, Tile
+from alexnet.pages.text import Words, duration, percent, sentence
 
 Rows = Sequence[Mapping[str, Any]]
 
 SKIPPED_SHOWN = 50
 CLASSES_NAMED = 20
-_LEAKS = (" images are also ", " are the same under two classes", " lie in several splits")
+_LEAKS = (" images are also ", " are the same under ", " lie in several splits")
 PAPER = (
     "Krizhevsky, Sutskever and Hinton 2012: ImageNet Classification with Deep Convolutional Neural Networks, "
     "Advances in Neural Information Processing Systems 25"
@@ -36,17 +39,29 @@ def describe(run: Path, words: Words | None = None) -> Document:
     card = files.card if files.has_card else None
     rows = files.metrics
     findings = files.findings
-    found = files.predictions if card else None
+    labels = files.label_predictions if card and card.multilabel else None
+    found = files.predictions if card and not card.multilabel else None
     return Document(
         title=(card and (card.title or card.recipe)) or run.name,
         about=_about(run, card),
-        tiles=[*_tiles(card, rows, words), *(judged.tiles(found, card.classes, words) if card and found else [])],
+        tiles=[
+            *_tiles(card, rows, words),
+            *(judged.tiles(found, card.classes, words) if card and found else []),
+            *(several.tiles(labels, words) if labels else []),
+        ],
         notes=_notes(card, words),
         all_sections=[
             Section(words("Task"), _task(card, words) if card else []),
             Section(words("What went wrong"), [_finding(each, words) for each in findings]),
             Section(words("Published, and ours beside it"), _published(card, rows, words) if card else []),
-            Section(words("Curves"), _plot(run, "curves", words("Loss and accuracy by epoch"))),
+            Section(
+                words("Curves"),
+                _plot(
+                    run,
+                    "curves",
+                    words("Loss and mAP by epoch" if card and card.multilabel else "Loss and accuracy by epoch"),
+                ),
+            ),
             Section(words("Epoch by epoch"), _epochs(card, rows, words)),
             Section(
                 words("Confusion"),
@@ -56,8 +71,8 @@ def describe(run: Path, words: Words | None = None) -> Document:
                     words("Confusion matrix, {split} images", split=words(found.split if found else "validation")),
                 ),
             ),
-            Section(words("Worst mistakes"), _worst(run, words)),
-            Section(words("Per class"), judged.per_class(found, card.classes, words) if card and found else []),
+            Section(words("Worst mistakes"), _worst(run, card, words)),
+            Section(words("Per class"), _per_class(card, found, labels, words)),
             Section(words("Calibration"), judged.calibration(found, words) if found else []),
             Section(
                 words("The images"),
@@ -66,13 +81,16 @@ def describe(run: Path, words: Words | None = None) -> Document:
                     *(_data(run, card, words) if card else []),
                 ],
             ),
-            Section(words("The network"), [*_drawing(card, words), *_network(card, words)] if card else []),
+            Section(words("The network"), [*about.drawing(card, words), *about.network(card, words)] if card else []),
             Section(words("Recipe"), [Text(words(AGAIN)), Code(recipe, "toml")]),
             Section(
                 words("Environment"),
-                _facts(card.environment.to_json() | {"seed": str(card.seed)}) if card else [],
+                about.facts_of(card.environment.to_json() | {"seed": str(card.seed)}) if card else [],
             ),
-            Section(words("Weights"), _weights(card, words) if card else []),
+            Section(
+                words("Weights"),
+                about.weights(card, chosen(card, words), words) if card else [],
+            ),
             Section(words("Limits"), _limits(card, words) if card else []),
             Section(words("References"), _references(card) if card else []),
         ],
@@ -94,17 +112,20 @@ def _tiles(card: RunCard | None, rows: Rows, words: Words) -> list[Tile]:
     tiles = []
     if card:
         figures = card.figures
-        measured = {"validation accuracy": figures.validation, "test accuracy": figures.test}
+        what = _score(card)
+        measured = {f"validation {what}": figures.validation, f"test {what}": figures.test}
         if figures.final is figures.in_training:
-            measured = {f"{card.data.validated_on} accuracy while training": figures.in_training}
+            measured = {f"{card.data.validated_on} {what} while training": figures.in_training}
         for name, found in measured.items():
             if found:
                 of = words("{count} images, {precision}", count=f"{found.count:,}", precision=found.precision)
-                tiles.append(Tile(words(name), percent(found.top1), of))
+                tiles.append(Tile(words(name), percent(score(found)), of))
         tiles.append(Tile(words("weights"), words("epoch {epoch}", epoch=figures.epoch), chosen(card, words)))
     elif rows:
         of = words("epoch {epoch}", epoch=len(rows))
-        tiles.append(Tile(words("validation accuracy"), percent(rows[-1].get("val_accuracy")), of))
+        key = score_key(rows)
+        name = "validation mAP" if key == "val_map" else "validation accuracy"
+        tiles.append(Tile(words(name), percent(rows[-1].get(key)), of))
     if rows:
         speed = words("{speed} images a second", speed=f"{rows[-1].get('images_per_second', 0):,.0f}")
         tiles.append(Tile(words("training"), duration(rows[-1].get("seconds", 0.0)), speed))
@@ -113,6 +134,19 @@ def _tiles(card: RunCard | None, rows: Rows, words: Words) -> list[Tile]:
             Tile(words("parameters"), f"{card.parameters:,}", words("{count} classes", count=len(card.classes)))
         )
     return tiles
+
+
+def _score(card: RunCard | None) -> str:
+    """By which the epochs are judged."""
+    return "mAP" if card and card.multilabel else "accuracy"
+
+
+def _per_class(
+    card: RunCard | None, found: Predictions | None, labels: LabelPredictions | None, words: Words
+) -> list[Block]:
+    if card and labels:
+        return several.per_class(labels, card, words)
+    return judged.per_class(found, card.classes, words) if card and found else []
 
 
 def chosen(card: RunCard, words: Words) -> str:
@@ -146,7 +180,9 @@ def leaks(card: RunCard) -> list[str]:
 
 def _task(card: RunCard, words: Words) -> list[Block]:
     text = words(
-        "{network} ({parameters} parameters) tells the {count} classes of {name} apart: {classes}.",
+        "{network} ({parameters} parameters) gives each image of {name} any number of {count} labels: {classes}."
+        if card.multilabel
+        else "{network} ({parameters} parameters) tells the {count} classes of {name} apart: {classes}.",
         network=card.name,
         parameters=f"{card.parameters:,}",
         count=len(card.classes),
@@ -159,6 +195,8 @@ def _task(card: RunCard, words: Words) -> list[Block]:
 def _limits(card: RunCard, words: Words) -> list[Block]:
     """What the figures do not say, by what the card says of how they came about."""
     found, data = card.figures.test or card.figures.final, card.data
+    if not isinstance(found, Figures):
+        return [Text(text) for text in [*several.limits(card, words), *_cautions(card, words)]]
     low, high = found.interval
     said = [
         words("One run, with seed {seed}: other seeds give other accuracies; --seeds 5 measures by how much.",
@@ -170,10 +208,13 @@ def _limits(card: RunCard, words: Words) -> list[Block]:
         said.append(
             words("No test split: the epoch was chosen on the images that it is measured on, which flatters a little.")
         )
-    if data.skipped:
-        said.append(words("{count} files were left out.", count=f"{data.skipped:,}"))
-    said += [words("Leak: {found}", found=note) for note in leaks(card)]
-    return [Text(text) for text in said]
+    return [Text(text) for text in [*said, *_cautions(card, words)]]
+
+
+def _cautions(card: RunCard, words: Words) -> list[str]:
+    skipped = card.data.skipped
+    left = [words("{count} files were left out.", count=f"{skipped:,}")] if skipped else []
+    return left + [words("Leak: {found}", found=note) for note in leaks(card)]
 
 
 def _references(card: RunCard) -> list[Block]:
@@ -194,7 +235,7 @@ def _finding(found: Mapping[str, Any], words: Words) -> Finding:
 
 
 def _published(card: RunCard, rows: Rows, words: Words) -> list[Block]:
-    if not card.published:
+    if not card.published or card.multilabel:  # whatever was published was measured otherwise
         return []
     lines = []
     for figure in card.published:
@@ -216,6 +257,7 @@ def _ours(figure: Published, card: RunCard, rows: Rows, words: Words) -> tuple[s
         where = words("training, epoch {epoch}, {precision}", epoch=len(rows), precision=precision)
     else:
         found = figures.test or figures.final
+        assert isinstance(found, Figures)
         value = {"loss": found.loss, "mse": found.mse, "top-5": found.top5}.get(unit, found.top1)
         split = words("test") if figures.test else words(card.data.validated_on)
         images = words("{count} images, {precision}", count=f"{found.count:,}", precision=found.precision)
@@ -229,6 +271,8 @@ def _epochs(card: RunCard | None, rows: Rows, words: Words) -> list[Block]:
     if not rows:
         return []
     best = card.figures.epoch if card else None
+    if "val_map" in rows[0]:
+        return _folded(card, rows, several.epochs(rows, best, words), words)
     head = ("epoch", "learning rate", "train loss", "train acc.", "val. loss", "val. acc.", "val. top-5", "images/s",
             "time")  # fmt: skip
     lines = [
@@ -246,7 +290,10 @@ def _epochs(card: RunCard | None, rows: Rows, words: Words) -> list[Block]:
         for row in rows
     ]
     marked = frozenset(i for i, row in enumerate(rows) if row["epoch"] == best)
-    table = Table([words(name) for name in head], lines, marked)
+    return _folded(card, rows, Table([words(name) for name in head], lines, marked), words)
+
+
+def _folded(card: RunCard | None, rows: Rows, table: Table, words: Words) -> list[Block]:
     summary = words("{count} epochs", count=len(rows))
     if card:
         summary = words(
@@ -255,10 +302,14 @@ def _epochs(card: RunCard | None, rows: Rows, words: Words) -> list[Block]:
     return [Fold(summary, [table], open=len(rows) <= LONG)]
 
 
-def _worst(run: Path, words: Words) -> list[Block]:
+def _worst(run: Path, card: RunCard | None, words: Words) -> list[Block]:
     image = _plot(run, "worst", words("The images that the network gets most wrong"))
-    about = Text(words("True class, and below it the predicted class with its probability."))
-    return [about, *image] if image else []
+    caption = Text(
+        words("True labels, and below them the labels that are given, with the probability of the likeliest label.")
+        if card and card.multilabel
+        else words("True class, and below it the predicted class with its probability.")
+    )
+    return [caption, *image] if image else []
 
 
 def _data(run: Path, card: RunCard, words: Words) -> list[Block]:
@@ -273,7 +324,7 @@ def _data(run: Path, card: RunCard, words: Words) -> list[Block]:
     }
     if data.validation_is_test:
         named["validation"] = words("{count} (the test split)", count=f"{data.validation:,}")
-    blocks: list[Block] = _facts({words(name): value for name, value in named.items()})
+    blocks: list[Block] = about.facts_of({words(name): value for name, value in named.items()})
     blocks += [Text(note) for note in data.notes]
     if skipped := Run(run).skipped:
         shown = skipped[:SKIPPED_SHOWN]
@@ -284,35 +335,7 @@ def _data(run: Path, card: RunCard, words: Words) -> list[Block]:
     return blocks
 
 
-def _network(card: RunCard, words: Words) -> list[Block]:
-    named = {name: getattr(card, name) for name in ("name", "source", "parameters", "flops", "init", "license")}
-    if origin := card.origin:
-        about = words("{source}; license: {license}", source=origin.source, license=origin.license)
-        named["pretrained weights"] = f"{origin.file}: {about}"
-    named["input"] = " × ".join(map(str, card.input)) + " (channels × height × width)"
-    named |= {f"preprocessing {name}": value for name, value in card.preprocessing.to_json().items()}
-    for lrn in card.lrn:
-        constants = ", ".join(f"{name} {value}" for name, value in lrn.to_json().items() if name != "layer")
-        named[f"LRN {lrn.layer}"] = constants
-    return _facts(named)
-
-
-def _weights(card: RunCard, words: Words) -> list[Block]:
-    digests = {f"{name}.safetensors": f"sha256 {digest}" for name, digest in card.sha256.items()}
-    return _facts({words("best.safetensors holds"): chosen(card, words)} | digests)
-
-
 def _plot(run: Path, name: str, caption: str) -> list[Block]:
     """A PNG of the run; nothing when there is none."""
     content = Run(run).plot_content(name)
     return [Picture(content, caption)] if content else []
-
-
-def _facts(named: Mapping[str, Any]) -> list[Block]:
-    items = facts(named)
-    return [Facts(items)] if items else []
-
-
-def _drawing(card: RunCard, words: Words) -> list[Block]:
-    drawing = draw(card.name, len(card.classes), card.input)
-    return [Picture(drawing.to_svg().encode(), words("Drawing of the layers"), raster=to_png(drawing))]

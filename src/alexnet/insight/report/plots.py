@@ -2,11 +2,13 @@
 
 import numpy as np
 
+from alexnet.artifacts.card import RunCard
 from alexnet.artifacts.predictions import Predictions
 from alexnet.artifacts.run import Run
 from alexnet.files import make_folder
 from alexnet.inference import metrics
 from alexnet.insight import plots
+from alexnet.insight.report import several
 
 WORST = 24
 """Mistakes on the sheet of the worst."""
@@ -17,13 +19,16 @@ def draw(run: Run) -> list[str]:
 
     Raises InputError for a run without a card, and for damaged files.
     """
-    card, rows, found = run.card, run.metrics, run.predictions
+    card, rows = run.card, run.metrics
     make_folder(run.plot("curves").parent)
     left = []
     if rows:
         plots.curves(rows, run.plot("curves"), card.published)
     else:
         left.append("curves: metrics.jsonl is empty")
+    if card.multilabel:
+        return left + _draw_several(run, card)
+    found = run.predictions
     if found is None:
         left.append("confusion, worst mistakes: no predictions.npz (alexnet evaluate measures again)")
         return left
@@ -33,6 +38,27 @@ def draw(run: Run) -> list[str]:
     if len(found.samples):
         plots.sample_grid(list(found.samples), [card.classes[i] for i in found.sample_labels], run.plot("samples"))
     return left
+
+
+def _draw_several(run: Run, card: RunCard) -> list[str]:
+    """The plots of a run whose images may have several labels."""
+    found = run.label_predictions
+    if found is None:
+        return ["worst mistakes: no predictions.npz (alexnet evaluate measures again)"]
+    at = {int(row): place for place, row in enumerate(found.shown)}
+    rows = [row for row in several.worst(found, WORST) if row in at]
+    said = [several.given(found, card.classes, row) for row in rows]
+    plots.worst(
+        [found.thumbnails[at[row]] for row in rows],
+        [several.named(card.classes, found.targets[row]) for row in rows],
+        [labels for labels, _ in said],
+        [probability for _, probability in said],
+        run.plot("worst"),
+    )
+    if len(found.samples):
+        names = [several.named(card.classes, target) for target in found.sample_labels]
+        plots.sample_grid(list(found.samples), names, run.plot("samples"))
+    return []
 
 
 def _mistakes(found: Predictions) -> list[int]:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from alexnet.artifacts.figures import score
 from alexnet.artifacts.run import RECIPE, Run
 from alexnet.inference.feature_write import needs
 from alexnet.recipes import recipe as recipes
@@ -55,13 +56,14 @@ def check(tracker: str) -> None:
 def _told(run: Run) -> _Told:
     figures = run.card.figures
     parts = {"validation": figures.validation, "test": figures.test}
-    measured = {f"top1/{name}": found.top1 for name, found in parts.items() if found}
+    what = "map" if run.card.multilabel else "top1"
+    measured = {f"{what}/{name}": score(found) for name, found in parts.items() if found}
     settings = {key: value for key, value in recipes.flat(run.recipe) if not key.startswith("published")}
     contents = {name: content for name in IMAGES if (content := run.plot_content(name))}
     return _Told(
         run.metrics,
         {key: value if isinstance(value, (bool, int, float, str)) else repr(value) for key, value in settings.items()},
-        measured or {"top1/in training": figures.in_training.top1},
+        measured or {f"{what}/in training": score(figures.in_training)},
         [f"epoch {finding['epoch']}: {finding['kind']}; {finding['seen']}" for finding in run.findings],
         {name: Image.open(io.BytesIO(content)).convert("RGB") for name, content in contents.items()},
     )

@@ -47,6 +47,8 @@ def report(
     words = Words(language)
     runs = [run] if isinstance(run, Path) else list(run)
     for each in runs:
+        if not each.is_dir():
+            raise InputError(f"no run folder {str(each)!r}")
         Run(each).check()
     if len(runs) > 1 and out is None:
         raise InputError("a report of several runs lies in none of their folders; name its file with --out")

@@ -1,0 +1,165 @@
+"""Every image of a split with several labels each, evaluated exactly once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from alexnet.artifacts.figures import LabelFigures
+from alexnet.data.dataset import Dataset
+from alexnet.data.loading.loader import Loader
+from alexnet.data.transforms.augment import Augmenter
+from alexnet.device import autocast
+from alexnet.errors import InputError
+from alexnet.inference import label_metrics as metrics
+from alexnet.inference.data import fitted
+from alexnet.inference.evaluate import Evaluation
+from alexnet.inference.evaluate import evaluate as evaluate_classes
+from alexnet.inference.fast import at_precision
+from alexnet.inference.model import Model
+from alexnet.inference.views import label_logits, views_of
+from alexnet.models.quick import quicken
+from alexnet.process.group import ALONE, World
+
+
+@dataclass(frozen=True)
+class LabelEvaluation:
+    """The figures, and for each image in the set's order what the network said of it."""
+
+    figures: LabelFigures
+    targets: np.ndarray
+    """uint8 [n, classes]"""
+    probabilities: np.ndarray
+    """float32 [n, classes]: of each label, by itself."""
+    losses: np.ndarray
+    """float32 [n]: mean binary cross-entropy over the classes."""
+    thresholds: np.ndarray
+    """float64 [classes]: from which probability on each is given."""
+
+    @property
+    def per_label(self) -> metrics.PerLabel:
+        return metrics.per_label(self.targets, self.probabilities, self.thresholds)
+
+    @property
+    def given(self) -> np.ndarray:
+        """bool [n, classes]: the labels that each image is given."""
+        return metrics.chosen(self.probabilities, self.thresholds)
+
+    def at(self, thresholds: np.ndarray) -> "LabelEvaluation":
+        """The same with other thresholds."""
+        figures = self.figures.model_copy(update=_at(self.targets, self.probabilities, thresholds))
+        return replace(self, figures=figures, thresholds=thresholds)
+
+    def worst(self, count: int) -> np.ndarray:
+        """Indices of the images that it gets most wrong, worst first (at most `count`; right ones are left out)."""
+        wrong = np.flatnonzero((self.given != (self.targets > 0)).any(1))
+        return wrong[np.argsort(-self.losses[wrong], kind="stable")][:count]
+
+
+def evaluate(
+    model: Model,
+    dataset: Dataset,
+    *,
+    batch_size: int = 256,
+    precision: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    views: int = 1,
+    keep: bool = False,
+    world: World = ALONE,
+) -> Evaluation | LabelEvaluation:
+    """Evaluates a model on a dataset whose classes are joined to the model's by name: figures, and what it said of
+    each image.
+
+    A model with one class an image gives an `Evaluation`, one with several labels a `LabelEvaluation` at its card's
+    thresholds. Options as `alexnet.inference.evaluate.evaluate` has them. Raises InputError for images with a class
+    that the model never saw, and where one has one label an image and the other several.
+    """
+    if not model.multilabel:
+        return evaluate_classes(
+            model, dataset, batch_size=batch_size, precision=precision, progress=progress, views=views, keep=keep,
+            world=world,
+        )  # fmt: skip
+    return evaluate_labels(
+        model, dataset, batch_size=batch_size, precision=precision, progress=progress, views=views, world=world
+    )
+
+
+def evaluate_labels(
+    model: Model,
+    dataset: Dataset,
+    *,
+    batch_size: int = 256,
+    precision: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    views: int = 1,
+    world: World = ALONE,
+) -> LabelEvaluation:
+    """The same for a model that may name several labels an image."""
+    model = at_precision(model, precision)
+    loader = Loader(fitted(model, dataset), next(model.module.parameters()).device)
+    found = run(model.module, loader, views_of(model), batch_size, progress=progress, world=world, views=views)
+    told = {"precision": model.precision, "runtime": model.runtime}
+    return replace(found, figures=found.figures.model_copy(update=told)).at(model.thresholds)
+
+
+@torch.inference_mode()
+def run(
+    module: nn.Module,
+    loader: Loader,
+    augmenter: Augmenter,
+    batch_size: int = 256,
+    precision: str = "fp32",
+    progress: Callable[[int, int], None] | None = None,
+    world: World = ALONE,
+    views: int = 1,
+) -> LabelEvaluation:
+    """The same for a module and a loader whose labels are the module's classes, at thresholds of 0.5; leaves the
+    module's mode as it was. Several processes share the images; each gets the whole evaluation."""
+    targets = loader.dataset.targets
+    if not len(targets):
+        raise InputError("there is no image to evaluate")
+    if not targets.any():
+        raise InputError(f"none of the {len(targets):,} images has a label: mean average precision means nothing here")
+    was_training = module.training
+    module.eval()
+    forward = quicken(module)
+    mine = world.stretch(len(targets), batch_size)
+    done = mine.start
+    kept = torch.zeros(targets.shape, device=loader.device)
+    losses = torch.zeros(len(targets), device=loader.device)
+    for images, labels in loader.batches(torch.arange(mine.start, mine.stop), batch_size):
+        with autocast(loader.device, precision):
+            said = label_logits(forward, augmenter, images, views)
+        these = slice(done, done + len(labels))
+        kept[these] = said.sigmoid()
+        losses[these] = functional.binary_cross_entropy_with_logits(said, labels.float(), reduction="none").mean(1)
+        done += len(labels)
+        if progress:
+            progress(done - mine.start, len(mine))
+    module.train(was_training)
+    probabilities, losses = (world.total(x).cpu().numpy() for x in (kept, losses))
+    halves = np.full(targets.shape[1], metrics.HALF)
+    figures = LabelFigures(
+        **_at(targets, probabilities, halves),  # pyright: ignore[reportArgumentType]
+        loss=float(losses.mean(dtype=np.float64)),
+        count=len(targets),
+        views=views,
+        precision=precision,
+    )
+    return LabelEvaluation(figures, targets, probabilities, losses, halves)
+
+
+def _at(targets: np.ndarray, probabilities: np.ndarray, thresholds: np.ndarray) -> dict[str, float]:
+    """The figures that depend on labels and thresholds alone."""
+    found = metrics.per_label(targets, probabilities, thresholds)
+    right = metrics.chosen(probabilities, thresholds) == (targets > 0)
+    return {
+        "map": metrics.mean_average_precision(found),
+        "micro_f1": metrics.micro_f1(found),
+        "macro_f1": metrics.macro_f1(found),
+        "label_accuracy": float(right.mean()),
+        "exact": float(right.all(1).mean()),
+    }

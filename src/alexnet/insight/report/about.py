@@ -1,0 +1,37 @@
+"""What a report says of a run's network and its weights."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from alexnet.artifacts.card import RunCard
+from alexnet.insight.draw import draw, to_png
+from alexnet.pages.document import Block, Facts, Picture
+from alexnet.pages.text import Words, facts
+
+
+def network(card: RunCard, words: Words) -> list[Block]:
+    named = {name: getattr(card, name) for name in ("name", "source", "parameters", "flops", "init", "license")}
+    if origin := card.origin:
+        about = words("{source}; license: {license}", source=origin.source, license=origin.license)
+        named["pretrained weights"] = f"{origin.file}: {about}"
+    named["input"] = " × ".join(map(str, card.input)) + " (channels × height × width)"
+    named |= {f"preprocessing {name}": value for name, value in card.preprocessing.to_json().items()}
+    for lrn in card.lrn:
+        constants = ", ".join(f"{name} {value}" for name, value in lrn.to_json().items() if name != "layer")
+        named[f"LRN {lrn.layer}"] = constants
+    return facts_of(named)
+
+
+def weights(card: RunCard, chosen: str, words: Words) -> list[Block]:
+    digests = {f"{name}.safetensors": f"sha256 {digest}" for name, digest in card.sha256.items()}
+    return facts_of({words("best.safetensors holds"): chosen} | digests)
+
+
+def facts_of(named: Mapping[str, Any]) -> list[Block]:
+    items = facts(named)
+    return [Facts(items)] if items else []
+
+
+def drawing(card: RunCard, words: Words) -> list[Block]:
+    made = draw(card.name, len(card.classes), card.input)
+    return [Picture(made.to_svg().encode(), words("Drawing of the layers"), raster=to_png(made))]
