@@ -44,16 +44,17 @@ def test_a_map_is_as_large_as_the_input_and_of_its_class(network: Network, digit
     assert all(parameter.grad is None and parameter.requires_grad for parameter in network.parameters())
 
 
-def test_gradcam_is_its_formula(network: Network, digit: Tensor) -> None:
+@pytest.mark.parametrize("method", ["gradcam", "layercam"])
+def test_maps_are_weighted_by_their_formula(network: Network, digit: Tensor, method: str) -> None:
     taps = {}
     handle = network.get_submodule("relu5").register_forward_hook(lambda _, __, out: taps.__setitem__("maps", out))
     out = network(digit)
     handle.remove()
     gradient = torch.autograd.grad(out[0, 3], taps["maps"])[0][0]
-    heat = sum(taps["maps"][0, k] * gradient[k].mean() for k in range(len(gradient)))
-    assert isinstance(heat, Tensor)
+    weight = gradient.mean((1, 2), keepdim=True) if method == "gradcam" else gradient.clamp(min=0)
+    heat = (taps["maps"][0] * weight).sum(0)
     expected = nn.functional.interpolate(heat.relu()[None, None], (8, 8), mode="bilinear")[0, 0]
-    torch.testing.assert_close(explain(network, digit, 3, "gradcam"), expected.detach(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(explain(network, digit, 3, method), expected.detach(), rtol=1e-4, atol=1e-5)
     assert last_maps(network) == "conv5"
 
 
