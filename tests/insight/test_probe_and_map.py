@@ -20,7 +20,7 @@ from alexnet.inference.images import Images, of_arrays, of_dataset, of_files, op
 from alexnet.inference.model import Model
 from alexnet.insight import embed
 from alexnet.insight.collect import collect
-from alexnet.insight.probe import probe
+from alexnet.insight.probe import _nearest, probe
 from alexnet.pages import map as pages
 from alexnet.pages.map import Point, Sheet
 
@@ -51,6 +51,13 @@ def test_neighbors_and_probe_are_what_scikit_learn_finds(opened: Model, digits) 
     a, b = (collect(opened, each, want(opened, ["fc7"])).layers["fc7"] for each in (images, held_out))
     theirs = KNeighborsClassifier(1, metric="cosine").fit(a, images.labels).score(b, held_out.labels)
     assert probe(opened, images, held_out, ["fc7"], neighbors=1).layers[0].knn == pytest.approx(theirs)
+
+
+def test_most_of_the_nearest_decide_and_of_equally_many_the_nearest() -> None:
+    angles = np.radians([0.0, 10.0, 20.0, 30.0, 90.0])
+    train, labels = np.stack([np.cos(angles), np.sin(angles)], 1), np.array([7, 4, 4, 7, 9])
+    ask = np.array([[1.0, 0.01]])
+    assert [int(_nearest(train, labels, ask, k)[0]) for k in (1, 2, 3, 4)] == [7, 7, 4, 7]
 
 
 def test_without_a_test_split_each_image_is_measured_once(opened: Model, digits, tmp_path: Path) -> None:
