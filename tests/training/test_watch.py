@@ -261,7 +261,8 @@ def test_a_network_that_names_the_majority_is_judged_by_the_baseline() -> None:
     ("confusion", "misleads"),
     [
         ([[97, 0], [3, 0]], True),
-        ([[96, 1], [2, 1]], True),  # a little above the baseline, and blind to two thirds of the other class
+        ([[96, 1], [2, 1]], True),  # at the baseline
+        ([[97, 0], [2, 1]], True),  # a little above it, and blind to two thirds of the other class
         ([[96, 1], [0, 3]], False),
         ([[60, 0], [40, 0]], False),  # equal shares would be 50: no baseline to speak of
         ([[80, 0], [20, 0]], True),
