@@ -1,11 +1,13 @@
 """What is read from a run's folder is bounded and checked, links are refused, and one process holds it at a time."""
 
+import io
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,6 +47,19 @@ def test_predictions_whose_packed_numbers_are_damaged_are_refused(trained: Run) 
         except InputError:
             refused += 1
     assert refused > 30
+
+
+def test_predictions_that_are_too_large_or_cut_short_are_refused(trained: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = (trained.path / "predictions.npz").read_bytes()
+    cut = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as whole, zipfile.ZipFile(cut, "w") as made:
+        for entry in whole.namelist():
+            made.writestr(entry, whole.read(entry)[: -4 if entry == "losses.npy" else None])
+    with pytest.raises(InputError, match="an array is cut short"):
+        predictions.parse(cut.getvalue(), "x")
+    monkeypatch.setattr(predictions, "MAX_BYTES", 100)
+    with pytest.raises(InputError, match="or larger ones"):
+        predictions.parse(content, "x")
 
 
 def test_only_artifacts_knows_the_names_of_a_runs_files() -> None:
