@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from alexnet.process.group import Parallel
 from alexnet.recipes import recipe as recipes
 from alexnet.training.learner import Learner
 from alexnet.training.setup import prepare
@@ -72,6 +73,7 @@ def test_a_batch_in_parts_makes_the_same_step(parts: int, settings: dict[str, An
 
 def test_parts_are_no_larger_than_they_were_asked_to_be() -> None:
     own, seen = learner(train__accumulate=3), []
+    assert isinstance(own.forward, Parallel)
     plain = own.forward.module
     assert isinstance(plain, nn.Module)
     plain.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
