@@ -45,6 +45,6 @@ def test_without_a_model_the_demo_is_trained_once(
 
 
 def test_bad_input(refused: Callable, trained: Run, tmp_path: Path, ran: list[Any]) -> None:
-    assert "neither" in refused("serve", tmp_path / "nothing", "--port", 0)
+    assert "no run folder or model file" in refused("serve", tmp_path / "nothing", "--port", 0)
     assert "choose another with --host and --port" in refused("serve", trained.path, "--host", "256.1.1.1")
     assert "precision" in refused("serve", trained.path, "--port", 0, "--precision", "fp8")

@@ -73,6 +73,28 @@ def test_where_labels_come_from(images: Path) -> None:
         assert int(Path(name).stem[-1]) % 2 == label
 
 
+def test_how_several_labels_an_image_are_written(images: Path) -> None:
+    files = sorted(str(each.relative_to(images)) for each in images.rglob("*.jpg"))
+    joined, columns = images.parent / "joined.csv", images.parent / "columns.csv"
+    said = [["odd" if i % 2 else "even", *(["third"] if i % 3 == 0 else [])] for i in range(len(files))]
+    rows = zip(files, said, strict=True)
+    joined.write_text("file,label\n" + "".join(f"{file},{';'.join(labels)}\n" for file, labels in rows))
+    names = ("third", "odd", "even")
+    table = "".join(
+        f"{file},{','.join(str(int(name in labels)) for name in names)},7\n"
+        for file, labels in zip(files, said, strict=True)
+    )
+    columns.write_text(f"file,{','.join(names)},note\n{table}")
+    for found, classes in (
+        (prepared(images, "table", labels=str(joined), label_separator=";"), ("even", "odd", "third")),
+        (prepared(images, "table", labels=str(columns), label_columns=list(names)), names),
+    ):
+        dataset = found.train.dataset
+        assert dataset.classes == classes
+        for file, row in zip(dataset.names, dataset.targets, strict=True):
+            assert {classes[i] for i in np.flatnonzero(row)} == set(said[files.index(file)])
+
+
 def test_how_a_folder_is_read(tmp_path: Path, images: Path) -> None:
     for split in ("train", "test"):
         shutil.copytree(images, tmp_path / "both" / split)

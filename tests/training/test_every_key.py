@@ -320,6 +320,7 @@ _elsewhere("artifacts/test_mean_image.py", "train.test_views")
 _elsewhere("training/test_data_keys.py", "data.fit", "data.antialias", "data.samples", "data.transpose", "data.shuffle")
 _elsewhere("training/test_data_keys.py", "data.first_classes", "data.first_images", "data.per_class", "data.layout")
 _elsewhere("training/test_data_keys.py", "data.train_images", "data.labels")
+_elsewhere("training/test_data_keys.py", "data.label_separator", "data.label_columns")
 
 
 def test_every_key_of_the_schema_has_a_test() -> None:

@@ -297,8 +297,8 @@ def check_initialization(name: str) -> Check:
     for layer, std in start.std.items():
         weight = model.get_parameter(f"{layer}.weight")
         found = weight.std().item()
-        passed &= abs(found / std - 1) < 5 / math.sqrt(2 * weight.numel())
-        passed &= abs(weight.mean().item()) < 5 * std / math.sqrt(weight.numel())
+        passed &= abs(found - std) <= 5 * std / math.sqrt(2 * weight.numel())
+        passed &= abs(weight.mean().item()) <= 5 * std / math.sqrt(weight.numel())
         got.append(f"{layer} {found:.3g}")
     for layer, value in start.bias.items():
         bias = model.get_parameter(f"{layer}.bias")

@@ -194,5 +194,6 @@ STARTS = {
     "torchvision": Start("resnet-18", {"conv1": (2 / (49 * 64)) ** 0.5, "fc": (3 * 512) ** -0.5}, {}),
     "tensorflow-resnet": Start("resnet-29-v2", {"conv1": 27**-0.5, "fc": (2 / 266) ** 0.5}, {"fc": 0.0}),
     "he": Start("resnet-20", {"conv1": (2 / 27) ** 0.5, "fc": (2 / 64) ** 0.5}, {"fc": 0.0}),
+    "zero-last": Start("alexnet-digits", {"conv1": (2 / 9) ** 0.5, "conv2": (2 / 288) ** 0.5, "fc8": 0.0}, _NO_BIAS),
     "ours": Start("alexnet-digits", {"conv1": (2 / 9) ** 0.5, "conv2": (2 / 288) ** 0.5, "fc8": 0.01}, _NO_BIAS),
 }
