@@ -54,12 +54,17 @@ def test_large_weights_are_rounded_by_output_and_the_rest_is_left(network: nn.Mo
     assert np.abs(plain - expected).max() > 1e-4  # so that the comparison could have failed
 
 
-def test_openvino_answers_with_them(network: nn.Module) -> None:
+def test_openvino_answers_with_them(network: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
     if line := runtimes.missing("openvino"):
         pytest.skip(line)
+    from alexnet.graphs import int8_weights as module
+
     assert "int8" in runtimes.precisions("openvino")
+    narrow, given = module.int8_weights, list[bytes]()
+    monkeypatch.setattr(module, "int8_weights", lambda content: given.append(content) or narrow(content))
     run, x = runtimes.Runner(runtimes.graph_of(network), "openvino", "int8"), torch.randn(3, 3, 8, 8)
     with torch.no_grad():
         expected = rounded(network)(x).numpy()
+    assert len(given) == 1  # bf16 alone could not be told from it by the answers
     found = run(x.numpy())[0]
     assert np.linalg.norm(found - expected) <= 0.03 * np.linalg.norm(expected)  # convolutions may be in bf16
