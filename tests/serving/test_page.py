@@ -20,18 +20,24 @@ def port(trained: Run) -> Iterator[int]:
     ended(process)
 
 
+def opened(page: Any, port: int) -> None:
+    """The page, once it knows its model: what is hidden until then takes no focus and no key."""
+    page.set_default_timeout(60_000)
+    page.goto(f"http://127.0.0.1:{port}/")
+    page.locator("#pad").wait_for()
+
+
 @pytest.fixture
 def page(browser: Any, port: int) -> Iterator[Any]:
     """The page in English; nothing may be written to the browser's console, and nothing asked of another host."""
     context = browser.new_context(locale="en-US")
     page = context.new_page()
-    page.set_default_timeout(15_000)
     said: list[str] = []
     hosts: set[str] = set()
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("request", lambda request: hosts.add(request.url.split("/")[2] if "://" in request.url else ""))
-    page.goto(f"http://127.0.0.1:{port}/")
+    opened(page, port)
     yield page
     context.close()
     # Chromium itself logs each 4xx that the page was answered with.
@@ -90,7 +96,6 @@ def test_what_is_dropped_and_is_no_file_is_told(page: Any) -> None:
 
 
 def test_a_drawn_digit_is_read_and_a_pixel_explained(page: Any) -> None:
-    page.locator("#pad").wait_for()  # it is hidden until the model is known
     box = page.locator("#pad").bounding_box()
     page.mouse.move(box["x"] + 60, box["y"] + 60)
     page.mouse.down()
@@ -196,8 +201,7 @@ def test_axe_finds_nothing_serious(
     )
     context = browser.new_context(locale=locale, color_scheme=scheme, viewport={"width": width, "height": 800})
     page = context.new_page()
-    page.set_default_timeout(15_000)
-    page.goto(f"http://127.0.0.1:{port}/")
+    opened(page, port)
     empty = axe.Axe().run(page).response["violations"]
     chosen(page, tmp_path)
     page.locator("#opacity").wait_for()
