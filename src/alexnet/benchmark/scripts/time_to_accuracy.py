@@ -33,10 +33,11 @@ ROWS: dict[str, tuple[str, float, str, tuple[str, ...]]] = {
 A's five are as published; C and E publish no figure and would take hours."""
 
 
-def keras_side(recipe_name: str, epochs: float, started: float) -> None:
+def keras_side(recipe_name: str, epochs: float, started: float, seed: int) -> None:
     """Prints a line of JSON per epoch: the test accuracy, and the seconds since `started`."""
     import keras  # pyright: ignore[reportMissingImports]  # installed in the peer's environment
     import numpy as np
+    import tensorflow as tf  # pyright: ignore[reportMissingImports, reportMissingModuleSource]
 
     import alexnet
     from alexnet.benchmark.keras_peer import build, keras_optimizer
@@ -50,13 +51,12 @@ def keras_side(recipe_name: str, epochs: float, started: float) -> None:
         dataset = alexnet.dataset(recipe.data.name, split)
         x = dataset.batch(np.arange(len(dataset))).astype(np.float32) * wants.scale
         parts[split] = ((x - np.asarray(wants.mean, np.float32)) / np.asarray(wants.std, np.float32), dataset.labels)
-    keras.utils.set_random_seed(0)
+    keras.utils.set_random_seed(seed)
     model = build(recipe.model.name, recipe.optimizer)
     if catalog.get(recipe.model.name).init == "keras-uniform":  # convolutions 'uniform', as the write-ups have it
-        uniform = keras.initializers.RandomUniform(-0.05, 0.05, seed=0)
         for layer in model.layers:
-            if isinstance(layer, keras.layers.Conv2D):
-                layer.kernel.assign(uniform(layer.kernel.shape))
+            if isinstance(layer, keras.layers.Conv2D):  # each initializer takes another seed from Keras's
+                layer.kernel.assign(keras.initializers.RandomUniform(-0.05, 0.05)(layer.kernel.shape))
     model.compile(keras_optimizer(recipe.optimizer), "sparse_categorical_crossentropy", metrics=["accuracy"])
     size, (x, y), augment = recipe.train.batch_size, parts["train"], recipe.augment
     batches: Any = (x, y)
@@ -66,6 +66,9 @@ def keras_side(recipe_name: str, epochs: float, started: float) -> None:
             fill_mode="constant", cval=0.0,
         )  # fmt: skip
         batches = (generator.flow(x, y, batch_size=size),)
+    elif recipe.data.shuffle.startswith("buffer-"):
+        sliding = tf.data.Dataset.from_tensor_slices(parts["train"]).shuffle(int(recipe.data.shuffle[7:]))
+        batches = (sliding.repeat().batch(size),)
     whole = len(x) // size
     for epoch in range(math.ceil(epochs)):
         steps = round(min(epochs - epoch, 1) * whole)
@@ -74,8 +77,9 @@ def keras_side(recipe_name: str, epochs: float, started: float) -> None:
         print(json.dumps({"epoch": epoch + 1, "accuracy": accuracy, "seconds": time.time() - started}), flush=True)
 
 
-def keras_rows(python: str, recipe: str, epochs: float) -> list[dict[str, Any]]:
-    command = [python, __file__, "--keras-side", recipe, str(epochs), str(time.time())]
+def keras_rows(python: str, recipe: str, epochs: float, seed: int = 0) -> list[dict[str, Any]]:
+    """What `keras_side` printed, run by the interpreter `python`."""
+    command = [python, __file__, "--keras-side", recipe, str(epochs), str(time.time()), str(seed)]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
@@ -99,11 +103,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rows", nargs="*", default=list(ROWS), help=f"some of: {', '.join(ROWS)}")
     parser.add_argument("--peer-python", default=sys.executable, help="the interpreter of an environment with Keras")
-    parser.add_argument("--keras-side", nargs=3, metavar=("RECIPE", "EPOCHS", "STARTED"), help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--keras-side", nargs=4, metavar=("RECIPE", "EPOCHS", "STARTED", "SEED"), help=argparse.SUPPRESS
+    )
     arguments = parser.parse_args()
     if arguments.keras_side:
-        recipe, epochs, started = arguments.keras_side
-        keras_side(recipe, float(epochs), float(started))
+        recipe, epochs, started, seed = arguments.keras_side
+        keras_side(recipe, float(epochs), float(started), int(seed))
         return
     facts = environment(choose_device("cpu"), "auto")
     print(f"{facts['cpu']}, {facts['threads']} threads, torch {facts['torch']}; one run each")
