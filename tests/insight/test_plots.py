@@ -1,8 +1,10 @@
+import dataclasses
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib import font_manager
 from PIL import Image
 
 from alexnet.artifacts.card import Published
@@ -130,3 +132,15 @@ def test_drawing_changes_nothing_global(tmp_path):
     before = dict(matplotlib.rcParams)
     plots.curves(epochs(2), tmp_path / "curves.png")
     assert dict(matplotlib.rcParams) == before
+
+
+def test_a_font_of_one_weight_is_not_warned_of(tmp_path, caplog, monkeypatch):
+    """A machine with such a font: matplotlib looks for a bold form of it and finds only the regular one."""
+    regular = [each for each in font_manager.fontManager.ttflist if each.name == "DejaVu Sans" and each.weight == 400]
+    one = [dataclasses.replace(each, name="One Weight") for each in regular]
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", [*font_manager.fontManager.ttflist, *one])
+    monkeypatch.setattr(plots, "families", lambda: ["DejaVu Sans", "One Weight"])
+    figure = plots.Figure()
+    figure.text(0.1, 0.5, "bold", weight=700)
+    plots.save(figure, tmp_path / "bold.png")
+    assert [record.message for record in caplog.records if "One Weight" in record.message] == []

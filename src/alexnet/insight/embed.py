@@ -19,7 +19,8 @@ from alexnet.inference.images import Images
 from alexnet.inference.model import Model
 from alexnet.insight import view as views
 from alexnet.insight.collect import collect
-from alexnet.insight.plots import FAINT, INK, PALETTE, drawable
+from alexnet.insight.fonts import drawable
+from alexnet.insight.plots import FAINT, INK, PALETTE
 from alexnet.insight.similar_picture import seen
 from alexnet.pages.map import Point, Sheet
 

@@ -15,7 +15,8 @@ from alexnet.inference.images import Images
 from alexnet.inference.model import Model
 from alexnet.insight import view as views
 from alexnet.insight.explain import cut
-from alexnet.insight.plots import FAINT, INK, PALETTE, drawable
+from alexnet.insight.fonts import drawable
+from alexnet.insight.plots import FAINT, INK, PALETTE
 from alexnet.models import aliases
 from alexnet.models.network import Network
 from alexnet.models.structure import pad_amounts

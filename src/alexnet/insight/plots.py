@@ -7,7 +7,6 @@ from folders and files of strangers: they are shortened, and never read as mathe
 import io
 import math
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +15,6 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
-from matplotlib.font_manager import fontManager, get_font
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 from PIL import Image
 
@@ -24,6 +22,7 @@ from alexnet.artifacts.card import Published
 from alexnet.artifacts.rows import score_key
 from alexnet.files import write_bytes
 from alexnet.inference.metrics import Reliability
+from alexnet.insight.fonts import drawable, families, quiet_about_weights, shortened
 
 Images = Sequence[np.ndarray] | np.ndarray
 """uint8 H×W×C each, C 1 or 3: a list of any sizes, or one array N×H×W×C."""
@@ -60,7 +59,7 @@ def worst(
         figure.text(0.5, 0.5, "No mistakes on these images.", ha="center", va="center", size=12, color=INK)
         return save(figure, path)
     captions = [
-        [(truth, INK), (f"{_short(prediction, 11)} · {probability:.0%}", VERMILION)]
+        [(truth, INK), (f"{shortened(prediction, 11)} · {probability:.0%}", VERMILION)]
         for truth, prediction, probability in zip(truths, predictions, probabilities, strict=True)
     ]
     sheet(images, captions, path)
@@ -285,47 +284,16 @@ def _over_seeds(seeds: Sequence[Sequence[Mapping[str, Any]]], name: str) -> np.n
     return np.stack([_column(rows[:shortest], name) for rows in seeds])
 
 
-@cache
-def _families() -> list[str]:
-    """matplotlib's own font, then fonts of this machine that know Chinese, Japanese and Korean names."""
-    installed = {font.name for font in fontManager.ttflist}
-    wanted = (
-        "Noto Sans CJK SC",
-        "Source Han Sans SC",
-        "WenQuanYi Micro Hei",
-        "PingFang SC",
-        "Microsoft YaHei",
-        "SimHei",
-    )
-    return ["DejaVu Sans", *(name for name in wanted if name in installed)]
-
-
-@cache
-def _shown(character: str) -> str:
-    """The character itself, or □ when no font here can draw it."""
-    fonts = (get_font(fontManager.findfont(name)) for name in _families())
-    return character if any(font.get_char_index(ord(character)) for font in fonts) else "□"
-
-
-def _short(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"
-
-
-def drawable(text: str, length: int) -> str:
-    """At most `length` characters that can be drawn; a dollar sign stays one instead of opening a formula."""
-    shown = (_shown(character) if character.isprintable() else "□" for character in _short(text, length))
-    return "".join(shown).replace("$", r"\$")
-
-
 def save(figure: Figure, path: Path | str, limit: int = LIMIT) -> None:
     """Writes `figure` as PNG in at most `limit` bytes: with fewer colors, then with fewer pixels when it must be."""
     for text in figure.findobj(lambda artist: hasattr(artist, "set_fontfamily")):
-        text.set_fontfamily(_families())  # pyright: ignore
+        text.set_fontfamily(families())  # pyright: ignore
     canvas = FigureCanvasAgg(figure)
     content = b""
     for density in (2, 1.5, 1, 0.75):
         figure.set_dpi(UNITS * density)
-        canvas.draw()
+        with quiet_about_weights():
+            canvas.draw()
         drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
         for image in (drawn, drawn.quantize(256)):
             file = io.BytesIO()

@@ -16,7 +16,8 @@ from alexnet.inference.images import Images
 from alexnet.inference.model import Model
 from alexnet.insight import view as views
 from alexnet.insight.collect import collect, labeled
-from alexnet.insight.plots import BLUE, FAINT, INK, VERMILION, drawable
+from alexnet.insight.fonts import drawable
+from alexnet.insight.plots import BLUE, FAINT, INK, VERMILION
 
 STRENGTHS = (1e-4, 1e-2, 1.0)
 """Inverse strengths of the probe's L2 penalty; the best on a fifth of the training images is taken."""

@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 
 from alexnet.errors import InputError, unknown
 from alexnet.insight import view as views
-from alexnet.insight.plots import FAINT, INK, PALETTE, drawable
+from alexnet.insight.fonts import drawable
+from alexnet.insight.plots import FAINT, INK, PALETTE
 
 DISTANCES = ("correlation", "cosine", "euclidean")
 COMPARISONS = ("spearman", "kendall", "pearson", "cka", "rbf-cka")

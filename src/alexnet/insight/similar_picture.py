@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from alexnet.data.loading.decode import DecodeError, stored_size
 from alexnet.inference.images import Images
 from alexnet.insight import view as views
-from alexnet.insight.plots import FAINT, INK, drawable
+from alexnet.insight.fonts import drawable
+from alexnet.insight.plots import FAINT, INK
 from alexnet.insight.similar import Neighbor
 from alexnet.preprocessing import Preprocessing
 

@@ -13,8 +13,8 @@ from torch import Tensor
 from alexnet.data.loading import decode
 from alexnet.data.transforms.augment import Augmenter
 from alexnet.inference.model import Model
+from alexnet.insight.fonts import drawable as shown
 from alexnet.insight.plots import FAINT, INK, save
-from alexnet.insight.plots import drawable as shown
 
 PANEL = 2.1  # inches
 LIMIT = 3_000_000

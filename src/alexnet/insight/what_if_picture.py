@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 
 from alexnet.inference.model import Model
 from alexnet.insight import view as views
-from alexnet.insight.plots import BLUE, FAINT, INK, PALETTE, drawable
+from alexnet.insight.fonts import drawable
+from alexnet.insight.plots import BLUE, FAINT, INK, PALETTE
 from alexnet.insight.what_if import Outcome, WhatIf
 
 COLUMN = 2.3  # inches
