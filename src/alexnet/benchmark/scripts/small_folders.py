@@ -144,8 +144,9 @@ def table(rows: dict[str, list[dict[str, Any]]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    for name in ("ants", "signs", "out"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--ants", type=Path, required=True)
+    parser.add_argument("--signs", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
     given = parser.parse_args()
     os.environ["ALEXNET_OFFLINE"] = "1"
