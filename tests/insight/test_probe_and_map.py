@@ -88,14 +88,17 @@ def test_what_cannot_be_probed_is_one_line(opened: Model, digits, monkeypatch: p
         collect(opened, of_dataset(digits), want(opened, ["fc7"]))
 
 
-def test_alike_images_lie_side_by_side(opened: Model, digits) -> None:
-    found = embed.lay_out(opened, of_dataset(digits), "fc7", most=100)
+@pytest.mark.parametrize("method", embed.METHODS)
+def test_alike_images_lie_side_by_side(opened: Model, digits, method: str) -> None:
+    if method == "umap":
+        pytest.importorskip("umap", reason="needs: pip install umap-learn")
+    found = embed.lay_out(opened, of_dataset(digits), "fc7", method, most=100)
     assert found.points.shape == (100, 2)
     assert (found.points.min(), found.points.max()) == (0, 1)
     distance = np.linalg.norm(found.points[:, None] - found.points[None], axis=2) + 9 * np.eye(100)
     labels = found.images.labels
     assert (labels[distance.argmin(1)] == labels).mean() > 0.6
-    again = embed.lay_out(opened, of_dataset(digits), "fc7", most=100)
+    again = embed.lay_out(opened, of_dataset(digits), "fc7", method, most=100)
     np.testing.assert_array_equal(again.points, found.points)
     with pytest.raises(InputError, match="4 images or more"):
         embed.lay_out(opened, of_arrays([digits[0][0]] * 3))

@@ -120,7 +120,7 @@ def as_images(images: Dataset | Images | Sequence[Path | str | np.ndarray]) -> I
         raise InputError(f"images are a dataset or a list; put {str(images)!r} into a list")
     arrays = [image for image in images if isinstance(image, np.ndarray)]
     if len(arrays) == len(images):
-        return of_arrays(arrays)
+        return of_arrays(arrays, hashed=False)
     if arrays:
         raise InputError("images are paths or arrays, not both")
     return of_files([image for image in images if not isinstance(image, np.ndarray)])

@@ -26,7 +26,7 @@ from alexnet.benchmark.scripts.input import make_images
 from alexnet.data.transforms.augment import Augmenter
 from alexnet.device import choose_device, environment
 from alexnet.inference import extract, features
-from alexnet.inference.images import batches, of_arrays, open_images
+from alexnet.inference.images import batches, open_images
 from alexnet.inference.opening import Opened
 from alexnet.process.memory import keep_freed_memory
 
@@ -47,7 +47,7 @@ def measure(network: str, count: int, rounds: int, precision: str) -> dict[str, 
     height, width = wanted.preprocessing.size
     pixels = np.random.default_rng(0).integers(0, 256, (BATCH, height, width, 3), np.uint8)
     passes = max(1, count // BATCH)
-    memory = of_arrays([pixels[row % BATCH] for row in range(passes * BATCH)])
+    memory = features.as_images([pixels[row % BATCH] for row in range(passes * BATCH)])
     batch = Augmenter(wanted.preprocessing).evaluate(torch.from_numpy(pixels))
     taken: dict[str, list[tuple[float, float]]] = {}
     with tempfile.TemporaryDirectory() as name:
