@@ -66,6 +66,26 @@ def test_a_failing_batch_fails_its_own_requests_only() -> None:
     batcher.close()
 
 
+def test_what_nobody_waits_for_any_more_is_left_out_and_harms_no_other() -> None:
+    runs, gate, sizes = threading.Event(), threading.Event(), []
+
+    def run(images: np.ndarray) -> np.ndarray:
+        runs.set()
+        gate.wait(60)
+        sizes.append(len(images))
+        return rows(images)
+
+    batcher = Batcher(run)
+    first = batcher.submit(image(0))
+    assert runs.wait(60)
+    gone, last = batcher.submit(image(1)), batcher.submit(image(2))
+    assert gone.cancel()
+    gate.set()
+    assert (first.result(60)[0, 0], last.result(60)[0, 0]) == (0, 2)
+    batcher.close()
+    assert (sizes, batcher.images, batcher.waiting) == ([1, 1], 2, 0)
+
+
 def test_closing_finishes_what_was_accepted_and_takes_no_more() -> None:
     gate = threading.Event()
     batcher = Batcher(lambda images: (gate.wait(10), rows(images))[1], most=1)

@@ -119,6 +119,7 @@ def test_a_client_that_leaves_takes_nobody_with_it(port: int) -> None:
 
 def test_too_many_at_once_get_503_and_a_stop_finishes_what_was_accepted(trained: Run) -> None:
     process, port = started(trained.path, slow=0.4)
+    assert predict(port).status == 200  # it is up, and can be asked to stop
     codes: list[tuple[int, str | None]] = []
 
     def ask() -> None:

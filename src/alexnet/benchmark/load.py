@@ -7,6 +7,7 @@ import asyncio
 import base64
 import json
 import os
+import re
 import signal
 import statistics
 import subprocess
@@ -35,6 +36,7 @@ app = create_app([load_model(sys.argv[1])], Limits(), batch=int(sys.argv[2]))
 print(listening.getsockname()[1], flush=True)
 run(app, listening)
 """
+_LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 _PEER = Path(__file__).with_name("scripts") / "litserve_peer.py"
 
 
@@ -99,48 +101,89 @@ async def _ask(
     body = json.dumps({"images": [base64.b64encode(image).decode()]}).encode()
     head = ("POST /v1/predict HTTP/1.1", "Host: localhost", "Content-Type: application/json")
     request = "\r\n".join((*head, f"Content-Length: {len(body)}", "", "")).encode() + body
+    await _connect(port, [_Client(request, iter([True, False]).__next__, lambda *_: None)])  # the first is slow
     codes: Counter[int] = Counter()
     times: list[float] = []
-    begun, sent = time.monotonic(), 0
+    begun, sent, shown = time.monotonic(), 0, -1
     found.memory[0] = _memory(pid)
 
-    async def client() -> None:
+    def ask() -> bool:
+        """Whether one more is to be asked."""
         nonlocal sent
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        while time.monotonic() < begun + found.seconds if requests is None else sent < requests:
-            sent += 1
-            started = time.monotonic()
-            writer.write(request)
-            await writer.drain()
-            status = int((await reader.readline()).split()[1])
-            length = 0
-            while (line := await reader.readline()) not in (b"\r\n", b""):
-                name, _, value = line.partition(b":")
-                if name.lower() == b"content-length":
-                    length = int(value)
-            await reader.readexactly(length)
-            codes[status] += 1
-            if status == 200:
-                times.append(time.monotonic() - started)
-            else:
-                await asyncio.sleep(0.05)
-            count = sum(codes.values())
-            if count == 1_000 or count % 10_000 == 0:
-                found.memory[count] = _memory(pid)
-            if progress:
-                done = (time.monotonic() - begun, found.seconds) if requests is None else (count, requests)
-                progress(min(int(done[0]), int(done[1])), int(done[1]))
-        writer.close()
+        sent += 1
+        return time.monotonic() < begun + found.seconds if requests is None else sent <= requests
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(found.clients):
-            group.create_task(client())
+    def answered(status: int, took: float) -> None:
+        nonlocal shown
+        codes[status] += 1
+        if status == 200:
+            times.append(took)
+        count = sum(codes.values())
+        if count == 1_000 or count % 10_000 == 0:
+            found.memory[count] = _memory(pid)
+        if progress:
+            part = (time.monotonic() - begun) / found.seconds if requests is None else count / requests
+            if (percent := min(int(100 * part), 100)) > shown:  # drawing takes longer than asking
+                progress(shown := percent, 100)
+
+    await _connect(port, [_Client(request, ask, answered) for _ in range(found.clients)])
     found.seconds = time.monotonic() - begun
     found.answers = dict(codes)
     found.memory[sum(codes.values())] = _memory(pid)
     found.per_second = len(times) / found.seconds
     found.p50, found.p99 = (float(np.percentile(times, q)) * 1e3 if times else float("nan") for q in (50, 99))
     return found
+
+
+async def _connect(port: int, clients: "list[_Client]") -> None:
+    """Lets clients ask until they have done."""
+    for client in clients:
+        await asyncio.get_running_loop().create_connection(lambda client=client: client, "127.0.0.1", port)
+    await asyncio.gather(*(client.done for client in clients))
+
+
+class _Client(asyncio.Protocol):
+    """A connection that asks again as soon as it is answered, while `ask` says so; a refusal makes it wait 50 ms.
+
+    It does little beside, for it takes its time from the server's processor.
+    """
+
+    def __init__(self, request: bytes, ask: Callable[[], bool], answered: Callable[[int, float], None]) -> None:
+        self._request, self._ask, self._answered = request, ask, answered
+        self._loop = asyncio.get_running_loop()
+        self.done: asyncio.Future[None] = self._loop.create_future()
+        self._got, self._started = b"", 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._send()
+
+    def data_received(self, data: bytes) -> None:
+        self._got += data
+        head, end, content = self._got.partition(b"\r\n\r\n")
+        length = _LENGTH.search(head)
+        if not end or len(content) < (int(length[1]) if length else 0):
+            return
+        status, self._got = int(head[9:12]), b""
+        self._answered(status, time.monotonic() - self._started)
+        if status == 200:
+            self._send()
+        else:
+            self._loop.call_later(0.05, self._send)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.done.done():
+            self.done.set_exception(exc or ConnectionError("the server closed a connection"))
+
+    def _send(self) -> None:
+        if self._ask():
+            self._started = time.monotonic()
+            self._transport.write(self._request)
+        else:
+            if not self.done.done():
+                self.done.set_result(None)
+            self._transport.close()
 
 
 def _memory(pid: int) -> float:

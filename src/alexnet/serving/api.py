@@ -17,7 +17,7 @@ from starlette.routing import Route
 from alexnet.errors import InputError, unknown
 from alexnet.insight.arithmetic import account, trace
 from alexnet.insight.explain import explain as attribute
-from alexnet.serving.batching import Full
+from alexnet.serving.batching import Answer, Full
 from alexnet.serving.engine import Engine, Engines, room
 from alexnet.serving.inputs import Asked, read
 from alexnet.serving.limits import Limits
@@ -192,19 +192,17 @@ class Api:
         return Response(self.metrics.text(), media_type="text/plain; version=0.0.4")
 
     async def probabilities(self, engine: Engine, contents: list[bytes]) -> np.ndarray:
-        """Decodes in threads, then waits with others for a batch: float32 N×K."""
-        room(engine, len(contents))
-        try:
-            decoded = await asyncio.gather(*(run_in_threadpool(engine.decoded, each) for each in contents))
-        finally:
-            engine.batcher.withdraw(len(contents))
-        return await self.batched(engine, np.stack(decoded))
+        """Of encoded images, float32 N×K."""
+        return await self._within(engine.answer(contents))
 
     async def batched(self, engine: Engine, images: np.ndarray) -> np.ndarray:
+        """Of images at the stored size, uint8 N×H×W×C."""
         try:
-            waiting = engine.batcher.submit(images)
+            return await self._within(engine.batcher.submit(images))
         except Full:
             raise busy() from None
+
+    async def _within(self, waiting: Answer) -> np.ndarray:
         try:
             async with asyncio.timeout(self.limits.answer_seconds):
                 return await asyncio.wrap_future(waiting)

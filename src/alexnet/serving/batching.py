@@ -5,12 +5,14 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
 Run = Callable[[np.ndarray], np.ndarray]
 """uint8 N×H×W×C → one row per image."""
+Answer: TypeAlias = concurrent.futures.Future[np.ndarray]
 
 
 class Full(Exception):
@@ -20,7 +22,7 @@ class Full(Exception):
 @dataclass
 class _Waiting:
     images: np.ndarray
-    result: concurrent.futures.Future[np.ndarray] = field(default_factory=concurrent.futures.Future)
+    result: Answer
 
 
 class Batcher:
@@ -55,14 +57,19 @@ class Batcher:
             self._expected += images
 
     def withdraw(self, images: int) -> None:
-        """Takes an announcement back: the images were submitted, or could not be read."""
+        """Takes an announcement back."""
         with self._lock:
             self._expected -= images
 
-    def submit(self, images: np.ndarray) -> concurrent.futures.Future[np.ndarray]:
-        """The rows of `images` (uint8 N×H×W×C), once a batch with them has run."""
-        waiting = _Waiting(images)
+    def submit(self, images: np.ndarray, result: Answer | None = None, announced: bool = False) -> Answer:
+        """The rows of `images` (uint8 N×H×W×C), once a batch with them has run; `result`: where to put them.
+
+        `announced`: by `expect`, which this ends. Images whose result was cancelled while they waited are left out.
+        """
+        waiting = _Waiting(images, result or concurrent.futures.Future())
         with self._lock:
+            if announced:
+                self._expected -= len(images)
             if self._closed or self._held + len(images) > self._capacity:
                 raise Full
             self._held += len(images)
@@ -106,8 +113,12 @@ class Batcher:
             if ended:
                 return
 
-    def _answer(self, batch: list[_Waiting], count: int) -> None:
+    def _answer(self, batch: list[_Waiting], held: int) -> None:
+        batch = [each for each in batch if each.result.set_running_or_notify_cancel()]
+        count = sum(len(each.images) for each in batch)
         try:
+            if not batch:
+                return
             # A request of more images than a batch holds is run in parts.
             images = np.concatenate([each.images for each in batch]) if len(batch) > 1 else batch[0].images
             parts = [self._run(images[at : at + self._most]) for at in range(0, count, self._most)]
@@ -124,4 +135,4 @@ class Batcher:
                     each.result.set_exception(error)
         finally:
             with self._lock:
-                self._held -= count
+                self._held -= held

@@ -4,19 +4,21 @@ import io
 import threading
 import warnings
 from collections.abc import Sequence
+from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 
+from alexnet.data.dataset import pool
 from alexnet.data.loading import decode
 from alexnet.data.transforms.augment import Augmenter
 from alexnet.errors import InputError
 from alexnet.inference.model import Model, one_label
 from alexnet.inference.runtimes import ready
 from alexnet.models.quick import quicken
-from alexnet.serving.batching import Batcher, Full
+from alexnet.serving.batching import Answer, Batcher, Full
 from alexnet.serving.limits import Limits
 from alexnet.serving.problems import Problem, busy
 
@@ -51,6 +53,18 @@ class Engine:
         self.size = decode.stored_size(model.preprocessing.size, model.preprocessing.resize)
         self._prove()
         self.batcher = Batcher(self.probabilities, most=batch, capacity=limits.waiting_images)
+
+    def answer(self, contents: Sequence[bytes]) -> Answer:
+        """The probabilities of encoded images, float32 N×K: decoded in threads, then run with what else waits.
+
+        A thread hands them to the batcher itself: a request comes back to the event loop once, when it is answered.
+        Raises Problem 503 when there is no room; the result raises what `decoded` does.
+        """
+        room(self, len(contents))
+        reading = _Reading(self, contents)
+        for place in range(len(contents)):
+            pool().submit(reading.read, place)
+        return reading.result
 
     @torch.inference_mode()
     def probabilities(self, images: np.ndarray) -> np.ndarray:
@@ -108,6 +122,48 @@ class Engine:
                 f"{self.name} is not served: in {self.precision} its probabilities are {worst:.2g} off the plain "
                 f"network's, and {AGREE[self.precision]:g} is allowed"
             )
+
+
+class _Reading:
+    """The images of a request while they are decoded; whoever decodes the last one submits them."""
+
+    def __init__(self, engine: Engine, contents: Sequence[bytes]) -> None:
+        self.result: Answer = Future()
+        self._engine, self._contents = engine, contents
+        self._images = [np.empty(0, np.uint8)] * len(contents)
+        self._left, self._lock = len(contents), threading.Lock()
+        self._failed: BaseException | None = None
+
+    def read(self, place: int) -> None:
+        try:
+            if not (self._failed or self.result.cancelled()):
+                self._images[place] = self._engine.decoded(self._contents[place])
+        except BaseException as error:  # whatever it is, nobody may wait forever
+            self._failed = error
+        with self._lock:
+            self._left -= 1
+            last = not self._left
+        if last:
+            self._submit()
+
+    def _submit(self) -> None:
+        batcher = self._engine.batcher
+        try:
+            if self._failed is not None:
+                raise self._failed
+            images = np.stack(self._images)
+        except BaseException as error:
+            batcher.withdraw(len(self._images))
+            self._fail(error)
+            return
+        try:
+            batcher.submit(images, self.result, announced=True)
+        except Full:  # it was closed
+            self._fail(busy())
+
+    def _fail(self, error: BaseException) -> None:
+        if self.result.set_running_or_notify_cancel():
+            self.result.set_exception(error)
 
 
 class Engines:

@@ -1,5 +1,6 @@
 """Runs the application under uvicorn until it is asked to stop."""
 
+import gc
 import socket
 
 import uvicorn
@@ -36,4 +37,5 @@ def run(app: Starlette, listening: socket.socket, connections: int = 512) -> Non
         timeout_keep_alive=15,
         timeout_graceful_shutdown=30,
     )
+    gc.freeze()  # what lives until the end: to look through all of it took 180 ms, in which nobody was answered
     uvicorn.Server(config).run(sockets=[listening])
