@@ -1,6 +1,7 @@
 """`alexnet report`: everything is drawn again from a run's files, in every format, also where the run was copied to."""
 
 import ast
+import dataclasses
 import json
 import os
 import re
@@ -11,14 +12,17 @@ from pathlib import Path
 
 import pytest
 
+from alexnet.artifacts.card import Environment
 from alexnet.artifacts.run import Run
 from alexnet.errors import InputError
 from alexnet.insight import compare, epochs, paired
+from alexnet.insight.report import about
 from alexnet.insight.report.content import describe
 from alexnet.insight.report.write import report
 from alexnet.pages.chinese import CHINESE
 from alexnet.pages.document import Chart, Picture, Table
 from alexnet.pages.text import Words
+from alexnet.preprocessing import Preprocessing
 
 ARTIFACTS = ("recipe.toml", "card.json", "metrics.jsonl", "predictions.npz")
 
@@ -118,6 +122,16 @@ def test_every_sentence_of_a_report_is_translated(copied: Path, monkeypatch: pyt
     document = describe(copied, Words("zh"))
     assert missing == []
     assert document.language == "zh"
+
+
+def test_what_cards_may_hold_has_a_chinese_name() -> None:
+    facts = [name for name in Environment.model_fields if name != "precision"]
+    fields = [
+        *facts,
+        "training precision",
+        *(f"preprocessing: {each.name}" for each in dataclasses.fields(Preprocessing)),
+    ]
+    assert [name for name in (*fields, *about.NETWORK.values(), "seed") if name not in CHINESE] == []
 
 
 def test_every_heading_of_a_comparison_is_translated(copied: Path, tmp_path: Path) -> None:

@@ -8,18 +8,35 @@ from alexnet.insight.draw import draw, to_png
 from alexnet.pages.document import Block, Facts, Picture
 from alexnet.pages.text import Words, facts
 
+NETWORK = {
+    "name": "network",
+    "source": "source",
+    "parameters": "parameters",
+    "flops": "FLOPs per image",
+    "init": "initialization",
+    "license": "license",
+}
+"""Fields of a card, and what a report calls them."""
+
 
 def network(card: RunCard, words: Words) -> list[Block]:
-    named = {name: getattr(card, name) for name in ("name", "source", "parameters", "flops", "init", "license")}
+    named: dict[str, Any] = {words(said): getattr(card, name) for name, said in NETWORK.items()}
     if origin := card.origin:
         about = words("{source}; license: {license}", source=origin.source, license=origin.license)
-        named["pretrained weights"] = f"{origin.file}: {about}"
-    named["input"] = " × ".join(map(str, card.input)) + " (channels × height × width)"
-    named |= {f"preprocessing {name}": value for name, value in card.preprocessing.to_json().items()}
+        named[words("pretrained weights")] = f"{origin.file}: {about}"
+    shape = " × ".join(map(str, card.input))
+    named[words("input")] = words("{shape} (channels × height × width)", shape=shape)
+    named |= {words(f"preprocessing: {name}"): value for name, value in card.preprocessing.to_json().items()}
     for lrn in card.lrn:
         constants = ", ".join(f"{name} {value}" for name, value in lrn.to_json().items() if name != "layer")
         named[f"LRN {lrn.layer}"] = constants
     return facts_of(named)
+
+
+def environment(card: RunCard, words: Words) -> list[Block]:
+    numeric = {"precision": "training precision"}  # 'precision' alone is that of a class
+    named = {words(numeric.get(name, name)): value for name, value in card.environment.to_json().items()}
+    return facts_of(named | {words("seed"): str(card.seed)})
 
 
 def weights(card: RunCard, chosen: str, words: Words) -> list[Block]:

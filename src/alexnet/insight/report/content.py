@@ -43,7 +43,7 @@ def describe(run: Path, words: Words | None = None) -> Document:
     found = files.predictions if card and not card.multilabel else None
     return Document(
         title=(card and (card.title or card.recipe)) or run.name,
-        about=_about(run, card),
+        about=_about(run, card, words),
         tiles=[
             *_tiles(card, rows, words),
             *(judged.tiles(found, card.classes, words) if card and found else []),
@@ -83,14 +83,8 @@ def describe(run: Path, words: Words | None = None) -> Document:
             ),
             Section(words("The network"), [*about.drawing(card, words), *about.network(card, words)] if card else []),
             Section(words("Recipe"), [Text(words(AGAIN)), Code(recipe, "toml")]),
-            Section(
-                words("Environment"),
-                about.facts_of(card.environment.to_json() | {"seed": str(card.seed)}) if card else [],
-            ),
-            Section(
-                words("Weights"),
-                about.weights(card, chosen(card, words), words) if card else [],
-            ),
+            Section(words("Environment"), about.environment(card, words) if card else []),
+            Section(words("Weights"), about.weights(card, chosen(card, words), words) if card else []),
             Section(words("Limits"), _limits(card, words) if card else []),
             Section(words("References"), _references(card) if card else []),
         ],
@@ -98,13 +92,13 @@ def describe(run: Path, words: Words | None = None) -> Document:
     )
 
 
-def _about(run: Path, card: RunCard | None) -> str:
+def _about(run: Path, card: RunCard | None, words: Words) -> str:
     """What was trained on what, when and where."""
-    when = datetime.fromtimestamp(Run(run).changed, UTC).strftime("%d %B %Y, %H:%M UTC").lstrip("0")
+    when = f"{datetime.fromtimestamp(Run(run).changed, UTC):%Y-%m-%d %H:%M} UTC"
     if card is None:
         return when
     where = card.environment.gpu or card.environment.cpu
-    return " · ".join((card.name, card.data.name, f"recipe {card.recipe}", where, when))
+    return " · ".join((card.name, card.data.name, words("recipe {name}", name=card.recipe), where, when))
 
 
 def _tiles(card: RunCard | None, rows: Rows, words: Words) -> list[Tile]:
