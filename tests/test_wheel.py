@@ -1,10 +1,16 @@
-"""The wheel holds every file of the package, and nothing else; `make wheels` installs it and runs it."""
+"""The wheel holds every file of the package, and nothing else; installed without the repository, it trains.
 
+`make wheels` does so with the packages that pip chooses, in each Python that is on the machine.
+"""
+
+import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -52,3 +58,40 @@ def test_its_metadata_is_the_projects(wheel: Path) -> None:
     for extra in project["optional-dependencies"]:
         assert f"Provides-Extra: {extra}" in metadata
     assert wheel.name.endswith("-py3-none-any.whl")  # nothing in it depends on the system
+
+
+@pytest.fixture(scope="module")
+def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new environment with the wheel in it, which sees the packages that the tests run with, and no repository: the
+    .pth files of those packages, the editable install's among them, are not followed."""
+    place = tmp_path_factory.mktemp("installed") / "venv"
+    _succeeds([sys.executable, "-m", "venv", "--without-pip", place], place.parent)
+    python = place / "bin" / "python"
+    install = ["install", "-q", "--no-deps", "--no-index", "--no-compile", "--disable-pip-version-check", wheel]
+    _succeeds([sys.executable, "-m", "pip", "--python", python, *install], place.parent)
+    found = _succeeds([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], place.parent)
+    Path(found.strip(), "packages.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return place
+
+
+def test_it_runs_where_there_is_no_repository(environment: Path) -> None:
+    home = environment.parent / "home"
+    home.mkdir()
+    code = "import alexnet; print(alexnet.__file__)"
+    package = Path(_succeeds([environment / "bin" / "python", "-c", code], home).strip())
+    assert package.is_relative_to(environment)
+    alexnet = environment / "bin" / "alexnet"
+    assert "train" in _succeeds([alexnet, "--help"], home)
+    assert "digits" in _succeeds([alexnet, "recipes"], home)
+    short = ["--set", "train.steps=3", "--set", "train.batch_size=32", "--device", "cpu"]
+    _succeeds([alexnet, "train", "digits", *short, "--out", "run"], home)
+    assert {"best.safetensors", "card.json", "report.html"} <= {path.name for path in (home / "run").iterdir()}
+    assert "top-1" in _succeeds([alexnet, "evaluate", "run"], home)
+
+
+def _succeeds(command: Sequence[str | Path], folder: Path) -> str:
+    """Runs it there, for a user who has nothing else; what it printed."""
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "ALEXNET_OFFLINE": "1"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    return done.stdout
