@@ -1,11 +1,12 @@
 """Every image of a split, evaluated exactly once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import TypedDict, Unpack
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from alexnet.artifacts.figures import Figures
@@ -44,34 +45,78 @@ class Evaluation:
         return wrong[np.argsort(-self.losses[wrong], kind="stable")][:count]
 
 
-def evaluate(
-    model: Model,
-    dataset: Dataset,
-    *,
-    batch_size: int = 256,
-    precision: str | None = None,
-    progress: Callable[[int, int], None] | None = None,
-    views: int = 1,
-    keep: bool = False,
-    world: World = ALONE,
-) -> Evaluation:
-    """Evaluates a model on a dataset whose classes are joined to the model's by name.
+class How(TypedDict, total=False):
+    """How the images of a split are passed through a network."""
 
-    Images of another size are fitted as the model's card says. `views`: 1, 2 (mirrored) or 10 (corners, center and
-    mirrored); the probabilities are averaged as `alexnet.inference.views` explains. `precision`: 'fp32', 'bf16' or
-    'auto'; None: the model's own, which is fp32 unless it was converted. `keep`: the evaluation holds the
-    log-probabilities of all classes (4 bytes for each class of each image). Several processes (`world`) share the
-    images; each gets the whole evaluation.
+    batch_size: int
+    """256, unless given."""
+    progress: Callable[[int, int], None] | None
+    """Gets the number of images done, and that of all."""
+    views: int
+    """1, 2 (mirrored) or 10 (corners, center and mirrored); the probabilities are averaged as
+    `alexnet.inference.views` explains."""
+    keep: bool
+    """The evaluation holds what the network said of every class (4 bytes for each class of each image)."""
+    world: World
+    """Several processes share the images; each gets the whole evaluation."""
+
+
+def evaluate(model: Model, dataset: Dataset, *, precision: str | None = None, **how: Unpack[How]) -> Evaluation:
+    """Evaluates a model that names one class on a dataset whose classes are joined to the model's by name.
+
+    Images of another size are fitted as the model's card says. `precision`: 'fp32', 'bf16' or 'auto'; None: the
+    model's own, which is fp32 unless it was converted.
     Raises InputError when the images have a class that the model never saw, and for another number of views.
     """
+    model, loader = opened(model, dataset, precision)
+    found = run(model.module, loader, views_of(model), **how)
+    return replace(found, figures=found.figures.model_copy(update=told(model)))
+
+
+def opened(model: Model, dataset: Dataset, precision: str | None) -> tuple[Model, Loader]:
+    """The model at a precision, and what loads the images for it."""
     model = at_precision(model, precision)
-    loader = Loader(fitted(model, dataset), next(model.module.parameters()).device)
-    found = run(
-        model.module, loader, views_of(model), batch_size, progress=progress, world=world, views=views, keep=keep
-    )
-    return replace(
-        found, figures=found.figures.model_copy(update={"precision": model.precision, "runtime": model.runtime})
-    )
+    return model, Loader(fitted(model, dataset), next(model.module.parameters()).device)
+
+
+def told(model: Model) -> dict[str, str]:
+    """What the figures say of how the model computes."""
+    return {"precision": model.precision, "runtime": model.runtime}
+
+
+Say = Callable[[Callable[[Tensor], Tensor], Augmenter, Tensor, int], Tensor]
+"""What is made of a batch, as `views.log_probabilities`."""
+
+
+def passed(
+    module: nn.Module,
+    loader: Loader,
+    augmenter: Augmenter,
+    say: Say,
+    precision: str,
+    *,
+    batch_size: int,
+    progress: Callable[[int, int], None] | None,
+    world: World,
+    views: int,
+) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """This process's share of the images, a batch at a time: which rows of the set they are, what `say` makes of them,
+    and their labels. Leaves the module's mode as it was. InputError where there is no image."""
+    if not (count := len(loader.dataset)):
+        raise InputError("there is no image to evaluate")
+    was_training = module.training
+    module.eval()
+    forward = quicken(module)
+    mine = world.stretch(count, batch_size)
+    done = mine.start
+    for images, labels in loader.batches(torch.arange(mine.start, mine.stop), batch_size):
+        with autocast(loader.device, precision):
+            said = say(forward, augmenter, images, views)
+        yield slice(done, done + len(labels)), said, labels
+        done += len(labels)
+        if progress:
+            progress(done - mine.start, len(mine))
+    module.train(was_training)
 
 
 @torch.inference_mode()
@@ -91,21 +136,15 @@ def run(
     Several processes share the images; each gets the whole evaluation.
     """
     count, truth = len(loader.dataset), loader.dataset.labels
-    if count == 0:
-        raise InputError("there is no image to evaluate")
-    was_training = module.training
-    module.eval()
-    forward = quicken(module)
-    mine = world.stretch(count, batch_size)
-    done = mine.start
     # Of all images, in their order; on the device, so that nothing is waited for in the loop.
     predicted, in_top5 = (torch.zeros(count, dtype=torch.int64, device=loader.device) for _ in range(2))
     best, losses, squares = (torch.zeros(count, device=loader.device) for _ in range(3))
     kept = torch.zeros(count, len(loader.dataset.classes), device=loader.device) if keep else None
-    for images, labels in loader.batches(torch.arange(mine.start, mine.stop), batch_size):
-        with autocast(loader.device, precision):
-            said = log_probabilities(forward, augmenter, images, views)
-        these = slice(done, done + len(labels))
+    batches = passed(
+        module, loader, augmenter, log_probabilities, precision,
+        batch_size=batch_size, progress=progress, world=world, views=views,
+    )  # fmt: skip
+    for these, said, labels in batches:
         likeliest, predicted[these] = said.max(1)
         best[these] = likeliest.exp()
         top5 = said.topk(min(5, said.shape[1]), 1).indices
@@ -114,10 +153,6 @@ def run(
         squares[these] = (said.exp() - functional.one_hot(labels, said.shape[1])).square().mean(1)
         if kept is not None:
             kept[these] = said
-        done += len(labels)
-        if progress:
-            progress(done - mine.start, len(mine))
-    module.train(was_training)
     predicted, best, losses, squares, in_top5 = (
         world.total(x).cpu().numpy() for x in (predicted, best, losses, squares, in_top5)
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Unpack
 
 import numpy as np
 import torch
@@ -12,16 +13,12 @@ from alexnet.artifacts.figures import LabelFigures
 from alexnet.data.dataset import Dataset
 from alexnet.data.loading.loader import Loader
 from alexnet.data.transforms.augment import Augmenter
-from alexnet.device import autocast
 from alexnet.errors import InputError
 from alexnet.inference import label_metrics as metrics
-from alexnet.inference.data import fitted
-from alexnet.inference.evaluate import Evaluation
+from alexnet.inference.evaluate import Evaluation, How, opened, passed, told
 from alexnet.inference.evaluate import evaluate as evaluate_classes
-from alexnet.inference.fast import at_precision
 from alexnet.inference.model import Model
 from alexnet.inference.views import label_logits, views_of
-from alexnet.models.quick import quicken
 from alexnet.process.group import ALONE, World
 
 
@@ -38,6 +35,8 @@ class LabelEvaluation:
     """float32 [n]: mean binary cross-entropy over the classes."""
     thresholds: np.ndarray
     """float64 [classes]: from which probability on each is given."""
+    logits: np.ndarray | None = None
+    """float32 [n, classes]: whose sigmoids the probabilities are, where they were to be kept."""
 
     @property
     def per_label(self) -> metrics.PerLabel:
@@ -74,35 +73,26 @@ def evaluate(
     each image.
 
     A model with one class an image gives an `Evaluation`, one with several labels a `LabelEvaluation` at its card's
-    thresholds. Options as `alexnet.inference.evaluate.evaluate` has them. Raises InputError for images with a class
-    that the model never saw, and where one has one label an image and the other several.
+    thresholds. Images of another size are fitted as the model's card says. `views`: 1, 2 (mirrored) or 10 (corners,
+    center and mirrored); the probabilities are averaged as `alexnet.inference.views` explains. `precision`: 'fp32',
+    'bf16' or 'auto'; None: the model's own, which is fp32 unless it was converted. `keep`: the evaluation holds the
+    log-probabilities of all classes, or the logits of all labels (4 bytes for each class of each image). Several
+    processes (`world`) share the images; each gets the whole evaluation.
+    Raises InputError for images with a class that the model never saw, where one has one label an image and the other
+    several, and for another number of views.
     """
-    if not model.multilabel:
-        return evaluate_classes(
-            model, dataset, batch_size=batch_size, precision=precision, progress=progress, views=views, keep=keep,
-            world=world,
-        )  # fmt: skip
-    return evaluate_labels(
-        model, dataset, batch_size=batch_size, precision=precision, progress=progress, views=views, world=world
-    )
+    how = How(batch_size=batch_size, progress=progress, views=views, keep=keep, world=world)
+    kind = evaluate_labels if model.multilabel else evaluate_classes
+    return kind(model, dataset, precision=precision, **how)
 
 
 def evaluate_labels(
-    model: Model,
-    dataset: Dataset,
-    *,
-    batch_size: int = 256,
-    precision: str | None = None,
-    progress: Callable[[int, int], None] | None = None,
-    views: int = 1,
-    world: World = ALONE,
+    model: Model, dataset: Dataset, *, precision: str | None = None, **how: Unpack[How]
 ) -> LabelEvaluation:
     """The same for a model that may name several labels an image."""
-    model = at_precision(model, precision)
-    loader = Loader(fitted(model, dataset), next(model.module.parameters()).device)
-    found = run(model.module, loader, views_of(model), batch_size, progress=progress, world=world, views=views)
-    told = {"precision": model.precision, "runtime": model.runtime}
-    return replace(found, figures=found.figures.model_copy(update=told)).at(model.thresholds)
+    model, loader = opened(model, dataset, precision)
+    found = run(model.module, loader, views_of(model), **how)
+    return replace(found, figures=found.figures.model_copy(update=told(model))).at(model.thresholds)
 
 
 @torch.inference_mode()
@@ -115,32 +105,24 @@ def run(
     progress: Callable[[int, int], None] | None = None,
     world: World = ALONE,
     views: int = 1,
+    keep: bool = False,
 ) -> LabelEvaluation:
     """The same for a module and a loader whose labels are the module's classes, at thresholds of 0.5; leaves the
     module's mode as it was. Several processes share the images; each gets the whole evaluation."""
     targets = loader.dataset.targets
-    if not len(targets):
-        raise InputError("there is no image to evaluate")
-    if not targets.any():
+    if len(targets) and not targets.any():
         raise InputError(f"none of the {len(targets):,} images has a label: mean average precision means nothing here")
-    was_training = module.training
-    module.eval()
-    forward = quicken(module)
-    mine = world.stretch(len(targets), batch_size)
-    done = mine.start
     kept = torch.zeros(targets.shape, device=loader.device)
     losses = torch.zeros(len(targets), device=loader.device)
-    for images, labels in loader.batches(torch.arange(mine.start, mine.stop), batch_size):
-        with autocast(loader.device, precision):
-            said = label_logits(forward, augmenter, images, views)
-        these = slice(done, done + len(labels))
-        kept[these] = said.sigmoid()
+    batches = passed(
+        module, loader, augmenter, label_logits, precision,
+        batch_size=batch_size, progress=progress, world=world, views=views,
+    )  # fmt: skip
+    for these, said, labels in batches:
+        kept[these] = said
         losses[these] = functional.binary_cross_entropy_with_logits(said, labels.float(), reduction="none").mean(1)
-        done += len(labels)
-        if progress:
-            progress(done - mine.start, len(mine))
-    module.train(was_training)
-    probabilities, losses = (world.total(x).cpu().numpy() for x in (kept, losses))
+    logits, losses = (world.total(x).cpu() for x in (kept, losses))
+    probabilities, losses = logits.sigmoid().numpy(), losses.numpy()
     halves = np.full(targets.shape[1], metrics.HALF)
     figures = LabelFigures(
         **_at(targets, probabilities, halves),  # pyright: ignore[reportArgumentType]
@@ -149,7 +131,7 @@ def run(
         views=views,
         precision=precision,
     )
-    return LabelEvaluation(figures, targets, probabilities, losses, halves)
+    return LabelEvaluation(figures, targets, probabilities, losses, halves, logits.numpy() if keep else None)
 
 
 def _at(targets: np.ndarray, probabilities: np.ndarray, thresholds: np.ndarray) -> dict[str, float]:
