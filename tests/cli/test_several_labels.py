@@ -3,17 +3,28 @@ others say in one line that they do not."""
 
 import csv
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch.nn import functional
 
 from alexnet.artifacts.run import Run
 from alexnet.errors import InputError
+from alexnet.inference.data import dataset_for
+from alexnet.inference.label_evaluation import evaluate_labels
+from alexnet.inference.label_measures import measure_labels
+from alexnet.inference.model import load_model
 from alexnet.insight import compare
+from alexnet.insight.evaluated_labels import describe as of_evaluation
 from alexnet.insight.report.content import describe
 from alexnet.insight.report.write import report
 from alexnet.pages.chinese import CHINESE
@@ -21,6 +32,20 @@ from alexnet.pages.text import Words
 
 SMALL = ("--set", "model.name=alexnet-digits", "--set", "data.resize=8", "--set", "train.least_steps=0",
          "--set", "train.precision=fp32", "--set", "augment.pca_color=0.0")  # fmt: skip
+
+
+@pytest.fixture
+def missing(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Sentences of documents that have no Chinese, as they are met."""
+    found: list[str] = []
+    plain = Words.__call__
+
+    def checked(self: Words, text: str, /, **values: object) -> str:
+        found.extend([] if text in CHINESE else [text])
+        return plain(self, text, **values)
+
+    monkeypatch.setattr(Words, "__call__", checked)
+    return found
 
 
 @pytest.mark.usefixtures("bare")
@@ -76,6 +101,84 @@ def test_evaluate_prints_every_class_and_writes_every_image(tagged: Any, tmp_pat
     assert found["thresholds"] == {"split": "validation", "count": 18}
 
 
+def test_evaluate_writes_a_page(tagged: Any, tmp_path: Path, command: Callable) -> None:
+    place = tmp_path / "page.html"
+    said = command("evaluate", tagged.run.path, "--page", place).out
+    assert said.endswith(f"wrote {place}\n")
+    page = place.read_text(encoding="utf-8")
+    found = json.loads(command("evaluate", tagged.run.path, "--json").out)
+    wrong = round(30 * (1 - found["exact"]))
+    assert page.count("data:image") == wrong + 1, "each mistake, and the reliability diagram"
+    for expected in (f"{found['map']:.2%}", f"{found['micro_f1']:.4f}", f"{found['exact']:.2%}", f"{found['ece']:.2%}",
+                     "highest F1 on 18 validation images", "Calibration", "<td>below", "→"):  # fmt: skip
+        assert expected in page, expected
+    for absent in ("top-1", "confusions", ">nan"):
+        assert absent not in page.lower(), absent
+
+
+def test_the_pages_words_have_their_chinese(tagged: Any, missing: list[str]) -> None:
+    model = load_model(tagged.run, several=True)
+    dataset = dataset_for(model, tagged.images, "test", labels=tagged.table)
+    seen = evaluate_labels(model, dataset)
+    page = of_evaluation(measure_labels(seen, model.classes, model.card.thresholds, 1.5), dataset, "x", Words("zh"))
+    assert page.language == "zh"
+    perfect = replace(seen, probabilities=seen.targets.astype(np.float32))
+    of_evaluation(measure_labels(perfect, model.classes, None), dataset, "x", Words("zh"))
+    assert missing == []
+
+
+def test_calibration_is_fitted_on_validation_kept_and_applied(tagged: Any, tmp_path: Path, command: Callable) -> None:
+    copied = tmp_path / "run"
+    shutil.copytree(tagged.run.path, copied)
+    said = command("evaluate", copied, "--calibrate").out
+    assert "fitted on 18 validation images and kept in the card" in said
+    before = json.loads(command("evaluate", copied, "--json").out)
+    after = json.loads(command("evaluate", copied, "--json", "--calibrated").out)
+    kept = Run(copied).card.calibration
+    assert kept is not None
+    assert "temperature" not in before
+    assert after["temperature"] == kept.temperature
+    for name in ("map", "micro_f1", "macro_f1", "exact"):
+        assert after[name] == pytest.approx(before[name], abs=1e-9), name  # the same order, the same labels given
+    assert after["loss"] != before["loss"]
+    logit = {each["label"]: np.log(each["threshold"] / (1 - each["threshold"])) for each in before["per_class"]}
+    for each in after["per_class"]:
+        moved = 1 / (1 + np.exp(-logit[each["label"]] / kept.temperature))
+        assert each["threshold"] == pytest.approx(moved)
+    assert f"(temperature {kept.temperature:.3f} applied)" in command("evaluate", copied, "--calibrated").out
+    model = load_model(copied, several=True)
+    validation = evaluate_labels(model, dataset_for(model, split="validation"), keep=True)
+    scaled = [functional.binary_cross_entropy_with_logits(
+        torch.from_numpy(validation.logits) / t, torch.from_numpy(validation.targets).float()
+    ).item() for t in (1.0, kept.temperature * 0.9, kept.temperature, kept.temperature * 1.1)]  # fmt: skip
+    assert min(scaled) == scaled[2]
+    assert kept.ece_before == pytest.approx(measure_labels(validation, model.classes, None).reliability.ece)
+
+
+def test_calibration_reads_the_table_that_is_given(tagged: Any, tmp_path: Path, command: Callable) -> None:
+    copied, moved, table = tmp_path / "run", tmp_path / "moved", tmp_path / "other.csv"
+    shutil.copytree(tagged.run.path, copied)
+    shutil.copytree(tagged.images, moved)
+    head, *lines = tagged.table.read_text().splitlines()
+    table.write_text("\n".join([head, *lines[:20], *(x.replace("train", "validation") for x in lines[20:])]) + "\n")
+    said = command("evaluate", copied, "--calibrate", "--data", moved, "--labels", table, "--split", "test").out
+    record = tagged.run.split
+    assert record is not None
+    left = [name for name in record.validation if int(name.removesuffix(".png")) >= 20]
+    assert f"fitted on {len(left)} validation images" in said  # those that trained are left out
+
+
+def test_two_processes_measure_what_one_does(tagged: Any, command: Callable) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    words = [sys.executable, "-m", "alexnet", "evaluate", str(tagged.run.path), "--json", "--processes", "2"]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    found, own = json.loads(done.stdout), json.loads(command("evaluate", tagged.run.path, "--json").out)
+    assert found["count"] == own["count"] == 30
+    for name in ("map", "micro_f1", "exact", "loss", "ece"):
+        assert found[name] == pytest.approx(own[name], rel=1e-5), name
+
+
 def test_predict_marks_and_writes_what_is_given(tagged: Any, tmp_path: Path, command: Callable) -> None:
     images = [tagged.images / f"{number:03}.png" for number in (120, 121, 122)]
     shown = command("predict", tagged.run.path, *images)
@@ -110,10 +213,45 @@ def test_what_leaves_answers_the_same(tagged: Any, tmp_path: Path, command: Call
     readme = (tmp_path / "hub" / "README.md").read_text()
     assert '"mean_average_precision"' in readme
     assert "| class | AP | threshold | precision | recall | images |" in readme
-    for form, name in (("int8", "i.onnx"), ("web", "w"), ("web-int8", "w8")):
+    for form, name in (("web", "w"), ("web-int8", "w8")):
         assert f"format {form} is for models that name one class" in refused(
             "export", tagged.run.path, "--format", form, "--out", tmp_path / name
         )
+
+
+def test_int8_is_measured_by_map_and_refused_where_it_loses_too_much(
+    tagged: Any, tmp_path: Path, command: Callable, refused: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxruntime")
+    out = tmp_path / "i.onnx"
+    asked = ("export", tagged.run.path, "--format", "int8", "--max-loss", 0.1, "--out")
+    told = json.loads(command(*asked, out, "--json").out)["int8"]
+    own = json.loads(command("evaluate", tagged.run.path, "--json").out)
+    assert told["float_map"] == pytest.approx(own["map"], abs=1e-5)
+    assert told["lost"] == told["float_map"] - told["int8_map"]
+    given = ("evaluate", out, "--data", tagged.images, "--labels", tagged.table, "--split", "test", "--json")
+    found = json.loads(command(*given).out)
+    assert (found["precision"], found["map"]) == ("int8", pytest.approx(told["int8_map"], abs=1e-6))
+    table = tmp_path / "images" / "labels.csv"
+    shutil.copytree(tagged.images, table.parent)
+    shutil.copy(tagged.table, table)
+    said = command(*asked, tmp_path / "j.onnx", "--data", table).out
+    assert "mAP " in said
+    assert "15 others" in said  # every other of the 30 test images calibrates
+    assert "give their table as --labels, or as --data" in refused(*asked, tmp_path / "k.onnx", "--data", table.parent)
+
+    def spoiled(exact: bytes, calibration: np.ndarray) -> bytes:
+        graph = onnx.load_model_from_string(quantize(exact, calibration))
+        for each in graph.graph.initializer:
+            if each.data_type == onnx.TensorProto.INT8:
+                each.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(each) * 0, each.name))
+        return graph.SerializeToString()
+
+    onnx, int8 = pytest.importorskip("onnx"), pytest.importorskip("alexnet.export.int8")
+    quantize = int8.quantize
+    monkeypatch.setattr(int8, "quantize", spoiled)
+    assert "points of mAP" in refused("export", tagged.run.path, "--format", "int8", "--out", tmp_path / "l.onnx")
+    assert not (tmp_path / "l.onnx").exists()
 
 
 def test_weights_without_their_card_say_that_they_have_no_thresholds(
@@ -124,7 +262,7 @@ def test_weights_without_their_card_say_that_they_have_no_thresholds(
     assert "from 0.5: its card has no thresholds" in said.err
 
 
-def test_report_and_comparison(tagged: Any, tmp_path: Path, command: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_report_and_comparison(tagged: Any, tmp_path: Path, command: Callable, missing: list[str]) -> None:
     copied, other = tmp_path / "copied", tmp_path / "other"
     shutil.copytree(tagged.run.path, copied)
     shutil.copytree(tagged.run.path, other)
@@ -133,14 +271,6 @@ def test_report_and_comparison(tagged: Any, tmp_path: Path, command: Callable, m
         assert expected in page, expected
     for absent in ("top-5", "Confusion matrix", "balanced accuracy", "Calibration"):
         assert absent not in page, absent
-    missing: list[str] = []
-    plain = Words.__call__
-
-    def checked(self: Words, text: str, /, **values: object) -> str:
-        missing.extend([] if text in CHINESE else [text])
-        return plain(self, text, **values)
-
-    monkeypatch.setattr(Words, "__call__", checked)
     describe(copied, Words("zh"))
     assert missing == []
     rows = json.loads(command("compare", copied, other, "--json").out)
@@ -158,7 +288,6 @@ def test_runs_of_both_kinds_are_not_compared(tagged: Any, trained: Run) -> None:
     "asked",
     [
         ("what-if", "RUN", "IMAGE"),
-        ("serve", "RUN"),
         ("doctor", "RUN", "--data", "IMAGES"),
         ("bench", "RUN", "--latency"),
         ("check", "--data", "IMAGES", "--weights", "RUN"),
@@ -166,10 +295,7 @@ def test_runs_of_both_kinds_are_not_compared(tagged: Any, trained: Run) -> None:
         ("pack", "--data", "TABLE", "--out", "OUT"),
         ("train", "digits", "--set", "model.teacher=RUN", "--out", "OUT"),
         ("evaluate", "RUN", "--reject", "0.5"),
-        ("evaluate", "RUN", "--calibrate"),
-        ("evaluate", "RUN", "--calibrated"),
         ("evaluate", "RUN", "--corruptions"),
-        ("evaluate", "RUN", "--page", "OUT"),
         ("predict", "RUN", "IMAGE", "--reject", "0.5"),
         ("predict", "RUN", "IMAGE", "--copy-to", "OUT"),
     ],

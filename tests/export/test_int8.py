@@ -103,7 +103,7 @@ def test_the_bound_is_a_bound():
         "batch": 1,
         "rounds": 1,
     }
-    found = int8.Quantized(**figures, calibrated_on=1, measured_on=100, float_top1=0.90, int8_top1=0.88)
+    found = int8.Quantized(**figures, calibrated_on=1, measured_on=100, float_score=0.90, int8_score=0.88)
     int8.check(found, 0.0201)
     with pytest.raises(InputError, match=r"2\.0 points"):
         int8.check(found, 0.019)

@@ -57,6 +57,21 @@ def test_classes_that_tell_nothing() -> None:
     assert (ours.micro_f1(nothing), ours.macro_f1(nothing)) == (0.0, 0.0)
 
 
+@pytest.mark.parametrize("true", [0.5, 1.0, 3.0])
+def test_the_temperature_that_made_the_labels_is_found(true: float) -> None:
+    random = np.random.default_rng(1)
+    logits = random.normal(0, 3, (20_000, 2))
+    targets = (random.random(logits.shape) < 1 / (1 + np.exp(-logits / true))).astype(np.uint8)
+    found = ours.fit_temperature(logits, targets)
+    assert found == pytest.approx(true, rel=0.05)
+    assert ours.reliability(targets, 1 / (1 + np.exp(-logits / found))).ece < 0.01
+
+
+def test_calibration_error_by_hand() -> None:
+    targets, probabilities = np.array([[1, 0], [0, 0]], np.uint8), np.array([[0.9, 0.05], [0.9, 0.05]], np.float32)
+    assert ours.reliability(targets, probabilities).ece == pytest.approx((2 * 0.4 + 2 * 0.05) / 4)
+
+
 def test_the_interval_holds_the_figure_and_narrows() -> None:
     targets, probabilities = drawn(1, False)
     half = np.full(4, 0.5)

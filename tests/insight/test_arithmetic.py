@@ -68,3 +68,17 @@ def test_what_is_not_there_is_named() -> None:
         account(found, "conv1", (40, 0, 0))
     with pytest.raises(InputError, match="one image"):
         trace(network, torch.randn(2, 1, 8, 8))
+
+
+def test_several_labels_end_in_a_sigmoid_each() -> None:
+    torch.manual_seed(0)
+    network = catalog.create("alexnet-digits").eval()
+    found = trace(network, torch.randn(1, 1, 8, 8), multilabel=True)
+    assert found.names[-1] == "sigmoid"
+    assert torch.equal(found.output("sigmoid"), found.logits.sigmoid())
+    for unit in (int(found.logits.argmax()), int(found.logits.argmin())):
+        told = account(found, "sigmoid", (unit,))
+        assert told.steps[-1].value == pytest.approx(told.value, rel=1e-6)
+        assert (told.kind, told.source, told.terms[0]["at"]) == ("sigmoid", list(found.layers)[-1], [unit])
+    with pytest.raises(InputError, match="sigmoid"):
+        account(found, "softmax", (0,))

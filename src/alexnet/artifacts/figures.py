@@ -84,7 +84,8 @@ class Thresholds(Value):
 
 
 class Calibration(Value):
-    """A temperature that was fitted to probabilities: p becomes softmax(log p / temperature)."""
+    """A temperature that was fitted to probabilities: p becomes softmax(log p / temperature), of several labels an
+    image sigmoid(logit p / temperature)."""
 
     temperature: Annotated[float, Field(strict=True, gt=0, le=100)]
     split: Text

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alexnet.cli.evaluate_labels import evaluate_labels, refuse
+from alexnet.cli.evaluate_labels import refuse, tell
 from alexnet.cli.launch import together
 from alexnet.cli.options import (
     DataOption,
@@ -73,8 +73,10 @@ def evaluate(
     from alexnet.files import check_target
     from alexnet.inference import calibrate as temperatures
     from alexnet.inference.data import dataset_for, fitted, repeated
-    from alexnet.inference.evaluate import evaluate as run
     from alexnet.inference.exported import loss_of
+    from alexnet.inference.label_evaluation import LabelEvaluation
+    from alexnet.inference.label_evaluation import evaluate as run
+    from alexnet.inference.label_measures import measure_labels
     from alexnet.inference.measures import check_format, measure, write_predictions
     from alexnet.inference.model import is_exported, load_model
     from alexnet.inference.robustness import robustness
@@ -98,14 +100,9 @@ def evaluate(
         if runtime != "torch":
             say(f"runtime: {opened.runtime} in {opened.precision}", err=as_json)
         if opened.multilabel:
-            refuse({
-                "--reject": reject is not None, "--calibrate": calibrate, "--calibrated": calibrated,
-                "--corruptions": corruptions, "--page": page, "--processes": world.size > 1,
-            })  # fmt: skip
-            dataset = dataset_for(opened, data, split, lambda line: say(line, err=as_json), labels, label_separator)
-            return evaluate_labels(opened, dataset, views, out, per_class, as_json, str(model))
+            refuse({"--reject": reject is not None, "--corruptions": corruptions})
         if calibrate:
-            opened = _calibrate(opened, data, quiet=as_json)
+            opened = _calibrate(opened, data, labels, label_separator, quiet=as_json)
         temperature = None
         if calibrated:
             opened = temperatures.calibrated(opened)
@@ -115,6 +112,9 @@ def evaluate(
             evaluation = run(opened, dataset, progress=progress, views=views, world=world)
     if not world.is_writer:
         return
+    if isinstance(evaluation, LabelEvaluation):
+        found = measure_labels(evaluation, opened.classes, opened.card.thresholds, temperature)
+        return tell(found, opened, dataset, str(model), out=out, page=page, per_class=per_class, as_json=as_json)
     truth = fitted(opened, dataset).labels
     copies = repeated(opened, dataset)
     measures = measure(evaluation, truth, opened.classes, reject=reject, temperature=temperature, copies=copies)
@@ -143,20 +143,20 @@ def evaluate(
             say(f"wrote {target}")
 
 
-def _calibrate(model: "Model", data: Path | None, quiet: bool) -> "Model":
+def _calibrate(model: "Model", data: Path | None, labels: Path | None, separator: str | None, quiet: bool) -> "Model":
     """The model with a card that has a temperature, fitted on its validation split."""
     import dataclasses
 
     from alexnet.cli.progress import bar
     from alexnet.inference import calibrate
     from alexnet.inference.data import dataset_for, fitted
-    from alexnet.inference.evaluate import evaluate as run
+    from alexnet.inference.label_evaluation import evaluate as run
 
     calibrate.check_calibration(model)
-    dataset = dataset_for(model, data, "validation", lambda line: say(line, err=quiet))
+    dataset = dataset_for(model, data, "validation", lambda line: say(line, err=quiet), labels, separator)
     with bar("calibrating", quiet=quiet) as progress:
         evaluation = run(model, dataset, progress=progress, keep=True)
-    found = calibrate.fitted(evaluation, fitted(model, dataset).labels, "validation")
+    found = calibrate.fitted(evaluation, fitted(model, dataset).targets, "validation")
     calibrate.keep(model, found)
     if not quiet:
         say(

@@ -22,29 +22,33 @@ def refuse(given: Mapping[str, Any]) -> None:
             raise InputError(f"{option} is for models that name one class; this one names several labels an image")
 
 
-def evaluate_labels(
-    model: "Model", dataset: "Dataset", views: int, out: Path | None, per_class: bool, as_json: bool, what: str
-) -> None:
-    """Measures, writes and prints. what: MODEL, as the user wrote it."""
-    from alexnet.cli.progress import bar
+def tell(
+    measures: "LabelMeasures", model: "Model", dataset: "Dataset", what: str, *,
+    out: Path | None, page: Path | None, per_class: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Writes and prints what was measured. what: MODEL, as the user wrote it."""
+    from alexnet.inference.data import fitted
     from alexnet.inference.exported import loss_of
-    from alexnet.inference.label_evaluation import evaluate_labels as run
-    from alexnet.inference.label_measures import measure_labels, write_label_predictions
+    from alexnet.inference.label_measures import write_label_predictions
     from alexnet.inference.model import is_exported
 
-    with bar("evaluating", quiet=as_json) as progress:
-        evaluation = run(model, dataset, progress=progress, views=views)
-    measures = measure_labels(evaluation, model.classes, model.card.thresholds)
     if out is not None:
         write_label_predictions(measures, dataset.names, out)
+    if page is not None:
+        from alexnet.files import write_text
+        from alexnet.insight.evaluated_labels import describe
+        from alexnet.pages import html
+
+        write_text(page, html.render(describe(measures, fitted(model, dataset), what)))
     if as_json:
         print_json(measures.to_json())
         return
     _print(measures, per_class)
     if is_exported(Path(what)):
-        say(loss_of(model.card, evaluation.figures, what))
-    if out is not None:
-        say(f"wrote {out}")
+        say(loss_of(model.card, measures.evaluation.figures, what))
+    for target in (out, page):
+        if target is not None:
+            say(f"wrote {target}")
 
 
 def _print(measures: "LabelMeasures", every: bool) -> None:
@@ -59,6 +63,8 @@ def _print(measures: "LabelMeasures", every: bool) -> None:
     chosen = measures.thresholds
     how = f"thresholds chosen on {chosen.count:,} {chosen.split} images" if chosen else "a threshold of 0.5"
     say(f"at {how}: {figures.label_accuracy:.2%} of all labels right, every label of {figures.exact:.2%} of the images")
+    applied = "" if measures.temperature is None else f" (temperature {measures.temperature:.3f} applied)"
+    say(f"expected calibration error {measures.reliability.ece:.2%}{applied}")
     unseen = [name for name, support in zip(measures.classes, each.support, strict=True) if not support]
     if unseen:
         say(f"no image has {', '.join(unseen[:10])}{', …' if len(unseen) > 10 else ''}: not in the means over classes")

@@ -25,7 +25,9 @@ def export(
     logits: Annotated[bool, typer.Option("--logits", help="onnx, int8, torch: output the logits too.")] = False,
     max_loss: Annotated[
         float | None,
-        typer.Option(help="int8, web-int8: top-1 accuracy that it may lose, as a fraction. Default: 0.02."),
+        typer.Option(
+            help="int8, web-int8: top-1 accuracy (several labels: mAP) that it may lose, as a fraction. Default: 0.02."
+        ),
     ] = None,
     push: Annotated[
         str | None, typer.Option(help="hub: upload the folder to OWNER/NAME on the model hub, as a private repository.")
@@ -71,6 +73,6 @@ def export(
             f"int8 against float32 in ONNX Runtime: {int8.int8_bytes / int8.float_bytes:.2f} × the size, "
             f"{int8.speed:.2f} × the speed (batches of {int8.batch} in turn, {int8.rounds} times: "
             f"{int8.float_ms:.2f} ms and {int8.int8_ms:.2f} ms)\n"
-            f"top-1 {int8.float_top1:.2%} → {int8.int8_top1:.2%} on {int8.measured_on:,} images; calibrated on "
+            f"{int8.name} {int8.float_score:.2%} → {int8.int8_score:.2%} on {int8.measured_on:,} images; calibrated on "
             f"{int8.calibrated_on} others"
         )

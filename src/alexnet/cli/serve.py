@@ -49,7 +49,7 @@ def serve(
 
     listening = bound(host, port)
     with listening:
-        opened = [load_model(model) for model in models or [_demo()]]
+        opened = [load_model(model, several=True) for model in models or [_demo()]]
         for each in opened:
             if each.remark:
                 say(each.remark, err=True)

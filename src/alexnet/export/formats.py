@@ -32,7 +32,7 @@ class Request:
     data: Path | None = None
     logits: bool = False
     max_loss: float | None = None
-    """Of int8: the top-1 accuracy that it may lose; None: int8.MAX_LOSS."""
+    """Of int8: the top-1 accuracy, or mAP, that it may lose; None: int8.MAX_LOSS."""
 
     @property
     def card(self) -> Card:
@@ -100,7 +100,8 @@ def export(
     """Writes the model to `out`, once it is found to be the same network; else nothing is written.
 
     `data`: images to check it on (none: the run's own, or random ones); `logits`: these as a second output;
-    `max_loss`: the top-1 accuracy that int8 may lose, as a fraction (None: 0.02); `force`: replace what is there.
+    `max_loss`: the top-1 accuracy, or mAP, that int8 may lose, as a fraction (None: 0.02); `force`: replace what is
+    there.
     Raises InputError for an unknown format, a wrong suffix, a file in the way, a missing package, a network that cannot
     be exported so, and an export that differs from the network.
     """
@@ -277,8 +278,8 @@ def _card(request: Request) -> Product:
     return Product({request.out: text.encode("utf-8", "backslashreplace"), request.beside: json_bytes(content)})
 
 
-_ONE_CLASS = ("int8", "web", "web-int8")
-"""Formats whose check, or whose page, knows top-1 and softmax alone."""
+_ONE_CLASS = ("web", "web-int8")
+"""Formats whose page knows softmax alone."""
 _ONNX = Format(".onnx", _onnx, ("data", "logits"), "onnx", ("onnx", "onnxscript", "onnxruntime"))
 FORMATS = {
     "onnx": _ONNX,

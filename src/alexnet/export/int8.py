@@ -16,12 +16,13 @@ from alexnet.data.dataset import Dataset
 from alexnet.errors import InputError
 from alexnet.graphs.onnx_graph import Session
 from alexnet.inference.data import dataset_for, fitted, spread
+from alexnet.inference.label_metrics import HALF, mean_average_precision, per_label
 from alexnet.inference.model import Model
 
 CALIBRATION = 256
 """Images from which the activations' ranges are taken."""
 MAX_LOSS = 0.02
-"""Top-1 accuracy that int8 may lose, as a fraction, unless a caller accepts more."""
+"""Top-1 accuracy, of several labels an image mAP, that int8 may lose, as a fraction, unless a caller accepts more."""
 _BATCH = 16
 _ROUNDS = 10
 
@@ -41,16 +42,26 @@ class Quantized:
     rounds: int
     calibrated_on: int
     measured_on: int
-    float_top1: float
-    int8_top1: float
+    float_score: float
+    int8_score: float
+    what: str = "top1"
+    """What the scores are, as fractions: top1, or of several labels an image map."""
 
     @property
     def lost(self) -> float:
-        """Top-1 accuracy lost, as a fraction; below 0 is gained."""
-        return self.float_top1 - self.int8_top1
+        """Of the score, as a fraction; below 0 is gained."""
+        return self.float_score - self.int8_score
+
+    @property
+    def name(self) -> str:
+        return {"top1": "top-1 accuracy", "map": "mAP"}[self.what]
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "lost": self.lost}
+        """The scores under the name of what they are: float_top1 and int8_top1, or float_map and int8_map."""
+        told = asdict(self)
+        scores = {f"{kind}_{self.what}": told.pop(f"{kind}_score") for kind in ("float", "int8")}
+        del told["what"]
+        return {**told, **scores, "lost": self.lost}
 
 
 def images(model: Model, data: Path | None) -> tuple[np.ndarray, Dataset]:
@@ -66,6 +77,8 @@ def images(model: Model, data: Path | None) -> tuple[np.ndarray, Dataset]:
             return training.batch(spread(len(training), CALIBRATION)), measured
     except InputError as error:
         raise InputError(f"int8 needs labeled images to calibrate on and to measure: {error}") from None
+    if measured.multilabel and not measured.targets.any():
+        raise InputError("int8 needs labeled images to measure its mAP on, and none of these has a label")
     if len(measured) < 2:
         raise InputError("int8 needs at least two labeled images: to calibrate on, and to measure")
     first = np.arange(0, len(measured), 2)
@@ -74,11 +87,11 @@ def images(model: Model, data: Path | None) -> tuple[np.ndarray, Dataset]:
 
 
 def check(found: Quantized, max_loss: float) -> None:
-    """InputError where int8 lost more than `max_loss` of top-1 accuracy."""
+    """InputError where int8 lost more than `max_loss` of its score."""
     if found.lost > max_loss:
         raise InputError(
-            f"int8 loses {100 * found.lost:.1f} points of top-1 accuracy ({found.float_top1:.1%} → "
-            f"{found.int8_top1:.1%} on {found.measured_on:,} images that did not calibrate it), more than --max-loss "
+            f"int8 loses {100 * found.lost:.1f} points of {found.name} ({found.float_score:.1%} → "
+            f"{found.int8_score:.1%} on {found.measured_on:,} images that did not calibrate it), more than --max-loss "
             f"{max_loss:g}; nothing was written. --max-loss 1 writes it all the same"
         )
 
@@ -106,13 +119,14 @@ def quantize(exact: bytes, calibration: np.ndarray) -> bytes:
 
 
 def measure(exact: bytes, quantized: bytes, dataset: Dataset, calibrated_on: int) -> Quantized:
-    """Times both networks in turn and counts how often each is right."""
+    """Times both networks in turn and scores what each says."""
     sessions = (Session(exact), Session(quantized))
-    right = [0, 0]
+    said: list[list[np.ndarray]] = [[], []]
     for batch in np.array_split(np.arange(len(dataset)), -(-len(dataset) // _BATCH)):
         images = dataset.batch(batch)
         for which, session in enumerate(sessions):
-            right[which] += int((session(images)[0].argmax(1) == dataset.labels[batch]).sum())
+            said[which].append(session(images)[0])
+    scores = [_score(dataset, np.concatenate(each)) for each in said]
     timed = dataset.batch(np.arange(_BATCH) % len(dataset))
     times: list[list[float]] = [[], []]
     for _ in range(_ROUNDS):
@@ -130,9 +144,17 @@ def measure(exact: bytes, quantized: bytes, dataset: Dataset, calibrated_on: int
         rounds=_ROUNDS,
         calibrated_on=calibrated_on,
         measured_on=len(dataset),
-        float_top1=right[0] / len(dataset),
-        int8_top1=right[1] / len(dataset),
+        float_score=scores[0],
+        int8_score=scores[1],
+        what="map" if dataset.multilabel else "top1",
     )
+
+
+def _score(dataset: Dataset, probabilities: np.ndarray) -> float:
+    if not dataset.multilabel:
+        return float((probabilities.argmax(1) == dataset.labels).mean())
+    halves = np.full(len(dataset.classes), HALF)
+    return mean_average_precision(per_label(dataset.targets, probabilities, halves))
 
 
 class _Reader(CalibrationDataReader):

@@ -5,6 +5,7 @@ import math
 from typing import cast
 
 import numpy as np
+from scipy import special
 from torch import Tensor, nn
 
 from alexnet.artifacts import store
@@ -12,8 +13,9 @@ from alexnet.artifacts.card import RunCard
 from alexnet.artifacts.figures import Calibration
 from alexnet.errors import InputError
 from alexnet.files import write_json
-from alexnet.inference import metrics
+from alexnet.inference import label_metrics, metrics
 from alexnet.inference.evaluate import Evaluation
+from alexnet.inference.label_evaluation import LabelEvaluation
 from alexnet.inference.model import Model
 from alexnet.models.quick import quicken
 
@@ -30,14 +32,17 @@ class _Tempered(nn.Module):
 
 
 def calibrated(model: Model) -> Model:
-    """The model with its card's temperature applied: same classes first, other probabilities.
+    """The model with its card's temperature applied: same classes first, same labels given, other probabilities.
 
-    InputError where the card has none.
+    The thresholds of several labels an image move with the probabilities. InputError where the card has none.
     """
-    if model.card.calibration is None:
+    if (found := model.card.calibration) is None:
         raise InputError(f"{str(model.path)!r} is not calibrated; alexnet evaluate --calibrate does that")
-    module = cast(nn.Module, _Tempered(quicken(model.module), model.card.calibration.temperature))
-    return dataclasses.replace(model, module=module.eval())
+    card, module = model.card, cast(nn.Module, _Tempered(quicken(model.module), found.temperature))
+    if card.thresholds:
+        moved = tuple(special.expit(special.logit(model.thresholds) / found.temperature).tolist())
+        card = card.model_copy(update={"thresholds": card.thresholds.model_copy(update={"values": moved})})
+    return dataclasses.replace(model, module=module.eval(), card=card)
 
 
 def check_calibration(model: Model) -> None:
@@ -48,18 +53,35 @@ def check_calibration(model: Model) -> None:
         )
 
 
-def fitted(evaluation: Evaluation, labels: np.ndarray, split: str) -> Calibration:
-    """The temperature of an evaluation that kept its log-probabilities."""
+def fitted(evaluation: Evaluation | LabelEvaluation, targets: np.ndarray, split: str) -> Calibration:
+    """The temperature of an evaluation that kept what the network said; `targets`: as `Dataset.targets`."""
+    if isinstance(evaluation, LabelEvaluation):
+        return _fitted_labels(evaluation, targets, split)
     said = evaluation.log_probabilities
     assert said is not None, "evaluate with keep=True"
-    temperature = metrics.fit_temperature(said, labels)
+    temperature = metrics.fit_temperature(said, targets)
     scaled = said.astype(np.float64) / temperature
     scaled = np.exp(scaled - np.logaddexp.reduce(scaled, 1, keepdims=True)).max(1)
-    correct = evaluation.predictions == labels
+    correct = evaluation.predictions == targets
     before, after = metrics.reliability(evaluation.probabilities, correct), metrics.reliability(scaled, correct)
     assert math.isfinite(temperature)
     return Calibration(
-        temperature=temperature, split=split, count=len(labels), ece_before=before.ece, ece_after=after.ece
+        temperature=temperature, split=split, count=len(targets), ece_before=before.ece, ece_after=after.ece
+    )
+
+
+def _fitted_labels(evaluation: LabelEvaluation, targets: np.ndarray, split: str) -> Calibration:
+    """One temperature for all labels: a rare one has too few validation images for one of its own."""
+    logits = evaluation.logits
+    assert logits is not None, "evaluate with keep=True"
+    temperature = label_metrics.fit_temperature(logits, targets)
+    after = special.expit(logits.astype(np.float64) / temperature)
+    return Calibration(
+        temperature=temperature,
+        split=split,
+        count=len(targets),
+        ece_before=label_metrics.reliability(targets, evaluation.probabilities).ece,
+        ece_after=label_metrics.reliability(targets, after).ece,
     )
 
 

@@ -78,7 +78,7 @@ def dataset_for(
         held = 0 if trained.validation_is_test else trained.validation
         options |= {"count": trained.train + held, "seed": model.card.seed}
     if model.multilabel and labels is None and data is not None and data.is_dir():
-        raise InputError("this model names several labels an image; --labels names the table of those in --data")
+        raise InputError("this model names several labels an image; give their table as --labels, or as --data")
     if labels is not None or (data is not None and data.is_file()):
         said = trained.protocol if trained else None
         options["label_separator"] = separator if separator is not None else said and said.label_separator

@@ -12,7 +12,7 @@ from alexnet.artifacts.figures import Thresholds
 from alexnet.inference import label_metrics as metrics
 from alexnet.inference.label_evaluation import LabelEvaluation
 from alexnet.inference.measures import write_rows
-from alexnet.inference.metrics import Interval
+from alexnet.inference.metrics import Interval, Reliability
 
 COLUMNS = ("name", "labels", "predicted", "loss", "correct")
 
@@ -25,15 +25,24 @@ class LabelMeasures:
     classes: Sequence[str]
     thresholds: Thresholds | None
     """Those of the card; None: 0.5."""
+    temperature: float | None = None
+    """By which the logits were divided; None: as the network gives them."""
     intervals: dict[str, Interval] = field(default_factory=dict)
 
+    @property
+    def reliability(self) -> Reliability:
+        return metrics.reliability(self.evaluation.targets, self.evaluation.probabilities)
+
     def to_json(self) -> dict[str, Any]:
-        """The figures (map, micro_f1, macro_f1, label_accuracy, exact, loss, count, precision …), then intervals,
-        thresholds (where they come from; None: 0.5) and per_class. The AP of a class that no image has is null."""
+        """The figures (map, micro_f1, macro_f1, label_accuracy, exact, loss, count, precision …), then intervals, ece,
+        thresholds (where they come from; None: 0.5), per_class, and the temperature that was applied, if any. The AP of
+        a class that no image has is null."""
         each, said = self.evaluation.per_label, self.thresholds
         chosen = {"split": said.split, "count": said.count} if said else None
+        applied = {} if self.temperature is None else {"temperature": self.temperature}
         return self.evaluation.figures.to_json() | {
             "intervals": {name: list(bounds) for name, bounds in self.intervals.items()},
+            "ece": self.reliability.ece,
             "thresholds": chosen,
             "per_class": [
                 {
@@ -47,12 +56,18 @@ class LabelMeasures:
                 }
                 for k, name in enumerate(self.classes)
             ],
+            **applied,
         }
 
 
-def measure_labels(evaluation: LabelEvaluation, classes: Sequence[str], thresholds: Thresholds | None) -> LabelMeasures:
+def measure_labels(
+    evaluation: LabelEvaluation,
+    classes: Sequence[str],
+    thresholds: Thresholds | None,
+    temperature: float | None = None,
+) -> LabelMeasures:
     intervals = metrics.bootstrap(evaluation.targets, evaluation.probabilities, evaluation.thresholds)
-    return LabelMeasures(evaluation, classes, thresholds, intervals)
+    return LabelMeasures(evaluation, classes, thresholds, temperature, intervals)
 
 
 def write_label_predictions(measures: LabelMeasures, names: Sequence[str], out: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from alexnet.inference import metrics
 from alexnet.inference.metrics import Interval, percentiles
 
 HALF = 0.5
@@ -104,6 +105,17 @@ def macro_f1(found: PerLabel) -> float:
     """Over the classes that are there or were predicted, as `metrics.PerClass.macro`."""
     met = (found.support > 0) | (found.predicted > 0)
     return float(found.f1[met].mean()) if met.any() else 0.0
+
+
+def reliability(targets: np.ndarray, probabilities: np.ndarray) -> metrics.Reliability:
+    """Of all images and labels together: how often a label is there, by the probability that it was given."""
+    return metrics.reliability(probabilities.ravel(), targets.ravel())
+
+
+def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
+    """The temperature T that minimizes the binary cross-entropy of sigmoid(logit / T), between 0.05 and 20."""
+    signed = np.where(targets > 0, logits, -logits).astype(np.float64)
+    return metrics.least_temperature(lambda t: float(np.logaddexp(0, -signed / t).mean()))
 
 
 def bootstrap(

@@ -5,6 +5,7 @@ length; nothing here needs the network again.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -118,11 +119,18 @@ def fit_temperature(log_probabilities: np.ndarray, labels: np.ndarray) -> float:
     """
     said = log_probabilities.astype(np.float64)
 
-    def loss(log_t: float) -> float:
-        scaled = said / math.exp(log_t)
+    def loss(temperature: float) -> float:
+        scaled = said / temperature
         return float((np.asarray(special.logsumexp(scaled, 1)) - scaled[np.arange(len(labels)), labels]).mean())
 
-    found = optimize.minimize_scalar(loss, bounds=(math.log(0.05), math.log(20)), method="bounded")
+    return least_temperature(loss)
+
+
+def least_temperature(loss: Callable[[float], float]) -> float:
+    """The temperature between 0.05 and 20 at which a loss is least."""
+    found = optimize.minimize_scalar(
+        lambda log_t: loss(math.exp(log_t)), bounds=(math.log(0.05), math.log(20)), method="bounded"
+    )
     return math.exp(found.x)  # pyright: ignore[reportAttributeAccessIssue]
 
 

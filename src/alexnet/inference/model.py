@@ -78,7 +78,7 @@ def one_label(model: Model, what: str) -> None:
     if model.multilabel:
         raise InputError(
             f"{str(model.path)!r} names several labels an image, and {what} takes models that name one class; "
-            "evaluate, predict, explain, features, report and export take both"
+            "evaluate, predict, explain, features, report, export and serve take both"
         )
 
 

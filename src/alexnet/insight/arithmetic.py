@@ -14,7 +14,7 @@ from alexnet.models.network import Network
 MOST_TERMS = 400
 """Terms of a sum that are listed, the largest first; the others are one number."""
 
-INPUT, SOFTMAX = "input", "softmax"
+INPUT, SOFTMAX, SIGMOID = "input", "softmax", "sigmoid"
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Account:
 
     layer: str
     kind: str
-    """conv, relu, tanh, max-pool, mean-pool, lrn, spatial-norm, batch-norm, linear, dropout, flatten, softmax …"""
+    """conv, relu, max-pool, lrn, batch-norm, linear, dropout, flatten, softmax, sigmoid …"""
     index: tuple[int, ...]
     value: float
     """As the network computed it: the number in the layer's output tensor."""
@@ -59,10 +59,12 @@ class Trace:
 
     layers: dict[str, tuple[nn.Module, Tensor, Tensor]]
     logits: Tensor
+    answer: str = SOFTMAX
+    """What makes probabilities of the logits: softmax, or sigmoid where an image may have several labels."""
 
     def output(self, name: str) -> Tensor:
-        if name == SOFTMAX:
-            return self.logits.softmax(0)
+        if name == self.answer:
+            return self.logits.softmax(0) if name == SOFTMAX else self.logits.sigmoid()
         if name == INPUT:
             return next(iter(self.layers.values()))[1]
         if name not in self.layers:
@@ -71,11 +73,11 @@ class Trace:
 
     @property
     def names(self) -> tuple[str, ...]:
-        return (INPUT, *self.layers, SOFTMAX)
+        return (INPUT, *self.layers, self.answer)
 
     def below(self, name: str) -> str:
         """The layer that `name` reads: the nearest one before it with that very tensor, else 'input'."""
-        if name == SOFTMAX:
+        if name == self.answer:
             return list(self.layers)[-1]
         own = self.layers[name][1]
         before = list(self.layers)[: list(self.layers).index(name)]
@@ -83,8 +85,11 @@ class Trace:
 
 
 @torch.no_grad()
-def trace(network: Network, inputs: Tensor) -> Trace:
-    """Runs the plain network, in eval mode, on one image (float 1×C×H×W) and keeps what every layer saw and gave."""
+def trace(network: Network, inputs: Tensor, multilabel: bool = False) -> Trace:
+    """Runs the plain network, in eval mode, on one image (float 1×C×H×W) and keeps what every layer saw and gave.
+
+    multilabel: an image may have several labels, each by a sigmoid.
+    """
     if len(inputs) != 1:
         raise InputError(f"one image is traced at a time, not {len(inputs)}")
     seen: dict[str, tuple[nn.Module, Tensor, Tensor]] = {}
@@ -104,7 +109,7 @@ def trace(network: Network, inputs: Tensor) -> Trace:
         network.train(training)
         for handle in handles:
             handle.remove()
-    return Trace(seen, logits)
+    return Trace(seen, logits, SIGMOID if multilabel else SOFTMAX)
 
 
 def account(found: Trace, layer: str, index: tuple[int, ...]) -> Account:
@@ -119,8 +124,8 @@ def account(found: Trace, layer: str, index: tuple[int, ...]) -> Account:
     value = output[index].item()
     if layer == INPUT:
         return Account(layer, INPUT, index, value, [Step("the preprocessed image's value", value)])
-    if layer == SOFTMAX:
-        return _softmax(found, index, value)
+    if layer == found.answer:
+        return (_softmax if layer == SOFTMAX else _sigmoid)(found, index, value)
     module, inputs, _ = found.layers[layer]
     kind, steps, terms = _explained(module, inputs, index, value)
     kept = sorted(terms, key=lambda term: -abs(term.get("product", term["input"])))[:MOST_TERMS]
@@ -324,6 +329,16 @@ def _softmax(found: Trace, index: tuple[int, ...], value: float) -> Account:
     kept = sorted(terms, key=lambda term: -term["product"])[:MOST_TERMS]
     others = total - sum(term["product"] for term in kept)
     return Account(SOFTMAX, SOFTMAX, index, value, steps, kept, others, found.below(SOFTMAX))
+
+
+def _sigmoid(found: Trace, index: tuple[int, ...], value: float) -> Account:
+    logit = found.logits[index].double()
+    power = (-logit).exp().item()
+    steps = [
+        Step(f"exp(−{_n(logit.item())})" if logit >= 0 else f"exp({_n(-logit.item())})", power),
+        Step(f"1 / (1 + {_n(power)})", 1 / (1 + power)),
+    ]
+    return Account(SIGMOID, SIGMOID, index, value, steps, [_term(index, logit.item())], 0.0, found.below(SIGMOID))
 
 
 def _term(at: tuple[int, ...], given: float, weight: float | None = None) -> dict[str, Any]:

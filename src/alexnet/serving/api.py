@@ -15,7 +15,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from alexnet.errors import InputError, unknown
-from alexnet.insight.arithmetic import account, trace
+from alexnet.inference.label_metrics import chosen
+from alexnet.insight.arithmetic import Trace, account, trace
 from alexnet.insight.explain import explain as attribute
 from alexnet.serving.batching import Answer, Full
 from alexnet.serving.engine import Engine, Engines, room
@@ -66,13 +67,13 @@ class Api:
         started = time.monotonic()
         rows = await self.probabilities(engine, asked.images)
         seconds = time.monotonic() - started
-        found = [ranked(engine, row, asked.options.top_k) for row in rows]
+        found = [answer(engine, row, asked.options.top_k) for row in rows]
         return JSONResponse(
             {
                 "model": engine.name,
                 "precision": engine.precision,
                 "seconds": round(seconds, 6),
-                "results": [{"predictions": each} for each in found],
+                "results": found,
             }
         )
 
@@ -118,7 +119,7 @@ class Api:
         asked, engine = await self._asked(request, one=True)
 
         def compute() -> list[dict[str, Any]]:
-            found = trace(_network(engine), engine.inputs(engine.decoded(asked.images[0])))
+            found = _traced(engine, asked)
             return [seen(name, found.output(name)) for name in found.names]
 
         return JSONResponse({"model": engine.name, "layers": await self._threaded(engine, 1, compute)})
@@ -128,7 +129,7 @@ class Api:
         asked, engine = await self._asked(request, one=True)
 
         def compute() -> dict[str, Any]:
-            found = trace(_network(engine), engine.inputs(engine.decoded(asked.images[0])))
+            found = _traced(engine, asked)
             name = asked.options.layer or "conv1"
             values = found.output(name)
             if values.ndim == 3:
@@ -145,11 +146,11 @@ class Api:
         asked, engine = await self._asked(request, one=True)
 
         def compute() -> dict[str, Any]:
-            found = trace(_network(engine), engine.inputs(engine.decoded(asked.images[0])))
+            found = _traced(engine, asked)
             layer = asked.options.layer or "conv1"
             index = _place(asked.options.index) or tuple(side // 2 for side in found.output(layer).shape)
             told = account(found, layer, index).to_json()
-            if layer == "softmax":
+            if layer == found.answer:
                 told["label"] = engine.model.classes[index[0]]
             return told
 
@@ -229,6 +230,9 @@ class Api:
 def described(engine: Engine) -> dict[str, Any]:
     """What /v1/models says of a model."""
     model, wants = engine.model, engine.model.preprocessing
+    told: dict[str, Any] = {"task": model.card.task}
+    if model.multilabel:
+        told["thresholds"] = model.thresholds.tolist()
     return {
         "name": engine.name,
         "network": _network(engine).spec.name,
@@ -236,13 +240,21 @@ def described(engine: Engine) -> dict[str, Any]:
         "classes": list(model.classes),
         "input": [wants.channels, *wants.size],
         "layers": list(_network(engine).layer_names),
+        **told,
     }
 
 
-def ranked(engine: Engine, row: np.ndarray, top: int) -> list[dict[str, Any]]:
-    """The `top` likeliest classes, likeliest first, as other pipelines print them."""
-    order = np.argsort(-row, kind="stable")[:top]
-    return [{"label": engine.model.classes[i], "score": float(row[i])} for i in order]
+def answer(engine: Engine, row: np.ndarray, top: int) -> dict[str, Any]:
+    """The `top` likeliest classes of an image, likeliest first, as other pipelines print them; of a model that may name
+    several labels an image each with the threshold from which on it is given, and `labels`, all that are given."""
+    model, order = engine.model, np.argsort(-row, kind="stable")[:top]
+    found = [{"label": model.classes[i], "score": float(row[i])} for i in order]
+    if not model.multilabel:
+        return {"predictions": found}
+    thresholds = model.thresholds
+    predictions = [each | {"threshold": float(thresholds[i])} for each, i in zip(found, order, strict=True)]
+    given = np.flatnonzero(chosen(row, thresholds))
+    return {"predictions": predictions, "labels": [model.classes[int(i)] for i in given]}
 
 
 def seen(name: str, values: torch.Tensor) -> dict[str, Any]:
@@ -274,6 +286,10 @@ def tiled(maps: torch.Tensor, columns: int) -> str:
     file = io.BytesIO()
     Image.fromarray(sheet).save(file, "PNG")
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def _traced(engine: Engine, asked: Asked) -> Trace:
+    return trace(_network(engine), engine.inputs(engine.decoded(asked.images[0])), engine.model.multilabel)
 
 
 def _network(engine: Engine) -> Any:

@@ -15,7 +15,7 @@ from alexnet.data.dataset import pool
 from alexnet.data.loading import decode
 from alexnet.data.transforms.augment import Augmenter
 from alexnet.errors import InputError
-from alexnet.inference.model import Model, one_label
+from alexnet.inference.model import Model
 from alexnet.inference.runtimes import ready
 from alexnet.models.quick import quicken
 from alexnet.serving.batching import Answer, Batcher, Full
@@ -44,7 +44,6 @@ class Engine:
         runtime: str = "torch",
     ) -> None:
         """Raises InputError when the form that serves does not answer as the plain network does."""
-        one_label(model, "the server")
         self.name, self.model, self.limits = name, model, limits
         quick = ready(model, precision, runtime)
         self.precision, self.runtime = quick.precision, quick.runtime
@@ -70,7 +69,7 @@ class Engine:
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """uint8 N×H×W×C at the stored size → float32 N×K."""
         inputs = self._augmenter.evaluate(torch.from_numpy(images))
-        return self._module(inputs).float().softmax(1).numpy()
+        return self.model.probabilities(self._module(inputs)).numpy()
 
     def inputs(self, image: np.ndarray) -> torch.Tensor:
         """What the network gets for one image: float32 1×C×H×W."""
@@ -114,7 +113,7 @@ class Engine:
         images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
         with torch.inference_mode():
             inputs = self._augmenter.evaluate(torch.from_numpy(images))
-            plain = self.model.module(inputs).float().softmax(1).numpy()
+            plain = self.model.probabilities(self.model.module(inputs)).numpy()
         found = self.probabilities(images)
         worst = float(np.abs(found - plain).max())
         if not worst <= AGREE[self.precision]:  # also when it is not a number

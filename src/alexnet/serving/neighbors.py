@@ -13,7 +13,7 @@ from alexnet.data.loading import decode
 from alexnet.errors import InputError
 from alexnet.export.agree import samples
 from alexnet.inference.images import Images, of_arrays, open_images
-from alexnet.inference.model import Model
+from alexnet.inference.model import Model, one_label
 from alexnet.inference.opening import open_model
 from alexnet.insight.similar import Index
 from alexnet.insight.what_if import what_if
@@ -28,7 +28,7 @@ class Neighbors:
 
     def __init__(self, model: Path | str, index: Path, data: Sequence[Path] = (), layer: str | None = None) -> None:
         """Raises InputError where the index is not the model's. Without `data` only names and distances are known."""
-        self.index = Index.load(index, open_model(model), layer)
+        self.index = Index.load(index, open_model(model, several=True), layer)
         self._images: Images | None = open_images(list(data)) if data else None
         self._rows = {name: row for row, name in enumerate(self._images.names)} if self._images else {}
 
@@ -57,7 +57,9 @@ def whole(engine: Engine, content: bytes) -> np.ndarray:
 
 
 def broken(engine: Engine, content: bytes, changes: str, top: int) -> dict[str, Any]:
-    """`insight.what_if` of an image: `changes` separated by ';', '' for the usual mistakes."""
+    """`insight.what_if` of an image: `changes` separated by ';', '' for the usual mistakes. InputError for a model that
+    may name several labels an image."""
+    one_label(engine.model, "what-if")
     chosen = [each.strip() for each in changes.split(";") if each.strip()]
     found = what_if(engine.model, whole(engine, content), chosen, top)
     return {"label": found.label, **found.to_json()}

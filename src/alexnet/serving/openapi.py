@@ -87,9 +87,20 @@ _PREDICTED: Schema = {
                             "properties": {
                                 "label": {"type": "string"},
                                 "score": {"type": "number", "minimum": 0, "maximum": 1},
+                                "threshold": {
+                                    "type": "number",
+                                    "minimum": 0,
+                                    "maximum": 1,
+                                    "description": "Several labels an image: from which score on it is given.",
+                                },
                             },
                         },
-                    }
+                    },
+                    "labels": {
+                        "type": "array",
+                        "items": {"type": "string"},
+                        "description": "Several labels an image: those that are given.",
+                    },
                 },
             },
         },

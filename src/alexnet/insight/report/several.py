@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from alexnet.artifacts.card import RunCard
-from alexnet.artifacts.figures import LabelFigures
+from alexnet.artifacts.figures import LabelFigures, Thresholds
 from alexnet.artifacts.label_predictions import LabelPredictions
 from alexnet.inference import label_metrics as metrics
 from alexnet.pages.document import Block, Table, Text, Tile
@@ -36,17 +36,17 @@ def tiles(found: LabelPredictions, words: Words) -> list[Tile]:
 
 
 def per_class(found: LabelPredictions, card: RunCard, words: Words) -> list[Block]:
-    return [Text(told(card, words)), table_of(_per_label(found), found.thresholds, card.classes, words)]
+    return [Text(told(card.thresholds, words)), table_of(_per_label(found), found.thresholds, card.classes, words)]
 
 
-def told(card: RunCard, words: Words) -> str:
+def told(thresholds: Thresholds | None, words: Words) -> str:
     """Where the thresholds come from."""
-    if card.thresholds is None:
+    if thresholds is None:
         return words("A label is given from a probability of 0.5 on.")
     return words(
         "A label is given from its threshold on, which has the highest F1 on {count} {split} images.",
-        count=f"{card.thresholds.count:,}",
-        split=words(card.thresholds.split),
+        count=f"{thresholds.count:,}",
+        split=words(thresholds.split),
     )
 
 

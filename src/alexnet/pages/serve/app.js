@@ -40,8 +40,9 @@ const App = {
     if (turn !== this.turn || !found[0]) return;
     $("told").hidden = false;
     $("bars").replaceChildren(...found.filter(Boolean).flatMap((each) => this.bars(each, names.length > 1)));
-    const best = found[0].results[0].predictions[0];
-    this.say(t("says", $("model").value, best.label, `${(best.score * 100).toFixed(1)} %`));
+    const { predictions: [best], labels } = found[0].results[0], name = $("model").value;
+    if (!labels) this.say(t("says", name, best.label, `${(best.score * 100).toFixed(1)} %`));
+    else this.say(labels.length ? t("names", name, labels.join(", ")) : t("namesnone", name));
     const layers = await this.ask("activations", {});
     if (turn === this.turn && layers && layers.layers.length) Layers.show(layers.layers);
     if (turn === this.turn) await Heat.show(turn);
@@ -49,10 +50,17 @@ const App = {
   },
   bars(answer, named) {
     const list = make("ol", { class: "bars" });
-    for (const { label, score } of answer.results[0].predictions) {
-      const bar = make("i");
+    for (const { label, score, threshold } of answer.results[0].predictions) {
+      const bar = make("i"), percent = (share) => `${(share * 100).toFixed(1)} %`;
       bar.style.width = `${score * 100}%`;
-      list.append(make("li", {}, bar, make("span", { text: label }), make("span", { text: `${(score * 100).toFixed(1)} %` })));
+      const item = make("li", {}, bar, make("span", { text: label }), make("span", { text: percent(score) }));
+      if (threshold !== undefined) { // several labels: given from its threshold on
+        const mark = make("b", { title: t("threshold", percent(threshold)) }), given = score >= threshold;
+        mark.style.left = `${threshold * 100}%`;
+        item.append(mark, make("span", { class: "hidden", text: t(given ? "given" : "notgiven", percent(threshold)) }));
+        item.classList.add(given ? "given" : "not-given");
+      }
+      list.append(item);
     }
     return named ? [make("h3", { text: `${answer.model}` }), list] : [list];
   },

@@ -18,7 +18,7 @@ const Beside = {
   },
   async look(turn) {
     const served = typeof Local === "undefined", indexed = Boolean(App.model().similar);
-    $("lever").hidden = !served;
+    $("lever").hidden = !served || App.model().task === "multi-label";
     $("broken").replaceChildren();
     $("broken-status").textContent = "";
     const found = indexed ? await App.ask("similar", { top_k: 6 }) : null;

@@ -90,7 +90,7 @@ const Layers = {
     sheet.append(box);
   },
   units(sheet, layer) {
-    const names = layer.layer === "softmax" ? App.classes() : null;
+    const names = ["softmax", "sigmoid"].includes(layer.layer) ? App.classes() : null;
     sheet.append(make("p", { class: "soft", text: t("pickunit") }));
     if (layer.data.length <= 64) {
       const list = make("div", { class: "controls" });
