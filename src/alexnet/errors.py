@@ -21,6 +21,11 @@ def escaped(text: str) -> str:
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """How many there are of what: '1 image', '1,200 images'; `many`: the plural that is not `one` with an s."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
 def unknown(kind: str, name: object, choices: Iterable[str]) -> InputError:
     """An InputError for a `name` that is not among `choices`: the nearest ones first, or all when they are few."""
     names = list(choices)

@@ -173,7 +173,7 @@ def test_few_unreadable_images_are_listed_and_left_out(command: Callable, tmp_pa
     (tmp_path / "data" / "dog" / "broken.jpg").write_bytes(cut_jpeg())
     ended = command("train", "folder", "--data", tmp_path / "data", "--out", tmp_path / "run", *FOLDER)
     assert ended.code == 3, ended.err
-    assert "1 files could not be read or used and are left out; see" in ended.out
+    assert "1 file could not be read or used: left out; see" in ended.out
     assert (tmp_path / "run" / "skipped.txt").read_text().startswith("dog/broken.jpg\tcut short or damaged")
 
 

@@ -35,8 +35,8 @@ def test_quarantine_and_group_by(command: Callable, images: Path, tmp_path: Path
     run = Run(out)
     assert run.split is not None
     assert run.split.quarantined == ("cat/p0-cat0.png",)
-    assert "1 training images are in the quarantine list and left out" in run.card.data.notes
-    assert "1 names of the quarantine list are of no training image" in run.card.data.notes
+    assert "1 training image in the quarantine list: left out" in run.card.data.notes
+    assert "1 name is in the quarantine list and of no training image" in run.card.data.notes
     assert (run.card.data.train + run.card.data.validation) == 23
     held = {name.split("/")[1][:2] for name in run.split.validation}
     trained = {path.name[:2] for path in images.rglob("*.png")} - held

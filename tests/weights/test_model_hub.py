@@ -79,7 +79,7 @@ def test_what_the_hub_refuses_is_one_line(asked: Callable[..., Any], server: Hub
             "is no model of alexnet: it has no model.safetensors, but pytorch_",
         ),
         (("predict", "hub://other/thing@v9", "x.png"), "hub://other/thing has no such revision"),
-        (("predict", "hub://../etc", "x.png"), "is no repository on a hub; write hub://OWNER/NAME"),
+        (("predict", "hub://../etc", "x.png"), "'hub://../etc' is no repository on a hub; write hub://OWNER/NAME"),
         (export, "me/digits: the hub answers 401; log in (hf auth login, or $HF_TOKEN)"),
         ((*export[:-1], "digits"), "--push takes OWNER/NAME on a hub, not 'digits'"),
     ):

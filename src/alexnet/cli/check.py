@@ -7,6 +7,7 @@ import typer
 
 from alexnet.cli.options import Json
 from alexnet.cli.screen import print_json, say
+from alexnet.errors import counted
 
 if TYPE_CHECKING:
     from alexnet.insight.check.check import Checked
@@ -76,7 +77,8 @@ def check(
 
 def _print(checked: "Checked") -> None:
     listed = checked.listed
-    say(f"{len(listed.names):,} images in {len(listed.classes)} classes, read as {listed.kind}")
+    classes = counted(len(listed.classes), "class", "classes")
+    say(f"{counted(len(listed.names), 'image')} in {classes}, read as {listed.kind}")
     for fault in checked.faults:
         say(f"{'SERIOUS ' if fault.serious else ''}{fault.kind}: {len(fault.items):,}. {fault.about}")
         for item in fault.items[:_SHOWN]:
@@ -89,4 +91,4 @@ def _print(checked: "Checked") -> None:
     if not checked.faults:
         say("nothing was found")
     elif checked.quarantine:
-        say(f"{len(checked.quarantine):,} images training is better without: --quarantine FILE lists them")
+        say(f"{counted(len(checked.quarantine), 'image')} training is better without: --quarantine FILE lists them")

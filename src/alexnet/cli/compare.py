@@ -8,6 +8,7 @@ import typer
 
 from alexnet.cli.options import Json
 from alexnet.cli.screen import print_json, say, table
+from alexnet.errors import counted
 
 
 def compare(
@@ -31,7 +32,7 @@ def compare(
         opened = [Run(run) for run in runs]
         for line in epochs.equal({run.path.name: run.metrics for run in opened}):
             name, count, accuracy, seconds, then = line
-            say(f"{name}: {accuracy} after {count} epochs, {then} after {seconds}")
+            say(f"{name}: {accuracy} after {counted(int(count), 'epoch')}, {then} after {seconds}")
         for recipe, numbers, last, test in epochs.seeds(opened):
             say(f"{recipe}, seeds {numbers}: validation, last epoch {last}; test {test}")
         tested, warnings = paired.pairs(opened)

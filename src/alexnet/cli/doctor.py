@@ -8,6 +8,7 @@ import typer
 from alexnet.cli.opening import opened_model
 from alexnet.cli.options import AnyModel, Device, Json, WeightsOption
 from alexnet.cli.screen import print_json, say, table
+from alexnet.errors import counted
 
 if TYPE_CHECKING:
     from alexnet.inference.opening import Opened
@@ -60,7 +61,7 @@ def _features(opened: "Opened", data: Path, layer: str, most: int, as_json: bool
     if as_json:
         print_json(found.to_json())
     else:
-        say(f"{layer} of {found.images:,} images, against the card's own preprocessing:")
+        say(f"{layer} of {counted(found.images, 'image')}, against the card's own preprocessing:")
         rows = (
             (name, f"{found.cosine[0, at]:.3f}", f"{found.lowest[0, at]:.3f}", f"{found.rsa[0, at]:.3f}", CHOICES[name])
             for at, name in enumerate(found.choices)
@@ -74,7 +75,7 @@ def _features(opened: "Opened", data: Path, layer: str, most: int, as_json: bool
 
 def _diagnosis(found: "Diagnosis") -> None:
     """The best combinations, and whether the card has the best one."""
-    say(f"{len(found.trials)} combinations on {found.images:,} images")
+    say(f"{counted(len(found.trials), 'combination')} on {counted(found.images, 'image')}")
     lines = (
         (f"{each.top1:.1%}", f"{each.loss:.3f}", each.preprocessing.colors, each.range, _crop(each), each.lrn)
         for each in dict.fromkeys([*found.trials[:8], found.own])

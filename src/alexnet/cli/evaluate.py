@@ -7,6 +7,7 @@ import typer
 
 from alexnet.cli.evaluate_labels import refuse, tell
 from alexnet.cli.launch import together
+from alexnet.cli.opening import say_runtime
 from alexnet.cli.options import (
     DataOption,
     Device,
@@ -19,6 +20,7 @@ from alexnet.cli.options import (
     SeparatorOption,
 )
 from alexnet.cli.screen import print_json, say, table
+from alexnet.errors import counted
 
 if TYPE_CHECKING:
     from alexnet.inference.measures import Measures
@@ -97,8 +99,7 @@ def evaluate(
         opened = ready(load_model(model, choose_device(device), graphs=True, several=True), precision, runtime)
         if opened.remark:
             say(opened.remark, err=True)
-        if runtime != "torch":
-            say(f"runtime: {opened.runtime} in {opened.precision}", err=as_json)
+        say_runtime(runtime, opened, err=as_json)
         if opened.multilabel:
             refuse({"--reject": reject is not None, "--corruptions": corruptions})
         if calibrate:
@@ -160,8 +161,8 @@ def _calibrate(model: "Model", data: Path | None, labels: Path | None, separator
     calibrate.keep(model, found)
     if not quiet:
         say(
-            f"temperature {found.temperature:.3f}, fitted on {found.count:,} validation images and kept in the card: "
-            f"calibration error {found.ece_before:.2%} → {found.ece_after:.2%}; --calibrated applies it"
+            f"temperature {found.temperature:.3f}, fitted on {counted(found.count, 'validation image')} and kept in "
+            f"the card: calibration error {found.ece_before:.2%} → {found.ece_after:.2%}; --calibrated applies it"
         )
     return dataclasses.replace(model, card=model.card.changed(calibration=found.to_json()))
 
@@ -174,7 +175,7 @@ def _print(measures: "Measures", every: bool) -> None:
     views = f", {figures.views} views each" if figures.views > 1 else ""
     say(
         f"top-1 {figures.top1:.2%}   top-5 {figures.top5:.2%}   loss {figures.loss:.4f}   "
-        f"{figures.count:,} images in {figures.precision}{views}"
+        f"{counted(figures.count, 'image')} in {figures.precision}{views}"
     )
     say(f"95 % interval of top-1 (bootstrap): {low:.2%} to {high:.2%}")
     most, share = metrics.majority(measures.labels)
@@ -188,12 +189,13 @@ def _print(measures: "Measures", every: bool) -> None:
     say(f"expected calibration error {measures.reliability.ece:.2%}{applied}{squared}")
     if measures.copies is not None and measures.copies.any():
         left = measures.without_copies
-        rest = f"top-1 {left[1]:.2%} on the {left[0]:,} others" if left else "there are no others"
-        say(f"{int(measures.copies.sum()):,} images are copies of training images or of each other: {rest}")
+        rest = f"top-1 {left[1]:.2%} on the {counted(left[0], 'other')}" if left else "there are no others"
+        copies = counted(int(measures.copies.sum()), "image is a copy", "images are copies")
+        say(f"{copies} of training images or of each other: {rest}")
     if covered := measures.covered:
         say(
-            f"rejecting below {measures.reject:g}: {covered.rejected:,} images rejected, {covered.coverage:.2%} kept, "
-            f"accuracy on these {covered.accuracy:.2%}"
+            f"rejecting below {measures.reject:g}: {counted(covered.rejected, 'image')} rejected, "
+            f"{covered.coverage:.2%} kept, accuracy on these {covered.accuracy:.2%}"
         )
     if every or len(measures.classes) <= _CLASSES:
         lines = (

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alexnet.cli.screen import print_json, say, table
-from alexnet.errors import InputError
+from alexnet.errors import InputError, counted
 
 if TYPE_CHECKING:
     from alexnet.data.dataset import Dataset
@@ -57,11 +57,11 @@ def _print(measures: "LabelMeasures", every: bool) -> None:
     views = f", {figures.views} views each" if figures.views > 1 else ""
     say(
         f"mAP {figures.map:.2%}   micro F1 {figures.micro_f1:.4f}   macro F1 {figures.macro_f1:.4f}   "
-        f"loss {figures.loss:.4f}   {figures.count:,} images in {figures.precision}{views}"
+        f"loss {figures.loss:.4f}   {counted(figures.count, 'image')} in {figures.precision}{views}"
     )
     say(f"95 % interval of mAP (bootstrap): {low:.2%} to {high:.2%}")
     chosen = measures.thresholds
-    how = f"thresholds chosen on {chosen.count:,} {chosen.split} images" if chosen else "a threshold of 0.5"
+    how = f"thresholds chosen on {counted(chosen.count, f'{chosen.split} image')}" if chosen else "a threshold of 0.5"
     say(f"at {how}: {figures.label_accuracy:.2%} of all labels right, every label of {figures.exact:.2%} of the images")
     applied = "" if measures.temperature is None else f" (temperature {measures.temperature:.3f} applied)"
     say(f"expected calibration error {measures.reliability.ece:.2%}{applied}")

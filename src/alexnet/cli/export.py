@@ -8,7 +8,7 @@ import typer
 
 from alexnet.cli.options import DataOption, Json, ModelOrRun
 from alexnet.cli.screen import print_json, say
-from alexnet.errors import InputError
+from alexnet.errors import InputError, counted
 
 
 def export(
@@ -65,7 +65,7 @@ def export(
         say(f"any file server shows it: python -m http.server --directory {shlex.quote(str(out))}")
     if found := exported.agreement:
         say(
-            f"same as PyTorch on {found.images} {found.origin} images: top-1 equal, probabilities within "
+            f"same as PyTorch on {counted(found.images, f'{found.origin} image')}: top-1 equal, probabilities within "
             f"{found.difference:.1e}" + ("" if found.logits is None else f", logits within {found.logits:.1e}")
         )
     if int8 := exported.quantized:
@@ -73,6 +73,6 @@ def export(
             f"int8 against float32 in ONNX Runtime: {int8.int8_bytes / int8.float_bytes:.2f} × the size, "
             f"{int8.speed:.2f} × the speed (batches of {int8.batch} in turn, {int8.rounds} times: "
             f"{int8.float_ms:.2f} ms and {int8.int8_ms:.2f} ms)\n"
-            f"{int8.name} {int8.float_score:.2%} → {int8.int8_score:.2%} on {int8.measured_on:,} images; calibrated on "
-            f"{int8.calibrated_on} others"
+            f"{int8.name} {int8.float_score:.2%} → {int8.int8_score:.2%} on {counted(int8.measured_on, 'image')}; "
+            f"calibrated on {counted(int8.calibrated_on, 'other')}"
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from alexnet.cli.launch import is_first, together
-from alexnet.cli.opening import opened_model
+from alexnet.cli.opening import opened_model, say_runtime
 from alexnet.cli.options import (
     Device,
     Json,
@@ -20,7 +20,7 @@ from alexnet.cli.options import (
     WeightsOption,
 )
 from alexnet.cli.screen import print_json, say, shape
-from alexnet.errors import InputError
+from alexnet.errors import InputError, counted
 
 if TYPE_CHECKING:
     from alexnet.inference.extract import Extracted
@@ -83,8 +83,7 @@ def features(
         assert out is not None
         names = [layer.strip() for layer in layers.split(",") if layer.strip()]
         chosen = chosen_for(opened.model, precision, runtime)
-        if runtime != "torch":
-            say(f"runtime: {chosen.runtime} in {chosen.precision}", err=True)
+        say_runtime(runtime, chosen)
         wanted = want(
             opened.model,
             names,
@@ -130,7 +129,7 @@ def features(
 
 def _written(done: "Extracted") -> None:
     if done.resumed:
-        say(f"{done.resumed:,} images were done already")
+        say(f"{counted(done.resumed, 'image was', 'images were')} done already")
     for layer, each in done.shapes.items():
         say(f"{layer}: {done.count:,} × {shape(each)}")
     for path in done.files:
@@ -149,7 +148,8 @@ def _check(opened: "Opened", images: "Images", path: Path, rows: int, as_json: b
         print_json(found.to_json())
     else:
         for layer, difference in found.differences.items():
-            say(f"{layer}: {len(found.names)} rows within {difference:.1e} of their length (bound {BOUND:.0e})")
+            told = counted(len(found.names), "row")
+            say(f"{layer}: {told} within {difference:.1e} of their length (bound {BOUND:.0e})")
         for name in found.changed:
             say(f"{name} has changed since")
         say("the features agree" if found.agree else "the features do not agree")

@@ -1,4 +1,4 @@
-"""MODEL for the verbs that look inside it."""
+"""MODEL for the verbs that look inside it, and what computes it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING
 from alexnet.cli.screen import say
 
 if TYPE_CHECKING:
+    from alexnet.inference.model import Model
     from alexnet.inference.opening import Opened
+    from alexnet.inference.runtimes import Chosen
+    from alexnet.serving.engine import Engine
+
+
+def say_runtime(asked: str, found: "Model | Chosen | Engine", of: str = "", err: bool = True) -> None:
+    """Prints what computes, where --runtime `asked` for another than the usual; of: which model's."""
+    if asked != "torch":
+        say(f"runtime{of}: {found.runtime} in {found.precision}", err=err)
 
 
 def opened_model(

@@ -7,6 +7,7 @@ import typer
 
 from alexnet.cli.options import Json
 from alexnet.cli.screen import print_json, say
+from alexnet.errors import counted
 
 
 def pack(
@@ -32,7 +33,7 @@ def pack(
         return
     for name, shards in index["splits"].items():
         count, size_ = (sum(shard[key] for shard in shards) for key in ("count", "bytes"))
-        say(f"{name}: {count:,} images in {len(shards)} shards, {size_ / 1e6:,.1f} MB")
+        say(f"{name}: {counted(count, 'image')} in {counted(len(shards), 'shard')}, {size_ / 1e6:,.1f} MB")
     for name, reason in index["left_out"]:
         say(f"left out: {name}: {reason}")
     for note in listing.notes:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alexnet.cli.opening import opened_model
+from alexnet.cli.opening import opened_model, say_runtime
 from alexnet.cli.options import MODEL, Device, Json, PrecisionOption, RuntimeOption, WeightsOption
 from alexnet.cli.screen import print_json, say
-from alexnet.errors import InputError
+from alexnet.errors import InputError, counted
 
 if TYPE_CHECKING:
     from alexnet.inference.model import Model
@@ -49,8 +49,7 @@ def predict(
     if not 0 <= reject <= 1:
         raise InputError(f"--reject is a probability from 0 to 1, not {reject}")
     opened = ready(opened_model(model, device, weights, graphs=True, several=True).model, precision, runtime)
-    if runtime != "torch":
-        say(f"runtime: {opened.runtime} in {opened.precision}", err=True)
+    say_runtime(runtime, opened)
     if opened.multilabel:
         check_several(opened, reject, copy_to)
     kept = None
@@ -58,7 +57,10 @@ def predict(
         question = {"model": fingerprint(opened), "top": top, "reject": reject, "precision": opened.precision}
         kept = Answers(out, question, force)
         if kept.done:
-            say(f"continuing {kept.partial}: {len(kept.done):,} images were answered before", err=True)
+            say(
+                f"continuing {kept.partial}: {counted(len(kept.done), 'image was', 'images were')} answered before",
+                err=True,
+            )
     gathered = Gathered(images, sys.stdin)
     paths = (path for path in gathered if kept is None or str(path) not in kept.done)
     start, count, broken = time.perf_counter(), 0, []
@@ -99,7 +101,9 @@ def check_several(model: "Model", reject: float, copy_to: Path | None) -> None:
             raise InputError(f"{option} is for models that name one class; this one names several labels an image")
     found = model.card.thresholds
     how = (
-        f"its threshold, chosen on {found.count:,} {found.split} images" if found else "0.5: its card has no thresholds"
+        f"its threshold, chosen on {counted(found.count, f'{found.split} image')}"
+        if found
+        else "0.5: its card has no thresholds"
     )
     say(f"multi-label: a label is given (*) from {how}", err=True)
 
@@ -116,7 +120,7 @@ def _summary(count: int, seconds: float, precision: str, broken: "list[Predicted
     if count > 1:
         say(f"{count:,} images in {seconds:.1f} s: {count / seconds:,.0f} images/s in {precision}", err=True)
     if passed_over:
-        say(f"{passed_over:,} other files of the folders are not images and were skipped", err=True)
+        say(f"{counted(passed_over, 'other file')} of the folders: no images, skipped", err=True)
     if broken:
         say(f"{len(broken):,} of {count:,} images could not be read:", err=True)
     for each in broken[:_LISTED]:

@@ -15,6 +15,7 @@ from alexnet.artifacts.figures import name_of, score
 from alexnet.artifacts.run import SKIPPED, Run
 from alexnet.cli import screen
 from alexnet.cli.screen import clean
+from alexnet.errors import counted
 from alexnet.training.reporter import Reporter
 from alexnet.training.watch import Finding
 
@@ -45,10 +46,10 @@ class PlainReporter(Reporter):
         self.epochs = facts["epochs"]
         how = "" if facts["parallel"] == "data" else f" ({facts['parallel']})"
         several = f" in {facts['processes']} processes{how}" if facts["processes"] > 1 else ""
-        duration = f"{facts['steps']:,} steps" if facts["steps"] else f"{self.epochs} epochs"
+        duration = counted(facts["steps"], "step") if facts["steps"] else counted(self.epochs, "epoch")
         self.say(
             f"{facts['network']}: {facts['parameters']:,} parameters, {facts['flops'] / 1e6:,.1f} MFLOPs an image\n"
-            f"{facts['set']}: {facts['train']:,} images to train, {facts['validation']:,} to validate, "
+            f"{facts['set']}: {counted(facts['train'], 'image')} to train, {facts['validation']:,} to validate, "
             f"{facts['test']:,} to test, {facts['classes']} classes\n"
             f"{duration} on {facts['device']}{several} in {facts['precision']}; everything goes to {run.path}"
         )
@@ -59,7 +60,8 @@ class PlainReporter(Reporter):
         if facts["validation_is_test"]:
             self.say("as published, validation is the test split: it chooses nothing, the last epoch's weights count")
         if facts["skipped"]:
-            self.say(f"{facts['skipped']} files could not be read or used and are left out; see {run.path / SKIPPED}")
+            left = counted(facts["skipped"], "file")
+            self.say(f"{left} could not be read or used: left out; see {run.path / SKIPPED}")
         for note in facts["notes"]:
             self.say(f"data: {note}")
 
@@ -80,7 +82,7 @@ class PlainReporter(Reporter):
     def end(self, run: Run, card: RunCard) -> None:
         figures = card.figures
         measured = ", ".join(
-            f"{split} {name_of(found)} {score(found):.2%} on {found.count:,} images in {found.precision}"
+            f"{split} {name_of(found)} {score(found):.2%} on {counted(found.count, 'image')} in {found.precision}"
             for split, found in (("validation", figures.validation), ("test", figures.test))
             if found
         )

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
+from alexnet.cli.opening import say_runtime
 from alexnet.cli.options import PrecisionOption, RuntimeOption
 from alexnet.cli.screen import say
-from alexnet.errors import InputError
+from alexnet.errors import InputError, counted
 
 _TOKEN = "ALEXNET_TOKEN"
 _DEMO = Path("runs") / "digits"
@@ -59,12 +60,11 @@ def serve(
         limits = Limits(body_bytes=max_megabytes * 2**20, images=max_images)
         token = os.environ.get(_TOKEN) or None
         app = create_app(opened, limits, token=token, precision=precision, runtime=runtime, neighbors=neighbors)
-        if runtime != "torch":
-            for engine in app.state.engines.all.values():
-                say(f"runtime of {engine.name}: {engine.runtime} in {engine.precision}")
+        for engine in app.state.engines.all.values():
+            say_runtime(runtime, engine, f" of {engine.name}", err=False)
         shown = f"[{host}]" if ":" in host else host
         number = listening.getsockname()[1]
-        count = f"{len(opened)} model{'s' if len(opened) > 1 else ''}"
+        count = counted(len(opened), "model")
         say(f"serving {count} on http://{shown}:{number}/ (Ctrl-C stops)")
         if host not in ("127.0.0.1", "::1", "localhost") and not os.environ.get(_TOKEN):
             say(f"anyone who reaches {host} can use it: set ${_TOKEN} to ask for a bearer token")

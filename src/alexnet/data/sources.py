@@ -23,7 +23,7 @@ from alexnet.data.readers.source import Labels, ListedSource, Request, Source
 from alexnet.data.readers.synthetic import Synthetic
 from alexnet.data.readers.table import Table
 from alexnet.data.splits import Splits, by_names, drawn, stratified
-from alexnet.errors import InputError, MissingData, unknown
+from alexnet.errors import InputError, MissingData, counted, unknown
 from alexnet.preprocessing import FITS
 
 SOURCES: dict[str, Source] = {
@@ -183,9 +183,11 @@ def open_splits(
     _draw_test(splits, per_class, train_images, seed)
     if quarantine:
         splits.train, splits.quarantined = groups.without(splits.train, quarantine)
-        splits.notes.append(f"{len(splits.quarantined):,} training images are in the quarantine list and left out")
+        splits.notes.append(f"{counted(len(splits.quarantined), 'training image')} in the quarantine list: left out")
         if others := len(quarantine) - len(splits.quarantined):
-            splits.notes.append(f"{others:,} names of the quarantine list are of no training image")
+            splits.notes.append(
+                f"{counted(others, 'name is', 'names are')} in the quarantine list and of no training image"
+            )
     _cut_validation(splits, validation, seed, validation_names, group_by)
     if group_by is not None:
         there = (("train", splits.train), ("validation", splits.validation), ("test", splits.test))

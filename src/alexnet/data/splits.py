@@ -12,7 +12,7 @@ import numpy as np
 from alexnet.data.dataset import Dataset
 from alexnet.data.loading.samples import Range
 from alexnet.data.readers.tree import same_name
-from alexnet.errors import InputError
+from alexnet.errors import InputError, counted
 
 
 @dataclass
@@ -63,7 +63,7 @@ class Splits:
         if len(twice):
             under = "other labels" if self.train.multilabel else "two classes"
             pair = " and ".join(names[order[place]] for place in (twice[0], twice[0] + 1))
-            notes.append(f"{len(twice):,} images are the same under {under}, such as {pair}")
+            notes.append(f"{counted(len(twice), 'image is', 'images are')} the same under {under}, such as {pair}")
         return notes
 
     @property
@@ -156,6 +156,8 @@ def by_names(names: Sequence[str], validation: Sequence[str]) -> tuple[np.ndarra
     names = list(map(same_name, names))
     lacking = wanted.difference(names)
     if lacking:
-        raise InputError(f"{len(lacking)} images of the recorded validation split are gone, such as {min(lacking)}")
+        raise InputError(
+            f"{counted(len(lacking), 'image')} of the recorded validation split not found, such as {min(lacking)}"
+        )
     held = np.array([name in wanted for name in names])
     return np.flatnonzero(~held), np.flatnonzero(held)

@@ -11,7 +11,7 @@ import numpy as np
 from alexnet.artifacts.card import UNKNOWN, Card, RunCard
 from alexnet.artifacts.figures import Figures, LabelFigures
 from alexnet.artifacts.run import BEST, CARD, Run
-from alexnet.errors import InputError
+from alexnet.errors import InputError, counted
 from alexnet.inference.data import dataset_for
 from alexnet.inference.evaluate import Evaluation
 from alexnet.inference.label_evaluation import LabelEvaluation, evaluate
@@ -213,7 +213,7 @@ def _data(card: Card) -> str:
     listed = ", ".join(f"{count:,} {split}" for split, count in counts.items() if count)
     lines = [f"Dataset: {data.name} ({listed} images), fingerprint `{data.fingerprint}`."]
     if data.skipped:
-        lines.append(f"{data.skipped:,} files that could not be read or used were left out.")
+        lines.append(f"{counted(data.skipped, 'file')} that could not be read or used: left out.")
     return " ".join(lines)
 
 
@@ -223,7 +223,7 @@ def _training(card: Card, recipe: str | None) -> str:
     figures = card.figures
     seconds = "" if figures.seconds is None else f" in {figures.seconds:,.0f} s"
     lines = [
-        f"Recipe {card.recipe}, seed {card.seed}: {figures.epochs} epochs{seconds}; "
+        f"Recipe {card.recipe}, seed {card.seed}: {counted(figures.epochs, 'epoch')}{seconds}; "
         f"these weights are those of {figures.chosen}."
     ]
     where = {key: value for key, value in card.environment.to_json().items() if value is not None}

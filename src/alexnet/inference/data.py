@@ -16,7 +16,7 @@ from alexnet.data.loading.decode import stored_size
 from alexnet.data.pick import pick
 from alexnet.data.readers.tree import same_name
 from alexnet.data.sources import open_splits
-from alexnet.errors import InputError
+from alexnet.errors import InputError, counted
 from alexnet.inference.model import Model
 
 
@@ -125,7 +125,7 @@ def _unseen(dataset: Dataset, record: Split | None, origin: str, tell: Callable[
     kept = np.array([digest not in seen for digest in digests(dataset.digests)], bool)
     listed = frozenset(map(same_name, record.quarantined))
     if listed and (kept & (out := np.array([same_name(name) in listed for name in dataset.names], bool))).any():
-        tell(f"{int((kept & out).sum()):,} images of {origin} are in the run's quarantine list and left out")
+        tell(f"{counted(int((kept & out).sum()), 'image')} of {origin} in the run's quarantine list: left out")
         dataset, kept = dataset.subset(np.flatnonzero(~out)), kept[~out]
     if kept.all():
         return dataset

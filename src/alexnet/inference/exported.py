@@ -22,7 +22,7 @@ from alexnet.artifacts.card import Card
 from alexnet.artifacts.figures import Figures, LabelFigures, score
 from alexnet.artifacts.seal import sealed
 from alexnet.data.loading.decode import stored_size
-from alexnet.errors import InputError
+from alexnet.errors import InputError, counted
 from alexnet.files import content_of, sha256
 from alexnet.inference.model import Model
 from alexnet.models import catalog
@@ -84,9 +84,9 @@ def loss_of(card: Card, measured: Figures | LabelFigures, what: str) -> str:
     figures = card.figures if isinstance(card, cards.RunCard) else None
     theirs = next((f for f in (figures.test, figures.validation) if f and f.count == count), None) if figures else None
     if theirs is None:
-        return f"{what}: its card has no figure of the run on {count:,} images to compare with"
+        return f"{what}: its card has no figure of the run on {counted(count, 'image')} to compare with"
     points = 100 * (score(theirs) - score(measured))
-    run = f"the run, which had {score(theirs):.2%} on {count:,} images in {theirs.precision}"
+    run = f"the run, which had {score(theirs):.2%} on {counted(count, 'image')} in {theirs.precision}"
     if abs(points) < 0.005:
         return f"{what}: as accurate as {run}"
     return f"{what}: {abs(points):.2f} points {'lost' if points > 0 else 'gained'} against {run}"

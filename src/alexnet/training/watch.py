@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from alexnet.errors import counted
 from alexnet.preprocessing import Preprocessing
 from alexnet.training import limits
 from alexnet.training.findings import Finding, State
@@ -62,7 +63,8 @@ class Watch:
         k, counts = len(self.classes), self.train_counts
         missing = [i for i in range(k) if i >= len(counts) or counts[i] == 0]
         if sum(counts[k:]):
-            seen = f"{sum(counts[k:]):,} labels are {k} or more, where {k} classes are numbered 0 to {k - 1}"
+            seen = counted(sum(counts[k:]), "label is", "labels are")
+            seen += f" {k} or more, where {k} classes are numbered 0 to {k - 1}"
             if missing and missing[0] == 0:
                 seen += ", and class 0 is never used"
             cause = "the labels start at 1: class 0 is never used and the last label falls outside"

@@ -17,7 +17,7 @@ from alexnet.errors import InputError
 
 FILES = ("README.md", "config.json", CARD, "card.mean.safetensors", HUB_WEIGHTS)
 """What `alexnet export --format hub` writes."""
-_NAME = re.compile(r"hub:/{1,2}([^/@]+/[^/@]+?)(?:@([^@]+))?/?")  # a path has one slash where a name has two
+_NAME = re.compile(r"hub:/{1,2}([^/@]+/[^/@]+?)(?:@([^@]+))?/?")  # a Path has one slash where its user typed two
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 _CODE = (".py", ".pkl", ".pickle", ".bin", ".so", ".ipynb", ".sh")
 _SHOWN = 5
@@ -37,7 +37,7 @@ def pulled(name: object) -> tuple[Path, str | None]:
     found = _NAME.fullmatch(str(name))
     if found is None or not _REPOSITORY.fullmatch(found[1]):
         raise InputError(
-            f"{str(name)!r} is no repository on a hub; write hub://OWNER/NAME or hub://OWNER/NAME@REVISION"
+            f"{'hub://' + str(name)[4:].lstrip('/')!r} is no repository on a hub; write hub://OWNER/NAME or hub://OWNER/NAME@REVISION"
         )
     repository, revision = found[1], found[2]
     hub = _hub()

@@ -1,13 +1,11 @@
 """Several labels an image, in every form of a table; and what is refused."""
 
-import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from tables import numbered, opened, write
 
 from alexnet.data.folds import folded
 from alexnet.data.sources import list_images, open_splits
@@ -21,11 +19,7 @@ OWN = [tuple(name for k, name in enumerate(NAMES) if (number >> k) & 1) for numb
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    folder = tmp_path / "images"
-    folder.mkdir()
-    for number in range(24):
-        Image.new("RGB", (12, 12), (10 * number, 0, 0)).save(folder / f"{number:02}.png")
-    return folder
+    return numbered(tmp_path / "images")
 
 
 def columns() -> list[dict[str, Any]]:
@@ -38,24 +32,6 @@ def joined(separator: str = "|") -> list[dict[str, Any]]:
 
 def lists() -> list[dict[str, Any]]:
     return [{"file": f"{n:02}.png", "tags": list(own)} for n, own in enumerate(OWN)]
-
-
-def write(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
-    if path.suffix == ".parquet":
-        pyarrow = pytest.importorskip("pyarrow")
-        from pyarrow import parquet
-
-        parquet.write_table(pyarrow.Table.from_pylist(list(rows)), path)
-    elif path.suffix == ".jsonl":
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    else:
-        lines = [",".join(rows[0]), *(",".join(map(str, row.values())) for row in rows)]
-        path.write_text("\n".join(lines) + "\n")
-    return path
-
-
-def opened(images: Path, table: Path, **how: Any) -> Any:
-    return open_splits(None, images, labels=table, size=(8, 8), **how)
 
 
 def check(dataset: Any) -> None:

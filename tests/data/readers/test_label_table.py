@@ -1,13 +1,12 @@
 """Labels from a table: every form, splits and groups, and what is refused."""
 
-import csv
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from tables import numbered, opened, write
 
 from alexnet.data.folds import folded
 from alexnet.data.sources import open_splits
@@ -21,31 +20,7 @@ ROWS = [
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    """24 images in one folder, the n-th of one color that says n."""
-    (tmp_path / "images" / "sub").mkdir(parents=True)
-    for number in range(24):
-        Image.new("RGB", (12, 12), (10 * number, 0, 0)).save(tmp_path / "images" / "sub" / f"{number:02}.png")
-    return tmp_path / "images"
-
-
-def write(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
-    if path.suffix == ".parquet":
-        pyarrow = pytest.importorskip("pyarrow")
-        from pyarrow import parquet
-
-        parquet.write_table(pyarrow.Table.from_pylist(list(rows)), path)
-    elif path.suffix == ".jsonl":
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    else:
-        with path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]), delimiter="\t" if path.suffix == ".tsv" else ",")
-            writer.writeheader()
-            writer.writerows(rows)
-    return path
-
-
-def opened(images: Path, table: Path, **how: Any) -> Any:
-    return open_splits(None, images, labels=table, size=(8, 8), **how)
+    return numbered(tmp_path / "images" / "sub").parent
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
@@ -73,9 +48,9 @@ def test_columns_are_known_by_many_names_and_others_are_told(images: Path, tmp_p
     assert len(splits.train) == 24
     told = " | ".join(splits.notes)
     assert "t.csv: Image_Path is the file, Class the label, subset the split; not used: age" in told
-    assert "1 rows of t.csv repeat another" in told
+    assert "1 row of t.csv repeats another" in told
     few = opened(images, write(tmp_path / "few.csv", rows[:12]), validation=None)
-    assert any("12 images in" in note and "are left out" in note for note in few.notes)
+    assert any("12 images in" in note and "left out" in note for note in few.notes)
 
 
 def test_validation_takes_whole_groups(images: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from alexnet.errors import InputError
+from alexnet.errors import InputError, counted
 
 Range = tuple[float, float]
 """The sample that becomes 0, and the one that becomes 255."""
@@ -61,6 +61,6 @@ def told(spread: Range, count: int) -> str:
     """What is said of it."""
     low, high = (f"{value:,.0f}" if value == int(value) else f"{value:.4g}" for value in spread)
     return (
-        f"{count:,} images have more than 8 bits a sample: {low} to {high} become 0 to 255 "
+        f"{counted(count, 'image has', 'images have')} more than 8 bits a sample: {low} to {high} become 0 to 255 "
         "(data.samples sets another range)"
     )

@@ -16,7 +16,7 @@ from alexnet.data.loading.stores import Files
 from alexnet.data.readers import tree
 from alexnet.data.readers.source import Labels, ListedSource
 from alexnet.data.readers.tree import Node, Tree
-from alexnet.errors import InputError, unknown
+from alexnet.errors import InputError, counted, unknown
 
 LAYOUTS = ("auto", "splits", "classes")
 """How the folders below the root are read: by their names, always as splits, or always as classes."""
@@ -186,8 +186,9 @@ class _Reading:
             self.notes.append(f"{self._name(node.path)} holds no images, and is not read")
         elif split == "validation":
             raise InputError(
-                f"{node.path} holds {node.count:,} images and no class folders, so that their classes are not known: "
-                "sort them into class folders, or move them away to have validation images cut from training"
+                f"{node.path} holds {counted(node.count, 'image')} and no class folders, so that their classes "
+                "are not known: sort them into class folders, or move them away to have validation images cut from "
+                "training"
             )
         else:
             self._out(node.path, f"test images without class folders: their classes are not known ({node.count:,})")
@@ -278,7 +279,7 @@ class _Reading:
         for why, names in reasons.items():
             notes.append(f"left out, {why}: {_some(names)}")
         if self.others:
-            notes.append(f"not images: {sum(self.others.values()):,} files ({_some(sorted(self.others))})")
+            notes.append(f"not images: {counted(sum(self.others.values()), 'file')} ({_some(sorted(self.others))})")
         return notes + list(dict.fromkeys(self.notes))
 
     def _out(self, path: Path, why: str) -> None:
@@ -290,7 +291,8 @@ class _Reading:
     def _other_files(self) -> str:
         if not self.others:
             return ""
-        return f"; {sum(self.others.values()):,} files there are no images ({_some(sorted(self.others))})"
+        files = counted(sum(self.others.values()), "file there is no image", "files there are no images")
+        return f"; {files} ({_some(sorted(self.others))})"
 
 
 def _some(names: Sequence[str]) -> str:

@@ -20,7 +20,7 @@ from alexnet.data.readers import tree
 from alexnet.data.readers.columns import COLUMNS, SEVERAL, Row, Rows, understood
 from alexnet.data.readers.folder import SHOWN, first
 from alexnet.data.readers.source import Labels, ListedSource
-from alexnet.errors import InputError
+from alexnet.errors import InputError, counted
 from alexnet.files import content_of
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
@@ -61,7 +61,7 @@ def list_table(table: Path, root: Path, first_classes: int | None = None, asked:
     notes = [found.note]
     names = _by_file(table, found.rows)
     if twice := len(found.rows) - len(names):
-        notes.append(f"{twice:,} rows of {table.name} repeat another")
+        notes.append(f"{counted(twice, f'row of {table.name} repeats', f'rows of {table.name} repeat')} another")
     _check_files(table, root, names)
     own: dict[str, list[Row]] = {}
     for row in names.values():
@@ -84,7 +84,7 @@ def list_table(table: Path, root: Path, first_classes: int | None = None, asked:
             groups |= {row.file: row.group for row in rows if row.group is not None}
     unlisted = sum(1 for each in tree.scan(root).root.images() if each.relative_to(root).as_posix() not in names)
     if unlisted:
-        notes.append(f"{unlisted:,} images in {root} are not in {table.name} and are left out")
+        notes.append(f"{counted(unlisted, 'image')} in {root}: not in {table.name}, left out")
     if groups:
         notes.append(f"{len(set(groups.values())):,} groups: validation takes whole groups")
     return Listing(root, classes, splits, [], notes, groups)

@@ -11,6 +11,7 @@ import numpy as np
 from scipy import special
 
 from alexnet.data.loading.decode import prepare, refit, stored_size
+from alexnet.errors import counted
 from alexnet.inference import features as extraction
 from alexnet.inference.images import Images
 from alexnet.inference.metrics import fit_temperature
@@ -48,7 +49,8 @@ def doubts(listed: Listed, model: Model, layer: str | None = None) -> tuple[list
     known = np.flatnonzero((listed.labels >= 0) & (counts[listed.labels] >= FEWEST))
     judged = np.unique(listed.labels[known])
     few = int((counts[counts > 0] < FEWEST).sum())
-    notes = [f"{few:,} classes have fewer than {FEWEST} images: no label is judged by their features"] if few else []
+    classes = counted(few, "class has", "classes have")
+    notes = [f"{classes} fewer than {FEWEST} images: no label is judged by their features"] if few else []
     if len(judged) < 2:
         return [], [*notes, "labels are judged where two classes have enough images"]
     wanted = extraction.want(model, [layer], pool="mean", flatten=True)
