@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_pack_says_what_it_made_and_goes_on_where_it_stood(command: Callable, folder: Path, tmp_path: Path) -> None:
     said = command("pack", "--data", folder, "--out", tmp_path / "shards", "--size", 16).out.splitlines()
-    assert said[0].startswith("train: 23 images in 1 shards, ")
+    assert said[0].startswith("train: 23 images in 1 shard, ")
     assert said[1] == (
         "left out: 002.american-flag/001_0012.jpg: its name has the number of another class: 001 in folder "
         "002.american-flag"

@@ -32,7 +32,7 @@ def test_one_bad_file_does_not_end_the_batch(command: Callable, trained: Run, fo
     assert rows["3.png"].keys() == {"path", "error"}
     assert "1 of 6 images could not be read" in said.err
     assert "images/s" in said.err
-    assert "1 other files of the folders are not images" in said.err
+    assert "1 other file is no image and was skipped" in said.err
 
 
 def test_a_table_continues_where_it_stopped(command: Callable, trained: Run, folder: Path, tmp_path: Path):

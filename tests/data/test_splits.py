@@ -53,5 +53,5 @@ def test_so_many_of_each_class_train_and_each_class_keeps_one_to_test() -> None:
 def test_a_recorded_split_is_restored() -> None:
     train, held = by_names(["a", "b", "c"], ["c", "a"])
     assert (train.tolist(), held.tolist()) == ([1], [0, 2])
-    with pytest.raises(InputError, match=r"1 images .* such as d"):
+    with pytest.raises(InputError, match=r"1 image of .* such as d"):
         by_names(["a", "b"], ["a", "d"])

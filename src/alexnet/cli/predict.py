@@ -120,7 +120,10 @@ def _summary(count: int, seconds: float, precision: str, broken: "list[Predicted
     if count > 1:
         say(f"{count:,} images in {seconds:.1f} s: {count / seconds:,.0f} images/s in {precision}", err=True)
     if passed_over:
-        say(f"{counted(passed_over, 'other file')} of the folders: no images, skipped", err=True)
+        say(
+            f"{counted(passed_over, 'other file is no image and was', 'other files are no images and were')} skipped",
+            err=True,
+        )
     if broken:
         say(f"{len(broken):,} of {count:,} images could not be read:", err=True)
     for each in broken[:_LISTED]:

@@ -298,7 +298,7 @@ def test_what_splits_share_is_said(folder: Maker) -> None:
     assert "1 validation images are also train images, such as val/a/copy.png" in notes
     assert "1 test images are also train images, such as test/b/copy.png" in notes
     assert "1 test images are also validation images, such as test/b/copy.png" in notes
-    assert any("2 images are the same under two classes" in note or "1 images are" in note for note in notes)
+    assert any("2 images are the same under two classes" in note or "1 image is" in note for note in notes)
     assert open_splits("digits").content_notes == []
 
 
