@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from alexnet.data.download import Digest, _NoDowngrade, fetch
+from alexnet.data.download import Digest, _Careful, fetch
 from alexnet.errors import InputError
 
 CONTENT = bytes(i * 7919 % 251 for i in range(300_000))
@@ -156,7 +156,7 @@ def test_redirections_are_followed(server: Server, tmp_path: Path):
 def test_nothing_is_fetched_by_less_than_https_where_it_began_so():
     request = urllib.request.Request("https://example.org/w")
     with pytest.raises(InputError, match="not HTTPS"):
-        _NoDowngrade().redirect_request(request, io.BytesIO(), 302, "", Message(), "http://example.org/w")
+        _Careful().redirect_request(request, io.BytesIO(), 302, "", Message(), "http://example.org/w")
 
 
 def test_a_server_that_is_not_there_is_one_line(unused: Callable[[], str], tmp_path: Path):

@@ -74,7 +74,7 @@ def test_what_was_packed_is_read_back_in_any_order(
     packed(source, tmp_path / "out")
     for place in (tmp_path / "out", tmp_path / "out" / "index.json"):
         assert recognize(place) == "shards"
-    held = read_shards(tmp_path / "out")
+    held = read_shards(tmp_path / "out").splits
     monkeypatch.setattr(sets, "MEMORY_LIMIT", 0)
     splits = open_splits("auto", tmp_path / "out", size=(12, 12), resize=16)
     by_name = open_splits("folder", tmp_path / "out", size=(12, 12), resize=16)
@@ -89,8 +89,8 @@ def test_what_was_packed_is_read_back_in_any_order(
     order = np.array([9, 0, 3, 9])
     assert np.array_equal(train.batch(order), held["train"].images[order])
     assert np.array_equal(train.subset(order).batch(np.array([2])), train.batch(order[2:3]))
-    assert read_shards(tmp_path / "out", channels=1, size=(8, 10))["train"].batch(order).shape == (4, 8, 10, 1)
-    only = read_shards(tmp_path / "out", first_classes=1)["validation"]
+    assert read_shards(tmp_path / "out", channels=1, size=(8, 10)).splits["train"].batch(order).shape == (4, 8, 10, 1)
+    only = read_shards(tmp_path / "out", first_classes=1).splits["validation"]
     assert (only.classes, len(only)) == (("cat",), 5)
 
 
@@ -129,7 +129,7 @@ def test_unreadable_images_are_left_out_and_named(source: Path, tmp_path: Path) 
     (source / "train" / "cat" / "001.png").write_text("text")
     index = packed(source, tmp_path / "out")
     assert index["left_out"] == [["train/cat/001.png", f"not an image ({READ})"]]
-    train = read_shards(tmp_path / "out")["train"]
+    train = read_shards(tmp_path / "out").splits["train"]
     assert (len(train), train.names[1]) == (9, "train/cat/002.png")
     for index in range(5):
         (source / "train" / "cat" / f"{index:03}.png").write_text("text")
@@ -166,11 +166,18 @@ def test_shards_that_were_changed_are_told(source: Path, tmp_path: Path) -> None
         "tells of classes that": {"labels": [0, 0, 0, 2]},
     }
     for message, change in changes.items():
-        (out / "train-000000.json").write_text(json.dumps(told | change))
+        changed = json.dumps(told | change).encode()
+        (out / "train-000000.json").write_bytes(changed)
+        (out / "index.json").write_bytes(whole["index.json"])
+        assert "train-000000.json: it was changed since it was packed" in said()
+        index = json.loads(whole["index.json"])
+        index["splits"]["train"][0]["list"]["sha256"] = hashlib.sha256(changed).hexdigest()
+        (out / "index.json").write_text(json.dumps(index))
         assert message in said()
+    (out / "index.json").write_bytes(whole["index.json"])
     (out / "train-000000.json").write_bytes(whole["train-000000.json"])
     (out / "train-000001.tar").write_bytes(b"short")
-    assert "train-000001.tar is missing or was changed" in said()
+    assert "train-000001.tar: it is missing or was changed" in said()
     (out / "index.json").write_text('{"kind": "alexnet-shards", "version": 99}')
     assert "another version" in said()
     (out / "index.json").write_text('{"kind": "alexnet-shards", "version": 1}')
@@ -181,7 +188,7 @@ def test_shards_that_were_changed_are_told(source: Path, tmp_path: Path) -> None
 
 def test_gray_images_are_packed_gray(source: Path, tmp_path: Path) -> None:
     pack(list_folder(source), {"channels": 1, "size": (16, 16), "fit": "squash"}, tmp_path / "out")
-    train = read_shards(tmp_path / "out")["train"]
+    train = read_shards(tmp_path / "out").splits["train"]
     assert (train.channels, train[0][0].shape) == (1, (16, 16, 1))
 
 

@@ -312,6 +312,7 @@ _elsewhere("training/test_loop.py", "train.patience", "train.checkpoint_seconds"
 _elsewhere("training/test_loop.py", "train.least_steps")
 _elsewhere("training/test_loop.py", "train.precision")
 _elsewhere("training/test_streamed.py", "data.workers")
+_elsewhere("training/test_remote_shards.py", "data.missing_shards")
 _elsewhere("training/test_compiled.py", "train.compile")
 _elsewhere("training/test_parallel.py", "train.parallel")
 _elsewhere("training/test_quarantine.py", "data.quarantine", "data.group_by")

@@ -88,6 +88,7 @@ class Protocol(Value):
     labels: LongText | None = None
     label_separator: Text | None = None
     label_columns: Layers = ()
+    missing_shards: Literal["stop", "skip"] = "stop"
     seed: Count = 0
 
 

@@ -15,6 +15,7 @@ from alexnet.artifacts.predictions import MAX_BYTES, Predictions, parse
 from alexnet.artifacts.rows import Finding, LabelRow, Row, Split, digests
 from alexnet.artifacts.seal import seal, sealed
 from alexnet.data.dataset import Dataset
+from alexnet.data.remote.address import is_url
 from alexnet.data.sources import ANY_SIZE, recognize
 from alexnet.errors import InputError
 from alexnet.files import LOCK, content_of, make_folder, read_json, sweep, write_bytes, write_json, write_text
@@ -234,9 +235,9 @@ def recipe_for(data: Path | str | None, changes: dict[str, Any]) -> str:
     """The recipe for images that come without one: by what they are; `changes` names those that come as files."""
     if data is None:
         return "digits"
-    if not Path(data).exists():
+    if not is_url(data) and not Path(data).exists():
         raise InputError(f"no file or folder {str(data)!r}")
-    found = recognize(Path(data))
+    found = "shards" if is_url(data) else recognize(Path(data))
     if found in (*ANY_SIZE, "emnist", "idx"):
         changes.setdefault("data.name", found)
     return {"idx": "mnist", "emnist": "mnist", "cifar10": "cifar10", "cifar100": "cifar100-as-published"}.get(

@@ -1,5 +1,9 @@
 """The command line's app: a group whose verbs are imported when they run."""
 
+import functools
+import re
+from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -9,7 +13,9 @@ from alexnet import __version__
 from alexnet.cli import screen
 from alexnet.cli.registry import VERBS, function_of
 from alexnet.cli.screen import say
-from alexnet.errors import unknown
+from alexnet.errors import InputError, unknown
+
+_ADDRESS = re.compile(r"(?!hub:)[A-Za-z][A-Za-z0-9+.-]+:/")  # as it is left of https:// in a path
 
 
 class _Verbs(TyperGroup):
@@ -38,10 +44,27 @@ class _Verbs(TyperGroup):
 def command_of(verb: str) -> Any:
     """The verb as typer's command."""
     single = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    single.command(verb)(function_of(verb))
+    single.command(verb)(_on_this_machine(verb, function_of(verb)))
     command = typer.main.get_command(single)
     command.params += _quiet_option()
     return command
+
+
+def _on_this_machine(verb: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The verb, which refuses an address where it takes a path."""
+
+    @functools.wraps(function)
+    def run(**given: Any) -> Any:
+        for name, value in given.items():
+            for each in value if isinstance(value, list | tuple) else [value]:
+                if isinstance(each, Path) and _ADDRESS.match(each.as_posix()):
+                    raise InputError(
+                        f"{name.replace('_', '-')} of `alexnet {verb}` is a path on this machine, not an address; "
+                        "train, evaluate and check read packed shards at an address (--data https://…, s3://…)"
+                    )
+        return function(**given)
+
+    return run
 
 
 def _be_quiet(value: bool) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alexnet.cli.options import Json
+from alexnet.cli.options import Json, NeededDataOrAddress
 from alexnet.cli.screen import print_json, say
 from alexnet.errors import counted
 
@@ -16,7 +16,7 @@ _SHOWN = 3
 
 
 def check(
-    data: Annotated[Path, typer.Option("--data", help="Where the images are: a folder or a file.")],
+    data: NeededDataOrAddress,
     out: Annotated[Path | None, typer.Option(help="An HTML page to write, with thumbnails.")] = None,
     quarantine: Annotated[
         Path | None, typer.Option(help="A list to write, for data.quarantine: images training is better without.")

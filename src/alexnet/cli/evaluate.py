@@ -9,7 +9,7 @@ from alexnet.cli.evaluate_labels import refuse, tell
 from alexnet.cli.launch import together
 from alexnet.cli.opening import say_runtime
 from alexnet.cli.options import (
-    DataOption,
+    DataOrAddress,
     Device,
     ExportedToo,
     Json,
@@ -32,7 +32,7 @@ _CLASSES = 20  # up to which the table of classes is printed without being asked
 
 def evaluate(
     model: ExportedToo,
-    data: DataOption = None,
+    data: DataOrAddress = None,
     labels: LabelsOption = None,
     label_separator: SeparatorOption = None,
     split: Annotated[
@@ -144,7 +144,7 @@ def evaluate(
             say(f"wrote {target}")
 
 
-def _calibrate(model: "Model", data: Path | None, labels: Path | None, separator: str | None, quiet: bool) -> "Model":
+def _calibrate(model: "Model", data: str | None, labels: Path | None, separator: str | None, quiet: bool) -> "Model":
     """The model with a card that has a temperature, fitted on its validation split."""
     import dataclasses
 

@@ -7,6 +7,13 @@ import typer
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DataOption = Annotated[Path | None, typer.Option("--data", help="Where the images are: a folder or a file.")]
+_DATA_OR_ADDRESS = typer.Option(
+    "--data",
+    metavar="PATH|URL",
+    help="Where the images are: a folder, a file, or the address of packed shards (https://…, s3://…).",
+)
+DataOrAddress = Annotated[str | None, _DATA_OR_ADDRESS]
+NeededDataOrAddress = Annotated[str, _DATA_OR_ADDRESS]
 LabelsOption = Annotated[
     Path | None,
     typer.Option("--labels", help="A table (.csv, .tsv, .jsonl, .parquet) with the labels of the images in --data."),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from alexnet.cli.launch import LOST, count_of, is_first, launch, launched, leashed
-from alexnet.cli.options import DataOption, Device, LabelsOption, SeparatorOption, SetOption
+from alexnet.cli.options import DataOrAddress, Device, LabelsOption, SeparatorOption, SetOption
 from alexnet.cli.screen import say
 from alexnet.errors import InputError
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def train(
     recipe: Annotated[str | None, typer.Argument(help="A recipe or a TOML file. Default: handwritten digits.")] = None,
-    data: DataOption = None,
+    data: DataOrAddress = None,
     labels: LabelsOption = None,
     label_separator: SeparatorOption = None,
     out: Annotated[Path | None, typer.Option(help="The run folder. Default: runs/RECIPE.")] = None,
@@ -82,6 +82,8 @@ def train(
     if offline:
         os.environ["ALEXNET_OFFLINE"] = "1"
     from alexnet.cli.progress import terminal
+    from alexnet.data.download import shown
+    from alexnet.data.remote.address import is_url
     from alexnet.experiments.start import start
     from alexnet.experiments.train import train as run_training
     from alexnet.process import heartbeat
@@ -119,7 +121,8 @@ def train(
         reporter.close()
         again = shlex.join(["alexnet", "train", "--resume", "--out", str(stopped.path)])
         if folds or seeds:  # the same command resumes all of them
-            again = shlex.join(["alexnet", *sys.argv[1:], *([] if resume else ["--resume"])])
+            told = [shown(each) if is_url(each) else each for each in sys.argv[1:]]
+            again = shlex.join(["alexnet", *told, *([] if resume else ["--resume"])])
         if is_first():
             say(f"interrupted; everything is saved. Resume with: {again}")
         raise typer.Exit(130) from None
@@ -172,7 +175,7 @@ def _spreads(summary: dict[str, Any]) -> None:
             )
 
 
-def _lr_range(recipe: "Recipe", data: Path | None, out: Path | None, steps: int | None, device: str) -> None:
+def _lr_range(recipe: "Recipe", data: str | None, out: Path | None, steps: int | None, device: str) -> None:
     from alexnet.cli.progress import bar
     from alexnet.experiments import lr_range
     from alexnet.training.setup import prepare

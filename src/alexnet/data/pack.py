@@ -35,7 +35,7 @@ from alexnet.data.loading.stored import (
 from alexnet.data.readers.archives import BLOCK
 from alexnet.data.readers.shards import INDEX, KIND, VERSION
 from alexnet.errors import InputError
-from alexnet.files import LOCK, atomic, lock, make_folder, read_json, sweep, write_json
+from alexnet.files import LOCK, atomic, json_bytes, lock, make_folder, read_json, sweep, write_json
 from alexnet.preprocessing import FITS
 
 QUALITY = 95
@@ -85,7 +85,10 @@ def _packed(
         skipped += [(one, why) for one, why in told["left_out"]]
         trained |= set(told["labels"]) if name == "train" else set()
         check_skipped(listing, skipped, None)
-        splits.setdefault(name, []).append({key: told[key] for key in ("file", "count", "bytes", "sha256")})
+        content = json_bytes(told)
+        own = {key: told[key] for key in ("file", "count", "bytes", "sha256")}
+        own["list"] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        splits.setdefault(name, []).append(own)
     check_skipped(listing, skipped, np.array(sorted(trained)))
     index = {
         "kind": KIND,

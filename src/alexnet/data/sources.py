@@ -22,6 +22,7 @@ from alexnet.data.readers.shards import Shards
 from alexnet.data.readers.source import Labels, ListedSource, Request, Source
 from alexnet.data.readers.synthetic import Synthetic
 from alexnet.data.readers.table import Table
+from alexnet.data.remote.address import Address, is_url
 from alexnet.data.splits import Splits, by_names, drawn, stratified
 from alexnet.errors import InputError, MissingData, counted, unknown
 from alexnet.preprocessing import FITS
@@ -74,13 +75,14 @@ def open_splits(
     transpose: bool | None = None,
     samples: tuple[float, float] | None = None,
     antialias: bool = True,
+    missing_shards: str = "stop",
     classes: int = 10,
     count: int = 1000,
 ) -> Splits:
     """The splits of the dataset `name`, one of SETS; None or 'auto': recognized by what lies at `data`.
 
-    - `data`: a folder or file, of datasets of image files also the shards that they were packed into; None:
-      `$ALEXNET_DATA/<set>/`, else `~/.cache/alexnet/<set>/`.
+    - `data`: a folder or file, of datasets of image files also the shards that they were packed into, or the address
+      of such shards (https://…, s3://…); None: `$ALEXNET_DATA/<set>/`, else `~/.cache/alexnet/<set>/`.
     - `size` (height, width), `fit`, `resize`, `antialias`: as in Preprocessing. The images are as large as
       `decode.stored_size` says; None keeps the set's own size, of image files each one's.
     - `channels`: 1 or 3; None: the set's own, for folders 3.
@@ -103,6 +105,7 @@ def open_splits(
     - `progress(done, total)` is called while image files are read.
     - `fetching(done, total)` is called with bytes while a public set that is not on this machine is fetched and
       verified; None, or $ALEXNET_OFFLINE: it is not fetched.
+    - `missing_shards`: of packed images; 'stop', or 'skip': the images of a shard that cannot be had are left out.
     - `classes` and `count`: of the synthetic set.
 
     Raises InputError for anything wrong in the data or in the arguments, naming what is expected.
@@ -115,7 +118,11 @@ def open_splits(
             raise InputError("a table of labels (--labels) needs --data, the folder that its files are relative to")
         name = "table"
     said = Labels(table, label_separator, tuple(label_columns or ()), tuple(label_classes or ()))
-    source, path, fetched = _found(name, Path(data).expanduser() if data is not None else None, fetching)
+    address = Address.parsed(str(data)) if is_url(data) else None
+    if address is not None:
+        source, path, fetched = _elsewhere(name, address), None, []
+    else:
+        source, path, fetched = _found(name, Path(data).expanduser() if data is not None else None, fetching)
     if fit not in FITS:
         raise InputError(f"fit is {fit!r}; choose one of: {', '.join(FITS)}")
     if said.form and source.name != "table":
@@ -128,6 +135,7 @@ def open_splits(
     stored = stored_size(size, resize) if size else None
     request = Request(
         path,
+        address,
         stored,
         channels,
         fit,
@@ -137,6 +145,7 @@ def open_splits(
         transpose,
         said,
         first_classes,
+        missing_shards,
         progress,
         classes,
         count,
@@ -169,9 +178,13 @@ def open_splits(
         opened.skipped,
         notes=fetched + opened.notes,
         samples=opened.samples,
+        address=address.shown if address else "",
+        index=opened.index,
     )
     if any(value is not None for value in protocol.values()):
         splits.protocol = protocol | {"seed": seed}
+    if missing_shards != "stop":
+        splits.protocol |= {"missing_shards": missing_shards}
     if layout != "auto" or transpose is not None:
         splits.protocol |= {"layout": layout, "transpose": transpose}
     if table is not None:
@@ -247,6 +260,15 @@ def _found(name: str | None, path: Path | None, fetching: Progress | None) -> tu
     if path is not None and isinstance(source, ListedSource) and SOURCES["shards"].recognize(path):
         source = SOURCES["shards"]  # the set as `alexnet pack` copied it
     return source, path, fetched
+
+
+def _elsewhere(name: str | None, address: Address) -> Source:
+    """The source called `name` for what lies at an address: packed images only."""
+    if name not in (None, "auto") and name not in SOURCES:
+        raise unknown("dataset", name, SETS)
+    if name not in (None, "auto", "shards") and not isinstance(SOURCES[name], ListedSource):
+        raise InputError(f"{address.shown} is read as packed images, not as {name}; copy {name} to this machine")
+    return SOURCES["shards"]
 
 
 def _unreadable(error: OSError, path: Path | None) -> InputError:

@@ -25,7 +25,7 @@ class Splits:
     name: str
     """One of `sources.SETS`."""
     path: Path | None
-    """Where the images were read; None for embedded and synthetic ones."""
+    """Where on this machine the images were read; None for others, and for embedded and synthetic ones."""
     skipped: list[tuple[str, str]]
     """Files that were left out, images that could not be read among them: (name, reason)."""
     validation_is_test: bool = False
@@ -39,6 +39,15 @@ class Splits:
     """Image's name → its group, where a table of labels says: no group is parted by the cut for validation."""
     samples: Range | None = None
     """The range of samples of more than 8 bits that became 0–255, where there were some that do not use all bits."""
+    address: str = ""
+    """Where elsewhere the images were read, without what is secret in it."""
+    index: str = ""
+    """SHA-256 of the index of shards that lie elsewhere."""
+
+    @property
+    def place(self) -> str | None:
+        """Where the images were read, as it is recorded; None for embedded and synthetic ones."""
+        return self.address or (str(self.path.absolute()) if self.path else None)
 
     @property
     def content_notes(self) -> list[str]:

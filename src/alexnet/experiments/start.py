@@ -18,6 +18,7 @@ from alexnet.artifacts.run import recipe_for
 from alexnet.data.loading.decode import DecodeError, decode
 from alexnet.data.public_sets import offline
 from alexnet.data.readers.source import Labels
+from alexnet.data.remote.address import is_url
 from alexnet.data.sources import ANY_SIZE, list_images
 from alexnet.errors import InputError, MissingData
 from alexnet.recipes import recipe as recipes
@@ -66,7 +67,7 @@ def start(
         return Start(anchored(recipes.load(name, settings)))
     assert data is not None  # without images the recipe is another one
     remarks = []
-    if "augment.flip" not in settings and _gray(settings, Path(data)):
+    if "augment.flip" not in settings and not is_url(data) and _gray(settings, Path(data)):
         settings["augment.flip"] = 0.0
         remarks.append("the images are gray: they are not mirrored (--set augment.flip=0.5 mirrors half of them)")
     if pretrained is not False:

@@ -9,6 +9,7 @@ import torch
 
 from alexnet import __version__
 from alexnet.artifacts.run import Run, begin, begun, check_free, free, resume
+from alexnet.data.remote.address import is_url
 from alexnet.errors import InputError
 from alexnet.experiments.finish import draw_samples, finish
 from alexnet.experiments.start import Start, start
@@ -43,7 +44,8 @@ def train(
     """Trains a recipe and returns its run: weights, figures, plots and report in the folder `out`.
 
     recipe: a shipped recipe's name, a TOML file, or a Recipe; none given: 'digits', or on resuming the run's own.
-    data: where the images are, if not in the usual place. epochs, or steps: in place of the recipe's.
+    data: where the images are (a path, or the address of packed shards), if not in the usual place.
+    epochs, or steps: in place of the recipe's.
     resume_run: continue the run in `out`, or start it where it has not begun. stop_after: stop after this number of
     epochs as Ctrl-C would.
     pretrained: for images without a recipe, whether to start from pretrained convolutions (fetched where they are
@@ -85,7 +87,7 @@ def train(
                         f"{str(run.path)!r} was not trained here by you, so that the data path it names is not opened; "
                         "say where its images are with --data"
                     )
-                if not Path(recorded).exists():
+                if not is_url(recorded) and not Path(recorded).exists():
                     raise InputError(
                         f"the images of this run were in {recorded!r}, which is gone; add --data with their place"
                     )

@@ -15,6 +15,7 @@ from alexnet.data.dataset import Dataset, refitted
 from alexnet.data.loading.decode import stored_size
 from alexnet.data.pick import pick
 from alexnet.data.readers.tree import same_name
+from alexnet.data.remote.address import is_url, recorded
 from alexnet.data.sources import open_splits
 from alexnet.errors import InputError, counted
 from alexnet.inference.model import Model
@@ -26,7 +27,7 @@ class LeftOut(UserWarning):
 
 def dataset_for(
     model: Model,
-    data: Path | None = None,
+    data: Path | str | None = None,
     split: str | None = None,
     tell: Callable[[str], None] | None = None,
     labels: Path | None = None,
@@ -47,20 +48,21 @@ def dataset_for(
         raise InputError("this model's card does not say what it was trained on; give --data")
     if labels is not None and data is None:
         raise InputError("--labels needs --data, the folder of the images that the table lists")
-    if data is not None and data.exists() and not (data.is_dir() or data.is_file()):
+    here = None if data is None or is_url(data) else Path(data)
+    if here is not None and here.exists() and not (here.is_dir() or here.is_file()):
         raise InputError(f"{str(data)!r} is neither a file nor a folder")
     run = Run(model.path if model.path.is_dir() else model.path.parent)
     record = run.split if run.is_run else None
     name = trained.name if trained and (data is None or trained.name in _NAMED_ALIKE) else "auto"
     path = data
     if data is None and trained and trained.path:
-        path = Path(trained.path)
+        path = trained.path
         if not run.opens(trained.path):
             raise InputError(
                 f"{str(run.path)!r} was not trained here by you, so that the data path in its card is not opened; "
                 "give --data"
             )
-        if not path.exists():
+        if not is_url(path) and not Path(path).exists():
             raise InputError(
                 f"the images of this run were in {str(path)!r}, which is gone; add --data with their place"
             )
@@ -77,9 +79,9 @@ def dataset_for(
     if trained and isinstance(model.card, RunCard) and name == "synthetic":
         held = 0 if trained.validation_is_test else trained.validation
         options |= {"count": trained.train + held, "seed": model.card.seed}
-    if model.multilabel and labels is None and data is not None and data.is_dir():
+    if model.multilabel and labels is None and here is not None and here.is_dir():
         raise InputError("this model names several labels an image; give their table as --labels, or as --data")
-    if labels is not None or (data is not None and data.is_file()):
+    if labels is not None or (here is not None and here.is_file()):
         said = trained.protocol if trained else None
         options["label_separator"] = separator if separator is not None else said and said.label_separator
     if model.multilabel:
@@ -114,7 +116,11 @@ def dataset_for(
     if split is None:
         split = "test" if splits.test is not None else "validation" if splits.validation is not None else "train"
     found = pick(splits, split)
-    return found if data is None or asked == "train" else _unseen(found, record, str(data), tell or _warn)
+    return (
+        found
+        if data is None or asked == "train"
+        else _unseen(found, record, recorded(data) if is_url(data) else str(data), tell or _warn)
+    )
 
 
 def _unseen(dataset: Dataset, record: Split | None, origin: str, tell: Callable[[str], None]) -> Dataset:

@@ -137,6 +137,9 @@ class Data:
     samples: tuple[Number, ...] = key(
         (), "images with more than 8 bits per sample: the range that becomes 0–255, such as [0, 4095]. Default: found"
     )
+    missing_shards: Annotated[Text, one_of("stop", "skip")] = key(
+        "stop", "packed images: what becomes of a shard that cannot be had: stop, or skip: its images are left out"
+    )
     antialias: Flag = key(True, "whether resizing antialiases; false: plain bilinear, as OpenCV's")
     shuffle: Annotated[Text, AfterValidator(_shuffle)] = key(
         "epoch",

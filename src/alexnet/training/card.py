@@ -78,7 +78,7 @@ def _made(
         pca_color=setup.pca_color.to_json() if setup.pca_color else None,
         data={
             "name": splits.name,
-            "path": str(splits.path.absolute()) if splits.path else None,
+            "path": splits.place,
             "protocol": splits.protocol or None,
             "fingerprint": setup.fingerprint,
             "train": len(setup.train.dataset),

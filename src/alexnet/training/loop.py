@@ -175,6 +175,7 @@ class Trainer:
         return {
             "data": self.setup.data,
             "fingerprint": self.setup.fingerprint,
+            "index": self.setup.splits.index,
             "start": self.setup.start,
             "learner": self.learner.state_dict(),
             "seconds": self.seconds,
@@ -191,6 +192,12 @@ class Trainer:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continues from `state`. Raises InputError when it is of other images or of another network."""
         run = repr(str(self.run.path))
+        began, index = state.get("index"), self.setup.splits.index
+        if began and index and began != index:
+            raise InputError(
+                f"{run} was trained on the shards that {self.setup.splits.place} listed then (SHA-256 of its index "
+                f"{began[:16]}…); the list was changed since ({index[:16]}…): put it back, or train again"
+            )
         if state["fingerprint"] != self.setup.fingerprint:
             raise InputError(
                 f"{run} was trained on other images: some were added, removed or changed since; resume it with --data "

@@ -19,6 +19,7 @@ from alexnet.data.folds import folded
 from alexnet.data.groups import read_quarantine
 from alexnet.data.loading.loader import Loader
 from alexnet.data.loading.samples import checked_range
+from alexnet.data.remote.address import recorded
 from alexnet.data.sources import ANY_SIZE, open_splits
 from alexnet.data.splits import Splits
 from alexnet.data.transforms.augment import Augmenter
@@ -174,8 +175,7 @@ class Setup:
     def write_records(self, run: Run) -> None:
         """Before training: which image is in which split, the mean image if there is one, and what was left out."""
         parts = {"train": self.train.dataset, "validation": self.validation.dataset, "test": self.test}
-        path = str(self.splits.path.absolute()) if self.splits.path else None
-        places = (self.data, path, self.splits.protocol.get("labels"))
+        places = (self.data, self.splits.place, self.splits.protocol.get("labels"))
         run.write_split(
             {name: part for name, part in parts.items() if part is not None}, places, self.splits.quarantined
         )
@@ -261,7 +261,7 @@ def prepare(
         )
     return Setup(
         recipe=recipe,
-        data=str(Path(data).absolute()) if data is not None else None,
+        data=recorded(data) if data is not None else None,
         device=device,
         precision=precision,
         splits=splits,
@@ -317,6 +317,7 @@ def _opened(
         label_columns=wanted.label_columns,
         layout=wanted.layout,
         transpose=wanted.transpose,
+        missing_shards=wanted.missing_shards,
         samples=checked_range(samples) if samples else None,
         antialias=wanted.antialias,
         count=wanted.synthetic_images,

@@ -1,7 +1,9 @@
 """Batches of images on the device, in a given order."""
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 
 import numpy as np
 import torch
@@ -10,6 +12,7 @@ from torch import Tensor
 from alexnet.data.dataset import ArrayDataset, Dataset
 from alexnet.data.loading.stored import StoredDataset
 from alexnet.data.loading.workers import AHEAD, Workers, chosen
+from alexnet.data.remote.store import RemoteMembers
 
 _LEAST = 8  # images that a process decodes at a time: fewer are hardly worth handing over
 
@@ -50,8 +53,17 @@ class Loader:
             decoded = self._by_processes(slices, self.workers, self.dataset)
         else:
             decoded = self._by_threads(slices)
-        for indices, images in zip(slices, decoded, strict=True):
-            yield images, self.labels[indices.to(self.device)]
+        with self._fetching(slices) as reached:
+            for number, (indices, images) in enumerate(zip(slices, decoded, strict=True)):
+                reached(number)
+                yield images, self.labels[indices.to(self.device)]
+
+    def _fetching(self, slices: Sequence[Tensor]) -> AbstractContextManager[Callable[[int], None]]:
+        """Shards that lie elsewhere are fetched before they are read."""
+        store = self.dataset.store if isinstance(self.dataset, StoredDataset) else None
+        if isinstance(store, RemoteMembers):
+            return store.ahead([each.numpy() for each in slices])
+        return contextlib.nullcontext(lambda number: None)
 
     def _by_threads(self, slices: Sequence[Tensor]) -> Iterator[Tensor]:
         with ThreadPoolExecutor(2) as pool:  # two batches at a time: the second fills the gaps that the first leaves

@@ -8,6 +8,7 @@ from alexnet.data.dataset import Dataset
 from alexnet.data.loading.depth import dim_color, range_of
 from alexnet.data.loading.samples import Range, told
 from alexnet.data.loading.stored import Form, Listing, Progress, open_listing
+from alexnet.data.remote.address import Address
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Request:
     """What is asked of a source; each takes of it what concerns it."""
 
     path: Path | None = None
+    address: Address | None = None
+    """Where shards lie elsewhere, instead of `path`."""
     size: tuple[int, int] | None = None
     """(height, width) at which images of any size are kept; None: their own."""
     channels: int | None = None
@@ -49,6 +52,8 @@ class Request:
     labels: Labels | None = None
     """The table that gives the labels of the images at `path`, or what is said of the table there; None: neither."""
     first_classes: int | None = None
+    missing_shards: str = "stop"
+    """One of shards.MISSING."""
     progress: Progress | None = None
     classes: int = 10
     """Of synthetic images, as `count` and `seed`."""
@@ -75,6 +80,8 @@ class Opened:
     """The range of deep samples that was used."""
     groups: dict[str, str] = field(default_factory=dict)
     """As `Listing.groups`."""
+    index: str = ""
+    """SHA-256 of the index of shards that lie elsewhere."""
 
 
 class Source(ABC):

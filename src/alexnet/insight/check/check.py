@@ -90,7 +90,7 @@ def check(
     and for an expression that is none.
     """
     group_of = grouping(group_by) if group_by else None
-    listed = list_dataset(Path(data).expanduser(), name)
+    listed = list_dataset(data, name)
     if not listed.names:
         raise InputError(f"no images in {str(listed.place)!r}")
     seen: list[Seen] = []

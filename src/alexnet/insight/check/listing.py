@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from alexnet.data.dataset import Dataset, pool
 from alexnet.data.loading.decode import EXTENSIONS, DecodeError, read
+from alexnet.data.remote.address import is_url
 from alexnet.data.sources import ANY_SIZE, list_images, open_splits, recognize
 from alexnet.errors import InputError
 from alexnet.insight.check.inspect import SMALL, Look, Seen, begins_like_an_image, described, look, unreadable
@@ -39,7 +40,8 @@ class Images(Protocol):
 class Listed:
     """Every image of a dataset: columns of one length, and what stands beside them."""
 
-    place: Path
+    place: Path | str
+    """Where the images are; text: an address, without what is secret in it."""
     kind: str
     """One of `alexnet.data.sources.SETS`."""
     names: Sequence[str]
@@ -57,8 +59,11 @@ class Listed:
     """Class folders without an image."""
 
 
-def list_dataset(place: Path, name: str = "auto") -> Listed:
-    """Lists the images at `place`. InputError when nothing there is a dataset."""
+def list_dataset(data: Path | str, name: str = "auto") -> Listed:
+    """Lists the images at `data`. InputError when nothing there is a dataset."""
+    if is_url(data):
+        return _arrays(data, name)
+    place = Path(data).expanduser()
     if not place.exists():
         raise InputError(f"no file or folder {str(place)!r}")
     kind = recognize(place) if name == "auto" else name
@@ -213,8 +218,8 @@ def _stored(place: Path, kind: str) -> Listed:
     return Listed(place, kind, names, np.concatenate(splits), np.concatenate(labels), listing.classes, images)
 
 
-def _arrays(place: Path, kind: str) -> Listed:
-    found = open_splits(kind, place, validation=None)
+def _arrays(data: Path | str, kind: str) -> Listed:
+    found = open_splits(kind, data, validation=None)
     parts, start = [], 0
     own = [(0, found.train), (1, found.validation), (2, found.test)]
     there = [(number, dataset) for number, dataset in own if dataset is not None]
@@ -224,7 +229,8 @@ def _arrays(place: Path, kind: str) -> Listed:
     names = [f"{SPLITS[number]}/{name}" for number, dataset in there for name in dataset.names]
     splits = np.concatenate([np.full(len(dataset), number, np.int8) for number, dataset in there])
     labels = np.concatenate([dataset.labels for _, dataset in there]).astype(np.int32)
-    return Listed(place, kind, names, splits, labels, found.train.classes, _Arrays(parts))
+    place = found.address or Path(data)
+    return Listed(place, found.name, names, splits, labels, found.train.classes, _Arrays(parts))
 
 
 def looks(listed: Listed) -> Iterator[list[Seen]]:

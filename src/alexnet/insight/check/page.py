@@ -1,5 +1,7 @@
 """What `check` found, as a page with thumbnails."""
 
+from pathlib import Path
+
 from alexnet.data.loading.decode import DecodeError, decode
 from alexnet.insight.check.check import Checked
 from alexnet.insight.check.faults import Fault, counts_of
@@ -27,7 +29,7 @@ def describe(checked: Checked, words: Words | None = None) -> Document:
     ]
     none = [] if checked.faults else [Text(words("Nothing was found."))]
     return Document(
-        title=words("Check of {name}", name=listed.place.name or str(listed.place)),
+        title=words("Check of {name}", name=Path(listed.place).name or str(listed.place)),
         about=f"{listed.place} · {listed.kind}",
         tiles=tiles,
         all_sections=[
