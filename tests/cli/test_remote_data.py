@@ -78,7 +78,6 @@ def test_other_verbs_refuse_addresses_in_one_line(refused: Callable[..., str], t
     for verb, *more in (
         ("pack", "--data", "https://u:secret@h/x", "--out", tmp_path / "x"),
         ("export", tmp_path, "--out", tmp_path / "x", "--data", "s3://bucket/secret"),
-        ("predict", tmp_path, "https://h/secret.png"),
         ("features", "alexnet-digits", "--data", "https://h/x?secret", "--out", tmp_path / "f.npz", "--layers", "fc8"),
         ("train", "digits", "--weights", "https://h/secret"),
     ):
