@@ -135,7 +135,6 @@ def open_splits(
     stored = stored_size(size, resize) if size else None
     request = Request(
         path,
-        address,
         stored,
         channels,
         fit,
@@ -145,11 +144,12 @@ def open_splits(
         transpose,
         said,
         first_classes,
-        missing_shards,
         progress,
         classes,
         count,
         seed,
+        address,
+        missing_shards,
     )
     try:
         opened = source.open(request)

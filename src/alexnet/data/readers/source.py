@@ -35,8 +35,6 @@ class Request:
     """What is asked of a source; each takes of it what concerns it."""
 
     path: Path | None = None
-    address: Address | None = None
-    """Where shards lie elsewhere, instead of `path`."""
     size: tuple[int, int] | None = None
     """(height, width) at which images of any size are kept; None: their own."""
     channels: int | None = None
@@ -52,13 +50,15 @@ class Request:
     labels: Labels | None = None
     """The table that gives the labels of the images at `path`, or what is said of the table there; None: neither."""
     first_classes: int | None = None
-    missing_shards: str = "stop"
-    """One of shards.MISSING."""
     progress: Progress | None = None
     classes: int = 10
     """Of synthetic images, as `count` and `seed`."""
     count: int = 1000
     seed: int = 0
+    address: Address | None = None
+    """Where shards lie elsewhere, instead of `path`."""
+    missing_shards: str = "stop"
+    """One of shards.MISSING."""
 
     @property
     def place(self) -> Path:
