@@ -9,11 +9,12 @@ class InputError(ValueError):
 
 
 class MissingData(InputError):
-    """Images or weights that are not on this machine; `what` names them in a few words."""
+    """Images or weights that are not on this machine; `what` names them in a few words, `otherwise` is the line for who
+    cannot say where they are with an option."""
 
-    def __init__(self, what: str, text: str):
+    def __init__(self, what: str, text: str, otherwise: str | None = None):
         super().__init__(text)
-        self.what = what
+        self.what, self.otherwise = what, otherwise or text
 
 
 def escaped(text: str) -> str:

@@ -26,5 +26,11 @@ def test_every_request_is_answered(trained: Run) -> None:
     assert counted.answers == {200: 30}
     assert counted.per_second * counted.seconds == pytest.approx(30)
     assert list(counted.memory) == [0, 30]
-    with pytest.raises(InputError, match="could not be served"):
+
+
+def test_what_cannot_be_served_is_told_in_one_line(trained: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(
+        InputError, match=r"nothing' could not be served: no run folder or model file .*nothing'; `alexnet train"
+    ):
         measure.load(trained.path / "nothing", b"", seconds=0.1)
+    assert capfd.readouterr().err == ""  # no traceback of the server's

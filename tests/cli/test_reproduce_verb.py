@@ -24,6 +24,10 @@ def test_without_data_it_says_so_for_each_experiment(command: Callable, tmp_path
     for recipe, data in (("mnist-as-published", "mnist"), ("mnist-resnet20", "mnist"), ("cifar100", "cifar100"),
                          ("mnist-resnet56-as-published", "mnist")):  # fmt: skip
         assert f"not run: {recipe}: data for {data} not here" in ended.out
+    assert "mnist: no data for mnist: run `alexnet data mnist`, or put train-images-idx3-ubyte" in ended.out
+    assert f"into {tmp_path / 'nowhere' / 'mnist'} or {tmp_path / '.cache' / 'alexnet' / 'mnist'}" in ended.out
+    assert "--data" not in ended.out  # reproduce has no such option
+    assert command("reproduce", "mnist", "--out", tmp_path / "asked").code == 3  # nothing of what was asked for ran
     assert ended.out.splitlines()[-1] == f"table: {out / 'reproduction.md'}"
     said = command("reproduce", "mnist", "--out", out, "--json", *NOTHING)
     assert json.loads(said.out) == json.loads((out / "reproduction.json").read_text())

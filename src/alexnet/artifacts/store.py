@@ -98,7 +98,8 @@ def locate(path: Path) -> tuple[Path, Path | None]:
             raise InputError(f"{str(path)!r} is not a run: it has no {CARD}")
         return (path / HUB_WEIGHTS if (path / HUB_WEIGHTS).is_file() else run.weights), path / CARD
     if path.suffix != ".safetensors" and not path.exists():
-        raise InputError(f"no run folder or model file {str(path)!r}")
+        hint = "" if path.suffix else f"; `alexnet train --out {path}` makes a run there"
+        raise InputError(f"no run folder or model file {str(path)!r}{hint}")
     if path.suffix != ".safetensors":
         raise InputError(f"{str(path)!r} is neither a run's folder nor a .safetensors file")
     if not path.is_file():

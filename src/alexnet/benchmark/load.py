@@ -25,6 +25,7 @@ from alexnet.errors import InputError
 
 _SERVE = """
 import sys
+from alexnet.errors import InputError
 from alexnet.inference.model import load_model
 from alexnet.process.memory import keep_freed_memory
 from alexnet.serving.app import create_app
@@ -32,7 +33,10 @@ from alexnet.serving.limits import Limits
 from alexnet.serving.server import bound, run
 keep_freed_memory()
 listening = bound("127.0.0.1", 0)
-app = create_app([load_model(sys.argv[1])], Limits(), batch=int(sys.argv[2]))
+try:
+    app = create_app([load_model(sys.argv[1], several=True)], Limits(), batch=int(sys.argv[2]))
+except InputError as error:
+    sys.exit(print(error, flush=True))
 print(listening.getsockname()[1], flush=True)
 run(app, listening)
 """
@@ -83,8 +87,9 @@ def load(
         try:
             assert server.stdout is not None
             line = server.stdout.readline()
-            if not line:
-                raise InputError(f"{str(model)!r} could not be served; `alexnet serve {model}` says why")
+            if not line.strip().isdecimal():
+                why = line.strip() or f"`alexnet serve {model}` says why"
+                raise InputError(f"{str(model)!r} could not be served: {why}")
             return asyncio.run(_ask(int(line), server.pid, Load(clients, batch, seconds), image, requests, progress))
         finally:
             os.killpg(server.pid, signal.SIGTERM)

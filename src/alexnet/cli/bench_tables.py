@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from alexnet.cli.screen import say, table
+from alexnet.errors import counted
 
 if TYPE_CHECKING:
     from alexnet.benchmark.bench import Bench
@@ -92,6 +93,6 @@ def latencies(measured: "Latencies") -> None:
 
 def _machine(environment: Mapping[str, Any]) -> str:
     return (
-        f"{environment.get('gpu') or environment['cpu']}, {environment['threads']} threads, torch "
+        f"{environment.get('gpu') or environment['cpu']}, {counted(environment['threads'], 'thread')}, torch "
         f"{environment['torch']}, alexnet {environment['alexnet']} in {environment['precision']}"
     )

@@ -296,10 +296,12 @@ def _looked_up(source: Source, fetching: Progress | None) -> tuple[Path, list[st
         except InputError as error:
             why = f"{error}; "
     looked = " or ".join(map(str, places)) + ("" if root else " ($ALEXNET_DATA is not set)")
-    fetched = f"run `alexnet data {home}`, " if public else ""
+    fetched, said = f"run `alexnet data {home}`" if public else "", f"{why}no data for {source.name}: "
+    put = f"or put {source.expected} into {looked}"
     raise MissingData(
         f"data for {source.name}",
-        f"{why}no data for {source.name}: {fetched}give --data PATH, or put {source.expected} into {looked}",
+        f"{said}{fetched and fetched + ', '}give --data PATH, {put}",
+        f"{said}{fetched + ', ' + put if fetched else put.removeprefix('or ')}",
     )
 
 

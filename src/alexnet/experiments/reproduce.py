@@ -111,7 +111,7 @@ def _plan(arm: table.Arm, out: Path, seeds: int, device: str, tell: Callable[[st
             else:
                 tasks.append(_Task(arm, setup.recipe, found, runs.expected_seconds(setup, found, arm.runs)))
         except InputError as error:
-            tell(f"{arm.recipe}: {error}")
+            tell(f"{arm.recipe}: {error.otherwise if isinstance(error, MissingData) else error}")
             arm.left_out.append(f"{error.what} not here" if isinstance(error, MissingData) else str(error))
             break
     return tasks
