@@ -63,6 +63,30 @@ def test_train_and_resume_are_one_run(tagged: Any, tmp_path: Path, command: Call
 
 
 @pytest.mark.usefixtures("bare")
+@pytest.mark.parametrize("kind", ["folds", "seeds"])
+def test_folds_and_seeds(tagged: Any, tmp_path: Path, command: Callable, kind: str) -> None:
+    out, times = tmp_path / "runs", {"folds": 3, "seeds": 2}[kind]
+    asked = ("train", "--data", tagged.images, "--labels", tagged.table, *SMALL, "--epochs", 2, "--out", out)
+    ended = command(*asked, f"--{kind}", times)
+    assert ended.code == 0, ended.err
+    for line in ("validation, last epoch, mAP  ", "validation, best epoch, mAP  ", "test, mAP  "):
+        assert any(said.startswith(line) and f"n = {times}" in said for said in ended.out.splitlines()), line
+    summary = json.loads((out / "summary.json").read_text())
+    runs = [Run(path.parent) for path in sorted(out.glob("*/card.json"))]
+    assert len(runs) == times == summary["test_map"]["n"]
+    assert summary["test_map"]["mean"] == pytest.approx(np.mean([run.card.figures.test.map for run in runs]))  # pyright: ignore
+    assert summary["last_map"]["mean"] == pytest.approx(np.mean([run.metrics[-1]["val_map"] for run in runs]))
+    validated = [name for run in runs for name in run.split.validation]  # pyright: ignore[reportOptionalMemberAccess]
+    if kind == "folds":  # each of the 120 training images once, every label in every fold
+        assert len(validated) == len(set(validated)) == 120
+        assert all(run.card.thresholds.count == 40 for run in runs)  # pyright: ignore[reportOptionalMemberAccess]
+    else:
+        assert runs[0].card.thresholds != runs[1].card.thresholds
+    page = (out / "compare.html").read_text(encoding="utf-8")
+    assert "mAP" in page
+
+
+@pytest.mark.usefixtures("bare")
 def test_a_separator_trains_and_measures(tagged: Any, tmp_path: Path, command: Callable, refused: Callable) -> None:
     rows = list(csv.DictReader(tagged.table.read_text().splitlines()))
     joined = ["|".join(name for name in ("left", "right", "below") if row[name] == "1") for row in rows]

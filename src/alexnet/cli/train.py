@@ -161,7 +161,8 @@ def _repeat(recipe: "Recipe", out: Path, folds: int, seeds: int, resume_runs: bo
 
 
 def _spreads(summary: dict[str, Any]) -> None:
-    """The accuracies of several runs: mean ± standard deviation, and the interval."""
+    """The accuracies of several runs, or their mAPs: mean ± standard deviation, and the interval."""
+    several = ", mAP" if "val_map" in summary else ""
     names = {
         "last": "validation, last epoch",
         "val": "validation, best epoch",
@@ -170,7 +171,7 @@ def _spreads(summary: dict[str, Any]) -> None:
     for key, name in names.items():
         if found := summary.get(f"{key}_accuracy", summary.get(f"{key}_map")):
             say(
-                f"{name:<22}  {found['mean']:.2%} ± {found['std']:.2%}   95 % interval {found['low']:.2%} to "
+                f"{name + several:<22}  {found['mean']:.2%} ± {found['std']:.2%}   95 % interval {found['low']:.2%} to "
                 f"{found['high']:.2%}   n = {found['n']}"
             )
 
