@@ -92,3 +92,26 @@ def test_what_is_in_the_way_is_told(tmp_path: Path) -> None:
     files.write_json(tmp_path / "new" / "x.json", {"a": 1})
     with pytest.raises(InputError, match="lacks b, c"):
         files.read_object(tmp_path / "new" / "x.json", ("a", "b", "c"))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link to a pipe", "folder"])
+def test_what_is_no_file_is_not_replaced(tmp_path: Path, kind: str) -> None:
+    """As root, a rename to /dev/null would replace the device itself."""
+    place = tmp_path / "place"
+    if kind == "folder":
+        place.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(place)
+    else:
+        os.mkfifo(tmp_path / "pipe")
+        place.symlink_to("pipe")
+    before = place.lstat()
+    for write in (
+        lambda: files.write_bytes(place, b""),
+        lambda: files.atomic_path(place).__enter__(),
+        lambda: files.check_target(place),
+    ):
+        with pytest.raises(InputError, match=r"choose a file$"):
+            write()
+    assert (place.lstat().st_ino, place.lstat().st_mode) == (before.st_ino, before.st_mode)
+    assert len(list(tmp_path.iterdir())) == (2 if "link" in kind else 1)

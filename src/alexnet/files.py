@@ -40,7 +40,7 @@ def atomic(path: Path | str) -> Iterator[BinaryIO]:
     The temporary file stands in the same folder (a rename is atomic only within one file system) and is flushed to
     the disk before the rename, so that a power cut cannot leave an empty file under the final name.
     """
-    path = Path(path)
+    path = _replaceable(path)
     name = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     handle = os.open(name, flags, 0o666)  # less the process's umask, which could not be read without setting it
@@ -64,7 +64,7 @@ def holds_run(names: Collection[str]) -> bool:
 @contextlib.contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
     """As `atomic`, for writers that open files themselves: a path beside `path` that becomes it."""
-    path = Path(path)
+    path = _replaceable(path)
     name = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         yield name
@@ -92,11 +92,22 @@ def make_folder(path: Path | str) -> None:
 
 
 def check_target(path: Path) -> None:
-    """InputError unless a file can become `path`: its folder is there, and it is no folder itself."""
+    """InputError unless a file can become `path`: its folder is there, and it is no folder or device itself."""
     if not path.parent.is_dir():
         raise InputError(f"there is no folder {str(path.parent)!r} to write to")
-    if path.is_dir():
-        raise InputError(f"{str(path)!r} is a folder; choose a file")
+    _replaceable(path)
+
+
+def _replaceable(path: Path | str) -> Path:
+    """The path; InputError when a folder, device, pipe or socket stands there, or a link to one: whoever may write to
+    its folder would replace /dev/null itself."""
+    path = Path(path)
+    with contextlib.suppress(FileNotFoundError):
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            kind = "a folder" if stat.S_ISDIR(mode) else "a device, pipe or socket"
+            raise InputError(f"{str(path)!r} is {kind}; choose a file")
+    return path
 
 
 def write_bytes(path: Path | str, content: bytes) -> None:
