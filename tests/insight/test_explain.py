@@ -17,7 +17,7 @@ from alexnet.errors import InputError
 from alexnet.inference.features import network_of
 from alexnet.inference.model import Model
 from alexnet.insight import explain as module
-from alexnet.insight.explain import METHODS, SIGNED, cut, explain, last_maps, logits_of, sanity
+from alexnet.insight.explain import METHODS, SIGNED, cut, explain, last_maps, logits_of, method_named, sanity
 from alexnet.insight.explain_picture import explain_image, overlay
 from alexnet.models.network import Network
 
@@ -177,3 +177,13 @@ def test_named_classes_are_explained_in_their_order(opened: Model) -> None:
     found = explain_image(opened, alexnet.dataset("digits")[3][0], classes=("8", "1"))
     assert (found.names, found.classes) == (("8", "1"), (8, 1))
     assert overlay(found.view.pixels, np.zeros((8, 8)), 1.0, False).shape == (8, 8, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [("Grad-CAM", "gradcam"), ("integrated-gradients", "ig"), ("guided backprop", "guided"), ("LayerCAM", "layercam")],
+)
+def test_a_method_goes_by_its_published_name(name: str, method: str) -> None:
+    assert method_named(name) == method
+    with pytest.raises(InputError, match="occlusion, all"):
+        method_named("lime", ("all",))

@@ -26,17 +26,13 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Show which parts of an image speak for a class: Grad-CAM, integrated gradients, occlusion and others."""
-    from alexnet.errors import unknown
     from alexnet.files import check_target
     from alexnet.inference.features import network_of
-    from alexnet.insight.explain import METHODS, sanity
+    from alexnet.insight.explain import METHODS, method_named, sanity
     from alexnet.insight.explain_picture import draw, explain_image
 
     check_target(out)
-    methods = list(METHODS) if method == "all" else [each.strip() for each in method.split(",")]
-    for each in methods:
-        if each not in METHODS:
-            raise unknown("method", each, (*METHODS, "all"))
+    methods = list(METHODS) if method == "all" else [method_named(each, ("all",)) for each in method.split(",")]
     opened = opened_model(model, device, weights, several=True)
     found = explain_image(opened.model, image, methods, top, class_ or (), layer)
     draw(found, out, f"{opened.model.card.name} · {image.name}")

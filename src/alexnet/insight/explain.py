@@ -154,13 +154,23 @@ PIXELWISE = ("guided", "smoothgrad", "ig")
 """Gradients of single pixels."""
 
 
+_SAME = {"integratedgradients": "ig", "guidedbackprop": "guided", "guidedbackpropagation": "guided"}
+
+
+def method_named(name: str, others: tuple[str, ...] = ()) -> str:
+    """The one of METHODS that 'Grad-CAM' or 'integrated-gradients' means. InputError, which also names `others`."""
+    key = "".join(each for each in name.lower() if each.isalnum())
+    if (method := _SAME.get(key, key)) not in METHODS:
+        raise unknown("method", name, (*METHODS, *others))
+    return method
+
+
 def explain(network: Network, x: Tensor, target: int, method: str = "gradcam", layer: str | None = None) -> Tensor:
     """The map of one of METHODS, float32 H × W on the CPU; `layer` is for gradcam and layercam.
 
     The network keeps its mode, and gets no gradients. InputError for another method, layer or class.
     """
-    if method not in METHODS:
-        raise unknown("method", method, METHODS)
+    method = method_named(method)
     if layer is not None and method not in ("gradcam", "layercam"):
         raise InputError(f"--layer is for gradcam and layercam; {method} looks at the input")
     if not 0 <= target < network.classes:
