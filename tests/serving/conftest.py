@@ -14,7 +14,9 @@ from alexnet.inference.model import Model
 from alexnet.serving.app import create_app
 
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-sync",
-          "--disable-component-update"]  # fmt: skip
+          "--disable-component-update",
+          # A camera that shows a pattern, and leave to use it.
+          "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -151,6 +151,46 @@ def test_chinese_and_back(page: Any) -> None:
     assert page.locator("h2").first.inner_text() == "An image"
 
 
+def shot(page: Any) -> None:
+    """Takes a picture with the browser's camera, opened twice; the page shows what it says, and lets the camera go."""
+    for _ in range(2):
+        page.locator("#camera").click()
+        page.evaluate(
+            """new Promise((done) => {
+              const look = () => $("video").videoWidth && !$("film").hidden ? done() : setTimeout(look, 20);
+              look();
+            })"""
+        )
+    size = page.evaluate("[$('video').videoWidth, $('video').videoHeight]")
+    page.evaluate("window.track = $('video').srcObject.getVideoTracks()[0]")
+    assert page.evaluate("track.readyState") == "live"
+    page.locator("#shoot").click()
+    page.locator("#status", has_text="%").wait_for()
+    assert page.locator(".bars li").count() == 5
+    assert page.evaluate("[track.readyState, $('film').hidden]") == ["ended", True]
+    width, height, colors = page.evaluate(
+        """createImageBitmap(App.image).then((picture) => {
+          const canvas = make("canvas", { width: picture.width, height: picture.height }).getContext("2d");
+          canvas.drawImage(picture, 0, 0);
+          const { data } = canvas.getImageData(0, 0, picture.width, picture.height);
+          return [picture.width, picture.height, new Set(new Uint32Array(data.buffer)).size];
+        })"""
+    )
+    assert [width, height] == size
+    assert colors > 1  # the camera's pattern
+
+
+def test_a_picture_of_the_camera(page: Any) -> None:
+    shot(page)
+
+
+def test_no_camera_is_told(page: Any) -> None:
+    page.evaluate("{ navigator.mediaDevices.getUserMedia = async () => { throw new Error('none') }; 0 }")
+    page.locator("#camera").click()
+    page.locator("#status", has_text="camera cannot be used").wait_for()
+    assert page.locator("#film").is_hidden()
+
+
 def test_what_is_no_image_is_told(page: Any, tmp_path: Path) -> None:
     (tmp_path / "page.png").write_text("<html><script>alert(1)</script></html>")
     page.set_input_files("#file", tmp_path / "page.png")

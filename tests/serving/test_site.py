@@ -15,6 +15,7 @@ import pytest
 import torch
 from PIL import Image
 from requests_made import png
+from test_page import shot
 from torch import nn
 
 pytest.importorskip("onnx", reason="needs: pip install 'alexnet[onnx]'")
@@ -125,6 +126,10 @@ def test_the_same_five_classes_as_predict(page: Any, opened: Model, tmp_path: Pa
                 assert found[each.label] == pytest.approx(each.score, abs=bound), name
         if bound < 1e-4:
             assert list(found) == [each.label for each in own]
+
+
+def test_a_picture_of_the_camera_without_a_server(page: Any) -> None:
+    shot(page)
 
 
 def test_resizing_differs_from_the_decoders_by_one_level_at_most(page: Any, opened: Model, tmp_path: Path) -> None:

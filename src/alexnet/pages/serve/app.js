@@ -162,7 +162,12 @@ document.addEventListener("DOMContentLoaded", () => {
     const item = [...event.clipboardData.items].find((each) => each.type.startsWith("image/"));
     if (item) App.take(item.getAsFile());
   });
+  const closed = () => {
+    for (const track of $("video").srcObject?.getTracks() || []) track.stop();
+    $("film").hidden = true;
+  };
   $("camera").addEventListener("click", async () => {
+    closed();
     try {
       $("video").srcObject = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
       $("film").hidden = false;
@@ -172,10 +177,10 @@ document.addEventListener("DOMContentLoaded", () => {
   });
   $("shoot").addEventListener("click", () => {
     const video = $("video"), canvas = make("canvas", { width: video.videoWidth, height: video.videoHeight });
+    if (!canvas.width) return;  // the first picture has not come yet
     canvas.getContext("2d").drawImage(video, 0, 0);
     canvas.toBlob((blob) => App.take(blob), "image/png");
-    for (const track of video.srcObject.getTracks()) track.stop();
-    $("film").hidden = true;
+    closed();
   });
   $("language").addEventListener("click", () => {
     language = language === "zh" ? "en" : "zh";
