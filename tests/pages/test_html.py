@@ -116,3 +116,10 @@ def test_braces_in_a_value_are_not_read_as_fields() -> None:
 def test_an_unknown_language_names_the_choices() -> None:
     with pytest.raises(InputError, match="en, zh"):
         Words("klingon")
+
+
+@pytest.mark.parametrize(("language", "one", "many"), [("en", "1 epoch", "1,200 epochs"), ("zh", "1 轮", "1,200 轮")])
+def test_a_single_one_is_singular(language: str, one: str, many: str) -> None:
+    words = Words(language)
+    assert words.counted(1, "1 epoch", "{count} epochs") == one
+    assert words.counted(1200, "1 epoch", "{count} epochs") == many

@@ -24,6 +24,10 @@ class Words:
     def __call__(self, text: str, /, **values: object) -> str:
         return (CHINESE.get(text, text) if self.language == "zh" else text).format(**values)
 
+    def counted(self, count: int, one: str, many: str, **values: object) -> str:
+        """`one` where it is 1, else `many` with {count}."""
+        return self(one if count == 1 else many, count=f"{count:,}", **values)
+
 
 def facts(named: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Names and values as text; None is left out."""

@@ -41,7 +41,7 @@ def notes(schedule: Schedule, length: float) -> list[str]:
     if schedule.name == "one-cycle" or not 0 < length <= warmup:
         return []
     return [
-        f"the warm-up of {warmup:g} epochs lasts the whole run ({length:g} epochs): "
+        f"the warm-up lasts the whole run ({warmup:g} of {length:g} epochs): "
         f"its learning rate only rises; lower schedule.warmup, or train longer"
     ]
 

@@ -207,7 +207,7 @@ def _limits(card: RunCard, words: Words) -> list[Block]:
 
 def _cautions(card: RunCard, words: Words) -> list[str]:
     skipped = card.data.skipped
-    left = [words("{count} files were left out.", count=f"{skipped:,}")] if skipped else []
+    left = [words.counted(skipped, "1 file was left out.", "{count} files were left out.")] if skipped else []
     return left + [words("Leak: {found}", found=note) for note in leaks(card)]
 
 
@@ -288,11 +288,12 @@ def _epochs(card: RunCard | None, rows: Rows, words: Words) -> list[Block]:
 
 
 def _folded(card: RunCard | None, rows: Rows, table: Table, words: Words) -> list[Block]:
-    summary = words("{count} epochs", count=len(rows))
+    summary = words.counted(len(rows), "1 epoch", "{count} epochs")
     if card:
-        summary = words(
-            "{count} epochs, measured in {precision}", count=len(rows), precision=card.environment.precision
-        )
+        summary = words.counted(
+            len(rows), "1 epoch, measured in {precision}", "{count} epochs, measured in {precision}",
+            precision=card.environment.precision,
+        )  # fmt: skip
     return [Fold(summary, [table], open=len(rows) <= LONG)]
 
 
@@ -324,7 +325,10 @@ def _data(run: Path, card: RunCard, words: Words) -> list[Block]:
         shown = skipped[:SKIPPED_SHOWN]
         if more := len(skipped) - len(shown):
             shown.append(words("… and {count} more", count=f"{more:,}"))
-        summary = words("{count} files could not be read or used: left out (skipped.txt)", count=f"{len(skipped):,}")
+        summary = words.counted(
+            len(skipped), "1 file could not be read or used: left out (skipped.txt)",
+            "{count} files could not be read or used: left out (skipped.txt)",
+        )  # fmt: skip
         blocks.append(Fold(summary, [Code("\n".join(shown))]))
     return blocks
 
