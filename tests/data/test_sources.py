@@ -125,7 +125,7 @@ def test_wrong_arguments_name_the_choices(tmp_path: Path, folder: Maker) -> None
         ({"name": "mnist", "data": tmp_path / "missing"}, "no file or folder .*missing"),
         ({"name": "mnist", "data": root}, "no IDX files in"),
         ({"name": "cifar10", "data": root}, "no cifar10 in"),
-        ({"name": "folder", "size": (8, 8)}, "needs data, the path to a folder with"),
+        ({"name": "folder", "size": (8, 8)}, "needs --data .*, the path to a folder with"),
         ({"name": "digits", "data": root}, "name another set"),
         ({"name": "digits", "fit": "stretch"}, "crop, squash"),
         ({"name": "digits", "channels": 4}, "1 channel or 3"),

@@ -279,7 +279,7 @@ def _looked_up(source: Source, fetching: Progress | None) -> tuple[Path, list[st
     """The folder of a set in the usual places, where a public set is fetched to if it is not there."""
     home = source.home
     if home is None:
-        raise InputError(f"the set {source.name!r} needs data, the path to {source.expected}")
+        raise InputError(f"the set {source.name!r} needs --data (in Python data=), the path to {source.expected}")
     root = os.environ.get("ALEXNET_DATA")
     places = [Path(root).expanduser() / home] if root else []
     places.append(Path.home() / ".cache" / "alexnet" / home)

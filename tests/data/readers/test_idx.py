@@ -119,7 +119,7 @@ def test_counts_and_labels_that_do_not_fit(idx_set: Maker) -> None:
     with pytest.raises(InputError, match="label 12 is out of range"):
         read_idx(idx_set([0, 12], [0]), MNIST)
     (root / "train-labels-idx1-ubyte").write_bytes(struct.pack(">II", 0x801, 1) + b"\0")
-    with pytest.raises(InputError, match="holds 2 images and train-labels-idx1-ubyte 1 labels"):
+    with pytest.raises(InputError, match="holds 2 images and train-labels-idx1-ubyte 1 label"):
         read_idx(root)
     (root / "train-labels-idx1-ubyte").unlink()
     with pytest.raises(InputError, match=r"no file .*train-labels"):

@@ -24,7 +24,7 @@ from alexnet.data.dataset import ArrayDataset
 from alexnet.data.readers.archives import Readable
 from alexnet.data.readers.packed import MAGIC, Gunzip, told
 from alexnet.data.readers.source import Opened, Request, Source
-from alexnet.errors import InputError
+from alexnet.errors import InputError, counted
 from alexnet.files import regular
 
 MAGICS = {"labels": 0x0801, "images": 0x0803}
@@ -161,7 +161,8 @@ def read_idx(path: Path, classes: tuple[str, ...] | None = None, transpose: bool
             images = np.ascontiguousarray(images.transpose(0, 2, 1))
         labels = train_labels if split == "train" else read_array(_labels(file), "labels")
         if len(images) != len(labels):
-            raise InputError(f"{file} holds {len(images):,} images and {_labels(file).name} {len(labels):,} labels")
+            held = f"{counted(len(images), 'image')} and {_labels(file).name} {counted(len(labels), 'label')}"
+            raise InputError(f"{file} holds {held}")
         outside = np.setdiff1d(labels, values)
         if len(outside):
             known = ", ".join(map(str, values[:20])) + (", …" if len(values) > 20 else "")
