@@ -4,13 +4,15 @@
 
 Each line on stdin is a command in JSON: {"ranks": [0, 1], "size": 4, "address": …, "port": …, "folder": …,
 "arguments": {"0": […], …}, "environment": {…}, "slow": {"1": 9}} starts processes and is answered with their ids;
-{"wait": 60} is answered with their exit codes, null for one that has not ended after so many seconds. What rank 2 says
-is in folder/2. slow: seconds that a rank sleeps in its third step.
+{"wait": 60} is answered with their exit codes, null for one that has not ended after so many seconds; {"run": ["mount",
+…]} runs another program on the machine and is answered with its exit code. What rank 2 says is in folder/2. slow:
+seconds that a rank sleeps in its third step; clocks: seconds by which a rank's clock is wrong.
 """
 
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 import traceback
@@ -44,6 +46,9 @@ def worker(job: dict[str, Any], rank: int) -> int:
             return step(self, *batch, **how)
 
         learner.Learner.step = slow
+    if wrong := job.get("clocks", {}).get(str(rank)):
+        clock = time.time
+        time.time = lambda: clock() + wrong
     sys.argv = ["alexnet", *job["arguments"].get(str(rank), job["arguments"]["all"])]
     try:
         main()
@@ -89,6 +94,8 @@ def serve() -> None:
         command = json.loads(line)
         if "wait" in command:
             print(json.dumps(ends(pids, command["wait"])), flush=True)
+        elif "run" in command:
+            print(json.dumps(subprocess.run(command["run"], capture_output=True).returncode), flush=True)
         else:
             pids = [started(command, rank) for rank in command["ranks"]]
             print(json.dumps(pids), flush=True)

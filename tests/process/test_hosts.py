@@ -182,6 +182,36 @@ def test_a_slow_process_is_waited_for(hosts: Hosts, tmp_path: Path) -> None:
     assert hosts.wait() == [0] * 4, [said(tmp_path, rank) for rank in range(4)]
 
 
+def test_clocks_that_differ_change_nothing(hosts: Hosts, tmp_path: Path) -> None:
+    """By weeks, and one that goes backward: whoever waits counts on a clock of its own that nobody sets."""
+    for name, clocks in (("right", {}), ("wrong", {"0": -2e6, "1": 3e6, "3": -1e5})):
+        hosts.start(tmp_path, ["train", *TINY, "--epochs", "2", "--out", f"{tmp_path}/{name}"], clocks=clocks)
+        assert hosts.wait() == [0] * 4, [said(tmp_path, rank) for rank in range(4)]
+    right, wrong = ((tmp_path / name / "last.safetensors").read_bytes() for name in ("right", "wrong"))
+    assert right == wrong
+
+
+def test_a_disk_that_is_full_for_one_process_ends_all_and_the_run_goes_on(hosts: Hosts, tmp_path: Path) -> None:
+    """A disk of the machine of rank 0, which alone writes."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if hosts.ask(0, {"run": ["mount", "-t", "tmpfs", "-o", "size=100m", "tmpfs", str(disk)]}):
+        pytest.skip("this machine allows no mounts")
+    run = Path(f"/proc/{hosts.machines[0].pid}/root{disk}/run")  # nobody else sees that disk
+    try:
+        hosts.start(tmp_path, ["train", *TINY, "--epochs", "10000", "--out", f"{disk}/run"])
+        begun(run)
+        assert hosts.ask(0, {"run": ["dd", "if=/dev/zero", f"of={disk}/rest", "bs=4k"]}) == 1  # until it is full
+        assert hosts.wait(90) == [2, LOST, LOST, LOST], [said(tmp_path, rank) for rank in range(4)]
+        assert "disk is full" in said(tmp_path, 0)
+        assert said(tmp_path, 0).count("\n") == 1
+        assert all(f"alexnet: lost rank 0 on {NAMES[0]};" in said(tmp_path, rank) for rank in (1, 2, 3))
+        hosts.ask(0, {"run": ["rm", f"{disk}/rest"]})
+        resumed(run)
+    finally:
+        hosts.ask(0, {"run": ["umount", str(disk)]})
+
+
 @pytest.mark.parametrize(
     ("others", "versions", "line"),
     [

@@ -70,7 +70,7 @@ def test_errors_are_told_by_their_kind_alone(monkeypatch: pytest.MonkeyPatch, tm
         (NoCredentialsError("key=secret"), r"^s3://bucket/a: no permission \(NoCredentialsError\)$"),
         (
             ImportError("Install s3fs", name="s3fs"),
-            r"^s3://bucket/a needs the package s3fs: pip install 'alexnet\[remote\]'$",
+            r"^s3://bucket/a needs another package: pip install 'alexnet\[remote\]'$",
         ),
         (ValueError("key=secret"), r"could not be fetched \(ValueError\)"),
     ):
@@ -85,6 +85,12 @@ def test_a_store_that_never_answers_is_not_waited_for(monkeypatch: pytest.Monkey
     with pytest.raises(Unavailable, match="no byte came for a while"):
         read("s3://bucket/a", tmp_path / "a", timeout=0.1)
     silent.release.set()
+
+
+def test_a_package_that_is_not_here_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stored, "_system", lambda url: (Failing(ImportError("no")), "a"))
+    with pytest.raises(InputError, match=r"^gs://bucket/a needs another package: Please install gcsfs"):
+        read("gs://bucket/a", tmp_path / "a")
 
 
 def test_an_unknown_kind_of_address_is_told(tmp_path: Path) -> None:

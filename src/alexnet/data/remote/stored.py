@@ -50,8 +50,8 @@ class Stored:
         """What `act` gives. Of errors the kind is told only: their texts may hold a key or a signed address."""
         try:
             return _within(timeout, act)
-        except ImportError as error:
-            raise InputError(f"{self.shown} needs the package {error.name}: pip install 'alexnet[remote]'") from None
+        except ImportError:
+            raise InputError(f"{self.shown} needs another package: {_package(self.url)}") from None
         except FileNotFoundError:
             if self.waits:
                 raise Cut("it is not there") from None
@@ -63,6 +63,16 @@ class Stored:
             if isinstance(error, PermissionError) or any(part in kind for part in _FORBIDDEN):
                 raise Unavailable(self.shown, f"no permission ({kind})") from None
             raise Cut(kind) from None
+
+
+def _package(url: str) -> str:
+    """What to install for this kind of address."""
+    from fsspec.registry import known_implementations
+
+    scheme = url.partition("://")[0]
+    if scheme in ("s3", "s3a"):
+        return "pip install 'alexnet[remote]'"
+    return known_implementations.get(scheme, {}).get("err", "the one that fsspec reads it with")
 
 
 def _system(url: str) -> tuple[Any, str]:
