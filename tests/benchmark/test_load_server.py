@@ -1,5 +1,8 @@
 """A short load on a real server: every request is answered, and counted once."""
 
+import time
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -34,3 +37,24 @@ def test_what_cannot_be_served_is_told_in_one_line(trained: Run, capfd: pytest.C
     ):
         measure.load(trained.path / "nothing", b"", seconds=0.1)
     assert capfd.readouterr().err == ""  # no traceback of the server's
+
+
+def test_no_process_of_the_peer_outlives_the_measurement(trained: Run, tmp_path: Path) -> None:
+    """A peer whose worker takes no SIGTERM."""
+    peer = tmp_path / "peer"
+    peer.write_text(f"#!/bin/sh\ntrap '' TERM\nsleep 600 >&- &\necho $! > {tmp_path}/worker\necho not a port\n")
+    peer.chmod(0o755)
+    with pytest.raises(InputError, match="not a port"):
+        measure.load(trained.path, b"", seconds=0.1, peer=peer)
+    worker = int((tmp_path / "worker").read_text())
+    deadline = time.monotonic() + 60
+    while alive(worker) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not alive(worker)
+
+
+def alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

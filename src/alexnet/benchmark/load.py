@@ -5,6 +5,7 @@ The server runs in a process of its own, started for every turn: one way of batc
 
 import asyncio
 import base64
+import contextlib
 import json
 import os
 import re
@@ -92,7 +93,16 @@ def load(
                 raise InputError(f"{str(model)!r} could not be served: {why}")
             return asyncio.run(_ask(int(line), server.pid, Load(clients, batch, seconds), image, requests, progress))
         finally:
-            os.killpg(server.pid, signal.SIGTERM)
+            _end(server)
+
+
+def _end(server: "subprocess.Popen[str]") -> None:
+    """Asks the server to stop, and ends what is left of its group: LitServe's workers may outlive it."""
+    for number, patience in ((signal.SIGTERM, 40), (signal.SIGKILL, 5)):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(server.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.wait(patience)
 
 
 async def _ask(
