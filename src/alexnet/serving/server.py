@@ -38,4 +38,7 @@ def run(app: Starlette, listening: socket.socket, connections: int = 512) -> Non
         timeout_graceful_shutdown=30,
     )
     gc.freeze()  # what lives until the end: to look through all of it took 180 ms, in which nobody was answered
-    uvicorn.Server(config).run(sockets=[listening])
+    try:
+        uvicorn.Server(config).run(sockets=[listening])
+    finally:
+        gc.unfreeze()
