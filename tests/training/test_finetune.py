@@ -234,7 +234,7 @@ def test_weights_are_found_where_fetched_ones_are_kept(tmp_path: Path, monkeypat
     monkeypatch.setenv("ALEXNET_DATA", str(tmp_path))
     kept = tmp_path / "weights"
     kept.mkdir()
-    with pytest.raises(MissingData, match="'alexnet data weights torchvision' fetches them"):
+    with pytest.raises(MissingData, match=r"torchvision' fetches them, or put alexnet-owt-7be5be79\.pth there"):
         anchored(recipes.load(Recipe(), {"model.weights": "torchvision"}))
     for name in ("torchvision-part.safetensors", "alexnet-owt-7be5be79.pth"):  # the public file is taken before a part
         (kept / name).touch()

@@ -93,6 +93,6 @@ def anchored(recipe: Recipe) -> Recipe:
     places += sorted(kept.glob(f"{weights}-*.safetensors")) if public else []
     found = next((path.absolute() for path in places if path.exists()), None)
     if found is None:
-        hint = f"; 'alexnet data weights {weights}' fetches them" if public else ""
+        hint = f"; 'alexnet data weights {weights}' fetches them, or put {public.file} there" if public else ""
         raise MissingData(f"weights {weights}", f"no weights {weights!r} here or in {kept}{hint}")
     return dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, weights=str(found)))
