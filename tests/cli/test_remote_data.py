@@ -68,8 +68,11 @@ def test_what_is_missing_or_skipped_ends_with_its_code(
     skip = "--set=data.missing_shards=skip"
     code, out, _ = command(*TRAIN, skip, "--data", server.url, "--out", tmp_path / "run")
     assert code == 3
-    assert "10 files could not be read or used and are left out" in out
+    assert "10 files could not be read or used" in out
     assert len(Run(tmp_path / "run").skipped) == 10
+    code, out, err = command("evaluate", tmp_path / "run", "--split", "validation", "--json")  # as it was trained
+    assert code == 0, err
+    assert "10 images of shards that cannot be had: left out" in err
     server.faults["index.json"] = ["401!"]
     assert "no permission (the server says 401 Unauthorized)" in refused("evaluate", tmp_path / "run")
 

@@ -106,6 +106,8 @@ def dataset_for(
         as_trained["validation"] = None
     if data is None:
         splits = open_splits(name, path, **as_trained)
+        if "missing_shards" in splits.protocol and splits.skipped:
+            (tell or _warn)(f"{counted(len(splits.skipped), 'image')} of shards that cannot be had: left out")
     else:
         splits = open_splits(name, path, validation=None, **options)
         if trained and splits.test is splits.validation is None and len(splits.train) == _count(trained):

@@ -1,19 +1,24 @@
 """An index on a server is bounded and believed in nothing."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from shard_server import ShardServer, serving
 
 from alexnet.data import dataset as sets
+from alexnet.data.loading import loader
+from alexnet.data.loading.stored import StoredDataset
 from alexnet.data.pack import pack
 from alexnet.data.readers import shards
 from alexnet.data.readers.folder import list_folder
 from alexnet.data.remote import cache as caches
+from alexnet.data.remote.store import RemoteMembers
 from alexnet.data.sources import open_splits
 from alexnet.errors import InputError
 
@@ -45,6 +50,23 @@ def test_the_images_are_those_of_the_folder(server: ShardServer, monkeypatch: py
             assert (own.subset(rows[:3]).batch(np.arange(3)) == theirs.subset(rows[:3]).batch(np.arange(3))).all()
         assert server.count() == 6  # once each
     assert (there.address, there.path, there.name) == (server.url, None, "shards")
+
+
+def test_a_loader_fetches_what_later_batches_want(server: ShardServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sets, "MEMORY_LIMIT", 0)
+    monkeypatch.setattr(loader, "AHEAD", 1)
+    train = open_splits(None, server.url).train
+    assert isinstance(train, StoredDataset)
+    store = train.store
+    assert isinstance(store, RemoteMembers)
+    assert not any(map(store.cache.holds, store.shards))
+    batches = loader.Loader(train, torch.device("cpu"), 0).batches(torch.arange(12), 2)
+    next(batches)  # decoded: the first four images, all of one shard
+    until = time.monotonic() + 60
+    while not all(map(store.cache.holds, store.shards)):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    assert sum(len(images) for images, _ in batches) == 10
 
 
 def changed(server: ShardServer, **changes: Any) -> None:
