@@ -176,5 +176,5 @@ def _decoded(content: bytes, how: Preprocessing) -> tuple[np.ndarray, bytes]:
 def _refitted(image: np.ndarray, how: Preprocessing, hashed: bool = True) -> tuple[np.ndarray, bytes]:
     array = image if image.ndim == 3 else image[:, :, None]
     size = decode.stored_size(how.size, how.resize)
-    digest = hashlib.sha256(np.ascontiguousarray(image)).digest() if hashed else b""
+    digest = hashlib.sha256(np.ascontiguousarray(image).data).digest() if hashed else b""
     return decode.refit(array, how.channels, size, how.fit, how.antialias), digest
