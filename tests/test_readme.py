@@ -60,7 +60,7 @@ def test_command(
 
 def masked(line: str) -> str:
     """A line without its figures, precision and spaces, which another machine or one epoch in place of many changes."""
-    return re.sub(r"[\d.,]+%?|bf16|fp32|epochs?", "#", "".join(line.split()))
+    return re.sub(r"[\d.,]+%?|bf16|fp32|epochs?|cpu|cuda", "#", "".join(line.split()))
 
 
 def shown(command: str) -> list[str]:
