@@ -43,7 +43,7 @@ demo: $(INSTALLED)
 	@echo "  alexnet train folder --data MY_IMAGES    your own images, one folder per class"
 
 # One process per core, a file in one of them (some files follow a page command by command); PYTEST_ARGS=-n0: one process.
-PYTEST_ARGS ?= -n auto --dist loadfile
+PYTEST_ARGS ?= -n auto --dist loadfile --max-worker-restart 0
 test: $(READY)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
