@@ -1,6 +1,7 @@
 """Side by side: both sides in processes of their own, in turn; here with a peer that is ourselves."""
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,17 +16,25 @@ from alexnet.errors import InputError
 from alexnet.models import catalog
 
 
-def test_a_peer_that_is_not_there_is_told_with_what_to_install(refused: Callable) -> None:
+def told(*arguments: object) -> str:
+    """What `alexnet …` refuses with, run as a program of its own."""
+    command = [sys.executable, "-m", "alexnet", *map(str, arguments)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1), ended
+    return ended.stderr
+
+
+def test_a_peer_that_is_not_there_is_told_with_what_to_install() -> None:
     if all(name in sys.modules for name in ("keras", "torchvision")):
         pytest.skip("both are installed")
-    line = refused("bench", "alexnet-owt", "--peer", "torchvision", "--batch", "2")
+    line = told("bench", "alexnet-owt", "--peer", "torchvision", "--batch", "2")
     assert "pip install torchvision" in line
     assert "--peer-python" in line
-    assert "choose one of: torch, torch-compile, keras, torchvision" in refused("bench", "--peer", "caffe")
-    assert "no Python at" in refused("bench", "--peer", "keras", "--peer-python", "/nowhere/python")
+    assert "choose one of: torch, torch-compile, keras, torchvision" in told("bench", "--peer", "caffe")
+    assert "no Python at" in told("bench", "--peer", "keras", "--peer-python", "/nowhere/python")
     bare = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
     if bare.exists() and sys.prefix != sys.base_prefix:
-        line = refused("bench", "--peer", "keras", "--peer-python", bare)
+        line = told("bench", "--peer", "keras", "--peer-python", bare)
         assert "has no alexnet" in line or "does not have" in line  # by what that Python has
 
 
