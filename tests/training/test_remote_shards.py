@@ -1,22 +1,16 @@
 """Training from shards on a server: the weights of training from the folder, bit for bit, whatever the server does."""
 
-import os
 import shutil
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 from shard_server import ShardServer, serving
 
 import alexnet
 from alexnet.artifacts.run import Run
 from alexnet.data import dataset as sets
-from alexnet.data.pack import pack
-from alexnet.data.readers.folder import list_folder
 from alexnet.data.remote import cache
 from alexnet.data.remote.store import STREAMS
 from alexnet.errors import InputError
@@ -25,19 +19,6 @@ from alexnet.training.reporter import Reporter
 
 pytestmark = pytest.mark.usefixtures("bare")
 SETTINGS = {"data.name": "shards", "data.validation": 0.2, "train.batch_size": 8, "augment.shift": 0.1}
-
-
-@pytest.fixture
-def shards(tmp_path: Path) -> Path:
-    """60 images of two classes in 5 shards."""
-    random = np.random.default_rng(0)
-    for index in range(60):
-        path = tmp_path / "images" / f"class{index % 2}" / f"{index}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(random.integers(0, 256, (8, 8), np.uint8)).save(path)
-    listing = list_folder(tmp_path / "images")
-    pack(listing, {"channels": 1, "size": (8, 8), "fit": "crop"}, tmp_path / "shards", images=13)
-    return tmp_path / "shards"
 
 
 @pytest.fixture
@@ -53,14 +34,6 @@ def server(shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 @pytest.fixture
 def streamed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sets, "MEMORY_LIMIT", 0)
-
-
-class CtrlC(Reporter):
-    """Presses it in the third step."""
-
-    def step(self, epoch: int, step: int, steps: int, figures: dict[str, float]) -> None:
-        if step == 3:
-            os.kill(os.getpid(), signal.SIGINT)
 
 
 def trained(out: Path, data: object, **more: Any) -> Run:
@@ -103,10 +76,12 @@ def test_faults_change_nothing(server: ShardServer, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("streamed")
-def test_a_stopped_run_goes_on_from_the_address_it_recorded(server: ShardServer, tmp_path: Path) -> None:
+def test_a_stopped_run_goes_on_from_the_address_it_recorded(
+    server: ShardServer, tmp_path: Path, ctrl_c: Reporter
+) -> None:
     here = trained(tmp_path / "here", server.folder)
     with pytest.raises(Interrupted):
-        trained(tmp_path / "cut", server.url, reporter=CtrlC())
+        trained(tmp_path / "cut", server.url, reporter=ctrl_c)
     again = alexnet.train(out=tmp_path / "cut", resume_run=True)
     assert ended(again) == ended(here)
     assert server.count() <= 2 * 5  # what was fetched, or only asked for, before is not fetched again
@@ -128,9 +103,11 @@ def test_shards_that_do_not_fit_are_fetched_again_in_the_same_order(
     assert sum(left) <= limit + STREAMS * max(files)  # those that are fetched at the same time come on top
 
 
-def test_a_list_of_shards_that_changes_ends_the_resumed_run(server: ShardServer, tmp_path: Path) -> None:
+def test_a_list_of_shards_that_changes_ends_the_resumed_run(
+    server: ShardServer, tmp_path: Path, ctrl_c: Reporter
+) -> None:
     with pytest.raises(Interrupted):
-        trained(tmp_path / "cut", server.url, reporter=CtrlC())
+        trained(tmp_path / "cut", server.url, reporter=ctrl_c)
     index = server.folder / "index.json"
     index.write_text(index.read_text().replace('"quality": 95', '"quality": 94'))
     with pytest.raises(InputError, match="the list was changed since"):

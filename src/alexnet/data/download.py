@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Protocol, TypedDict, Unpack
 
 from alexnet.errors import InputError
 
@@ -147,29 +147,29 @@ class Web:
             raise Unavailable(self.shown, f"no permission ({says})" if error.code in (401, 403) else says) from None
 
 
-def fetch(
-    url: str,
-    path: Path,
-    *,
-    digest: Digest | None = None,
-    size: int | None = None,
-    progress: Progress | None = None,
-    timeout: float = 30.0,
-    attempts: int = 5,
-    pause: float = 1.0,
-) -> Path:
+class How(TypedDict, total=False):
+    """How patiently a file is fetched, and what is known of it."""
+
+    size: int | None
+    """Its bytes."""
+    progress: Progress | None
+    timeout: float
+    """Seconds without a byte that count as a cut; 30, unless given."""
+    attempts: int
+    """Cuts in a row, without a byte between them, that end it; 5, unless given."""
+    pause: float
+    """Seconds before the second attempt, doubled each time; 1, unless given."""
+
+
+def fetch(url: str, path: Path, *, digest: Digest | None = None, **how: Unpack[How]) -> Path:
     """Downloads `url` to `path`, whose folder is made; a file that is there already is only checked.
 
-    What came before a cut stays in `path`.part and is gone on with, also by a later call. `timeout`: seconds without a
-    byte that count as a cut; `attempts`: cuts in a row, without a byte between them, that end it; `pause`: seconds
-    before the second attempt, doubled each time. Without a `digest` nothing is resumed from an earlier call.
-    Raises InputError when the address is not HTTPS (allowed only with a whole digest), and as `obtain`.
+    What came before a cut stays in `path`.part and is gone on with, also by a later call; without a `digest` nothing
+    is resumed from an earlier call. Raises InputError when the address is not HTTPS (allowed only with a whole digest), and as `obtain`.
     """
     if not url.startswith("https:") and not (digest and digest.whole and url.startswith("http:")):
         raise InputError(f"{url} is not HTTPS, and there is no whole digest to check the file by")
-    return obtain(
-        Web(url), path, digest=digest, size=size, progress=progress, timeout=timeout, attempts=attempts, pause=pause
-    )
+    return obtain(Web(url), path, digest=digest, **how)
 
 
 def obtain(
