@@ -165,7 +165,8 @@ def fetch(url: str, path: Path, *, digest: Digest | None = None, **how: Unpack[H
     """Downloads `url` to `path`, whose folder is made; a file that is there already is only checked.
 
     What came before a cut stays in `path`.part and is gone on with, also by a later call; without a `digest` nothing
-    is resumed from an earlier call. Raises InputError when the address is not HTTPS (allowed only with a whole digest), and as `obtain`.
+    is resumed from an earlier call. Raises InputError when the address is not HTTPS (allowed only with a whole
+    digest), and as `obtain`.
     """
     if not url.startswith("https:") and not (digest and digest.whole and url.startswith("http:")):
         raise InputError(f"{url} is not HTTPS, and there is no whole digest to check the file by")
