@@ -39,6 +39,11 @@ def test_what_cannot_be_served_is_told_in_one_line(trained: Run, capfd: pytest.C
     assert capfd.readouterr().err == ""  # no traceback of the server's
 
 
+def test_what_is_no_image_is_refused(trained: Run) -> None:
+    with pytest.raises(InputError, match="answers 415 to this image"):
+        measure.load(trained.path, b"no image", clients=2, seconds=0.1)
+
+
 def test_no_process_of_the_peer_outlives_the_measurement(trained: Run, tmp_path: Path) -> None:
     """A peer whose worker takes no SIGTERM."""
     peer = tmp_path / "peer"

@@ -116,7 +116,10 @@ async def _ask(
     body = json.dumps({"images": [base64.b64encode(image).decode()]}).encode()
     head = ("POST /v1/predict HTTP/1.1", "Host: localhost", "Content-Type: application/json")
     request = "\r\n".join((*head, f"Content-Length: {len(body)}", "", "")).encode() + body
-    await _connect(port, [_Client(request, iter([True, False]).__next__, lambda *_: None)])  # the first is slow
+    first: list[int] = []
+    await _connect(port, [_Client(request, iter([True, False]).__next__, lambda status, _: first.append(status))])
+    if first[0] not in (200, 503):  # that request, which is slow, is not counted
+        raise InputError(f"the server answers {first[0]} to this image: it is none that can be read")
     codes: Counter[int] = Counter()
     times: list[float] = []
     begun, sent, shown = time.monotonic(), 0, -1
