@@ -43,11 +43,9 @@ demo: $(INSTALLED)
 	@echo "  alexnet train folder --data MY_IMAGES    your own images, one folder per class"
 
 # One process per core, a file in one of them (some files follow a page command by command); PYTEST_ARGS=-n0: one process.
-# Those of benchmark/ in processes of their own: after most others, one of them died of SIGSEGV (not explained yet).
 PYTEST_ARGS ?= -n auto --dist loadfile --max-worker-restart 0
 test: $(READY)
-	@$(BIN)/python -m pytest $(PYTEST_ARGS) --ignore tests/benchmark
-	@$(BIN)/python -m pytest $(PYTEST_ARGS) tests/benchmark
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 # Large buffers are kept, not given back after every layer: it saves two minutes of the system's time.
 parity: $(PARITY)/.ready

@@ -95,7 +95,9 @@ def test_the_folder_runs_and_gives_our_features(trained: Run, opened: Model, tmp
     assert set(regions) == {"V1", "V2", "V4", "IT"}
     assert set(regions.values()) <= set(layers)
 
-    found, names = np.load(tmp_path / "found.npz"), network_of(opened).layer_names
+    names = network_of(opened).layer_names
+    with np.load(tmp_path / "found.npz") as file:
+        found = dict(file)
     for layer in layers:
         tap = layer if not layer.startswith("relu") else next(
             each for each in (f"conv{layer[4:]}", f"fc{layer[4:]}") if each in names)  # fmt: skip

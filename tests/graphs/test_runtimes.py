@@ -1,5 +1,7 @@
 """ONNX Runtime and OpenVINO answer as PyTorch does, on every form of network."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -70,3 +72,28 @@ def test_what_is_no_graph(name: str) -> None:
         runtimes.Runner(b"nothing of ONNX", name)
     with pytest.raises(InputError, match="a Linear cannot be written as ONNX"):
         runtimes.graph_of(torch.nn.Linear(2, 2))
+
+
+SIGNALLED = """
+import os, signal
+import numpy as np
+import alexnet
+from alexnet.graphs import runtimes
+graph = runtimes.graph_of(alexnet.create("alexnet-digits").eval())
+first, second = (runtimes.Runner(graph, NAME, "fp32") for _ in range(2))
+for runner in (first, second):
+    runner(np.zeros((1, 1, 8, 8), np.float32))
+del runner, first
+del second
+signal.signal(signal.SIGTERM, lambda *_: print("handled"))
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+@pytest.mark.parametrize("name", runtimes.EXTRAS)
+def test_a_signal_is_handled_when_runners_have_come_and_gone(name: str) -> None:
+    if missing := runtimes.missing(name):
+        pytest.skip(missing)
+    program = SIGNALLED.replace("NAME", repr(name))
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "handled\n"), ended.stderr

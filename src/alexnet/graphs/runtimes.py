@@ -1,5 +1,6 @@
 """A network in another runtime than PyTorch: ONNX Runtime and OpenVINO, on the CPU."""
 
+import functools
 import importlib.util
 import threading
 from collections.abc import Sequence
@@ -38,10 +39,21 @@ def precisions(name: str) -> tuple[str, ...]:
     return ("fp32", "bf16", "int8") if _has_bf16() else ("fp32", "int8")
 
 
-def _has_bf16() -> bool:
+@functools.cache
+def _core() -> Any:
+    """OpenVINO, once for the process and kept until it ends.
+
+    Its CPU plugin sets an alternate signal stack for the thread, and restores the previous one when it is destroyed. Of
+    two plugins destroyed in the order in which they were created, the second restores the first one's, which is
+    unmapped: the next signal that Python handles (Ctrl-C, SIGCHLD) then ends the process with SIGSEGV (2026.2).
+    """
     import openvino
 
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return openvino.Core()
+
+
+def _has_bf16() -> bool:
+    return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def graph_of(network: nn.Module, taps: Sequence[str] = ()) -> bytes:
@@ -99,9 +111,7 @@ def _onnxruntime(content: bytes) -> Any:
 
 
 def _openvino(content: bytes, precision: str) -> Any:
-    import openvino
-
-    core, narrow = openvino.Core(), precision == "bf16" or (precision == "int8" and _has_bf16())
+    core, narrow = _core(), precision == "bf16" or (precision == "int8" and _has_bf16())
     if precision == "int8":
         from alexnet.graphs.int8_weights import int8_weights
 
