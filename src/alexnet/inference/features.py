@@ -172,7 +172,7 @@ def run(model: Model, images: Images, wanted: Wanted, batch_size: int = BATCH, f
     device = next(network.parameters()).device
     augmenter = Augmenter(wanted.preprocessing)
     tap = None if wanted.runtime == "torch" else tapped(model, wanted.taps, wanted.precision, wanted.runtime)
-    for rows, read in batches(images, wanted.preprocessing, batch_size, first):
+    for rows, read in batches(images, wanted.preprocessing, batch_size, first, device):
         chunk = Chunk(rows)
         pixels: list[np.ndarray] = []
         for row, each in zip(rows, read, strict=True):

@@ -1,7 +1,7 @@
 """What a model says of single images."""
 
+import itertools
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,13 @@ from alexnet.data.loading import decode
 from alexnet.data.transforms.augment import Augmenter
 from alexnet.errors import InputError
 from alexnet.inference.fast import at_precision
+from alexnet.inference.images import in_threads
 from alexnet.inference.model import Model
 from alexnet.models.quick import quicken
 from alexnet.preprocessing import Preprocessing
 
 BATCH = 64
 UNKNOWN = "unknown"
-_THREADS = 4  # that decode images
 
 Image = Path | str | np.ndarray
 
@@ -65,7 +65,7 @@ def predict(model: Model, images: Iterable[Image], top: int = 5, precision: str 
 
 
 def stream(model: Model, images: Iterable[Image], top: int = 5, strict: bool = False) -> Iterator[Predicted]:
-    """The same, batch by batch as `images` are asked for; the next batch is decoded while one is computed.
+    """The same, batch by batch as `images` are asked for.
 
     An image that cannot be read is answered with its `error`, and raises InputError where `strict`.
     """
@@ -78,34 +78,21 @@ def stream(model: Model, images: Iterable[Image], top: int = 5, strict: bool = F
         except InputError as error:
             return error
 
-    count = 0
-    with ThreadPoolExecutor(_THREADS) as pool:
-        for batch, arrays in _ahead(pool, fitted, images):
-            names = [
-                f"image {count + i}" if isinstance(each, np.ndarray) else str(each) for i, each in enumerate(batch)
-            ]
-            count += len(batch)
-            broken = {i: each for i, each in enumerate(arrays) if isinstance(each, InputError)}
-            if strict and broken:
-                raise next(iter(broken.values()))
-            answers = iter(_asked(model, [each for each in arrays if not isinstance(each, InputError)], top))
-            for i, name in enumerate(names):
-                yield Predicted(name, [], _reason(broken[i])) if i in broken else replace(next(answers), path=name)
+    count, device = 0, next(model.module.parameters()).device
+    for batch, arrays in in_threads(fitted, _batches(iter(images)), device):
+        names = [f"image {count + i}" if isinstance(each, np.ndarray) else str(each) for i, each in enumerate(batch)]
+        count += len(batch)
+        broken = {i: each for i, each in enumerate(arrays) if isinstance(each, InputError)}
+        if strict and broken:
+            raise next(iter(broken.values()))
+        answers = iter(_asked(model, [each for each in arrays if not isinstance(each, InputError)], top))
+        for i, name in enumerate(names):
+            yield Predicted(name, [], _reason(broken[i])) if i in broken else replace(next(answers), path=name)
 
 
-def _ahead(
-    pool: ThreadPoolExecutor, fitted: Any, images: Iterable[Image]
-) -> Iterator[tuple[list[Image], list[np.ndarray | InputError]]]:
-    """Batches of images and what was read of each; one batch is read ahead."""
-    source = iter(images)
-    waiting: list[tuple[list[Image], Any]] = []
-    while batch := [each for _, each in zip(range(BATCH), source, strict=False)]:
-        waiting.append((batch, pool.map(fitted, batch)))
-        if len(waiting) == 2:
-            first, read = waiting.pop(0)
-            yield first, list(read)
-    for last, read in waiting:
-        yield last, list(read)
+def _batches(source: Iterator[Image]) -> Iterator[list[Image]]:
+    while batch := list(itertools.islice(source, BATCH)):
+        yield batch
 
 
 def _reason(error: InputError) -> str:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from alexnet.data.dataset import ArrayDataset, Dataset
+from alexnet.data.loading.ahead import ahead
 from alexnet.data.loading.stored import StoredDataset
 from alexnet.data.loading.workers import AHEAD, Workers, chosen
 from alexnet.data.remote.store import RemoteMembers
@@ -67,12 +68,8 @@ class Loader:
 
     def _by_threads(self, slices: Sequence[Tensor]) -> Iterator[Tensor]:
         with ThreadPoolExecutor(2) as pool:  # two batches at a time: the second fills the gaps that the first leaves
-            pending = [pool.submit(self.dataset.batch, s.numpy()) for s in slices[:AHEAD]]
-            for number in range(len(slices)):
-                images = torch.from_numpy(pending.pop(0).result())
-                if number + AHEAD < len(slices):
-                    pending.append(pool.submit(self.dataset.batch, slices[number + AHEAD].numpy()))
-                yield images.to(self.device, non_blocking=True)
+            for _, images in ahead(lambda each: pool.submit(self.dataset.batch, each.numpy()).result, slices, AHEAD):
+                yield torch.from_numpy(images).to(self.device, non_blocking=True)
 
     def _by_processes(self, slices: Sequence[Tensor], workers: Workers, dataset: StoredDataset) -> Iterator[Tensor]:
         """Every process decodes a part of each batch."""
