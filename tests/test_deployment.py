@@ -60,6 +60,16 @@ def test_the_image_installs_and_starts_what_there_is() -> None:
     assert instruction("EXPOSE") == str(default)
 
 
+def test_the_image_holds_the_package_and_nothing_else_of_the_checkout() -> None:
+    """No environment, no runs, no history; without CUDA's 4 GB."""
+    copied = [word for each in re.findall(r"^COPY +(.*)$", DOCKERFILE, re.MULTILINE) for word in each.split()[:-1]]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert set(copied) == {"src", "pyproject.toml", "constraints.txt", project["readme"], "LICENSE"}
+    assert all((ROOT / each).exists() for each in copied)
+    assert instruction("ARG") == "TORCH_INDEX=https://download.pytorch.org/whl/cpu"
+    assert '--extra-index-url "$TORCH_INDEX"' in instruction("RUN")
+
+
 def test_the_unit_starts_what_there_is() -> None:
     given = dict(line.split("=", 1) for line in UNIT.splitlines() if "=" in line and not line.startswith("#"))
     exists(shlex.split(given["ExecStart"]))
