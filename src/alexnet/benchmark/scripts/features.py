@@ -74,7 +74,11 @@ def measure(network: str, count: int, rounds: int, precision: str) -> dict[str, 
                     taken.setdefault(who, []).append((seconds / images_each, cores / images_each))
     each = {who: statistics.median(seconds for seconds, _ in values) for who, values in taken.items()}
     decoding = statistics.median(cores for _, cores in taken["decoding"])
-    most = 1 / (each["forward"] + decoding / torch.get_num_threads())
+    # The machine's speed drifts: shares are of what was measured in the same round.
+    turns = list(zip(*taken.values(), strict=True))
+    most = [1 / (forward + cores / torch.get_num_threads()) for (forward, _), (_, cores), _, _ in turns]
+    of_most = [1 / file / bound for bound, (_, _, _, (file, _)) in zip(most, turns, strict=True)]
+    of_forward = [forward / memory for (forward, _), _, (memory, _), _ in turns]
     facts = environment(choose_device("cpu"), precision)
     return {
         "network": network,
@@ -86,9 +90,9 @@ def measure(network: str, count: int, rounds: int, precision: str) -> dict[str, 
         "torch": facts["torch"],
         "images_per_second": {who: round(1 / seconds, 1) for who, seconds in each.items()},
         "decoding_core_milliseconds": round(1e3 * decoding, 2),
-        "bound": round(most, 1),
-        "file_of_bound": round(1 / each["file"] / most, 3),
-        "memory_of_forward": round(each["forward"] / each["memory"], 3),
+        "bound": round(statistics.median(most), 1),
+        "file_of_bound": round(statistics.median(of_most), 3),
+        "memory_of_forward": round(statistics.median(of_forward), 3),
         "peak_memory_MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
 
