@@ -14,6 +14,7 @@ from alexnet.errors import InputError
 from alexnet.graphs.served import Served
 from alexnet.inference.data import dataset_for, fitted, spread
 from alexnet.inference.model import Model
+from alexnet.models.mode import evaluating
 
 BOUND = 1e-4
 """Largest ‖difference‖ of one image's probabilities, and of its logits relative to theirs, that counts as equal."""
@@ -71,12 +72,13 @@ def samples(model: Model, data: Path | None, count: int = COUNT) -> Samples:
 @torch.inference_mode()
 def agree(model: Model, run: Run, images: Samples) -> Agreement:
     """Compares `run` with the model in PyTorch, in batches of 1 and of 16. InputError says what differs."""
-    ours = Served(model.module, model.preprocessing, multilabel=model.multilabel).eval()
+    ours = Served(model.module, model.preprocessing, multilabel=model.multilabel)
     apart: dict[str, list[float]] = {"probabilities": [], "logits": []}
     starts = [0, *range(1, len(images.images), _BATCH), len(images.images)]
     for start, stop in pairwise(starts):
         batch = images.images[start:stop]
-        expected, expected_logits = (output.numpy() for output in ours(torch.from_numpy(batch)))
+        with evaluating(ours):
+            expected, expected_logits = (output.numpy() for output in ours(torch.from_numpy(batch)))
         if not np.isfinite(expected).all():
             raise InputError("the network's own probabilities are not finite numbers; nothing was written")
         got, got_logits = run(batch)

@@ -17,6 +17,7 @@ from alexnet.artifacts.card import Card, RunCard
 from alexnet.errors import InputError
 from alexnet.graphs.served import BATCH, Served, example
 from alexnet.models.layers import LocalResponseNorm
+from alexnet.models.mode import evaluating
 from alexnet.models.network import Network
 from alexnet.preprocessing import Preprocessing
 
@@ -65,7 +66,7 @@ def build(network: nn.Module, preprocessing: Preprocessing, card: Card, layers: 
     layer's under its name, and the weights of convolutions and linear layers (`weights_output`).
     """
     kind, parts = _Layers if layers else Served, nn.Sequential(OrderedDict(_parts(network)))
-    served = kind(parts, preprocessing, multilabel=card.multilabel).eval()
+    served = kind(parts, preprocessing, multilabel=card.multilabel)
     graph = _trace(served, example(preprocessing), "images", [*_OUTPUTS, *(("input", *layers) if layers else ())])
     if layers:
         _give_weights(graph, network)
@@ -102,7 +103,7 @@ def of_network(network: nn.Module, taps: Sequence[str] = ()) -> bytes:
     if not isinstance(network, Network):
         raise InputError(f"a {type(network).__name__} cannot be written as ONNX; give the network that it came from")
     lowered: nn.Module = Network(_parts(network), network.input, network.classes, network.layers)
-    lowered = (_Taps(lowered, taps) if taps else lowered).eval()  # pyright: ignore[reportArgumentType]
+    lowered = _Taps(lowered, taps) if taps else lowered  # pyright: ignore[reportArgumentType]
     names = [f"tap{number}" for number in range(len(taps))] or ["output"]
     return _trace(lowered, torch.zeros(2, *network.input), "inputs", names).SerializeToString()
 
@@ -143,7 +144,7 @@ def _trace(module: nn.Module, example: Tensor, input: str, outputs: list[str]) -
     level = talk.level
     talk.setLevel(logging.ERROR)  # it misses torchvision, which we do not use
     try:
-        with warnings.catch_warnings(), torch.no_grad():
+        with warnings.catch_warnings(), torch.no_grad(), evaluating(module):
             warnings.simplefilter("ignore")  # the exporter's own use of what torch has deprecated
             program = torch.onnx.export(
                 module,

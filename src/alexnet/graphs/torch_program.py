@@ -10,14 +10,15 @@ from torch import nn
 
 from alexnet.artifacts.card import Card
 from alexnet.graphs.served import BATCH, Served, example
+from alexnet.models.mode import evaluating
 from alexnet.preprocessing import Preprocessing
 
 
 def build(network: nn.Module, preprocessing: Preprocessing, card: Card, logits: bool) -> bytes:
     """The program of `Served` with any number of images; the card goes along as the extra file 'card.json'."""
-    served = Served(network, preprocessing, logits, card.multilabel).eval()
+    served = Served(network, preprocessing, logits, card.multilabel)
     content = io.BytesIO()
-    with warnings.catch_warnings(), torch.no_grad():
+    with warnings.catch_warnings(), torch.no_grad(), evaluating(served):
         warnings.simplefilter("ignore")  # torch.export's own use of what torch has deprecated
         program = torch.export.export(served, (example(preprocessing),), dynamic_shapes=BATCH)
         for node in program.graph.nodes:

@@ -19,6 +19,7 @@ from alexnet.inference.data import fitted
 from alexnet.inference.fast import at_precision
 from alexnet.inference.model import Model
 from alexnet.inference.views import log_probabilities, views_of
+from alexnet.models.mode import evaluating
 from alexnet.models.quick import quicken
 from alexnet.process.group import ALONE, World
 
@@ -104,19 +105,17 @@ def passed(
     and their labels. Leaves the module's mode as it was. InputError where there is no image."""
     if not (count := len(loader.dataset)):
         raise InputError("there is no image to evaluate")
-    was_training = module.training
-    module.eval()
     forward = quicken(module)
     mine = world.stretch(count, batch_size)
     done = mine.start
-    for images, labels in loader.batches(torch.arange(mine.start, mine.stop), batch_size):
-        with autocast(loader.device, precision):
-            said = say(forward, augmenter, images, views)
-        yield slice(done, done + len(labels)), said, labels
-        done += len(labels)
-        if progress:
-            progress(done - mine.start, len(mine))
-    module.train(was_training)
+    with evaluating(module):
+        for images, labels in loader.batches(torch.arange(mine.start, mine.stop), batch_size):
+            with autocast(loader.device, precision):
+                said = say(forward, augmenter, images, views)
+            yield slice(done, done + len(labels)), said, labels
+            done += len(labels)
+            if progress:
+                progress(done - mine.start, len(mine))
 
 
 @torch.inference_mode()

@@ -20,6 +20,7 @@ from alexnet.inference.model import Model
 from alexnet.inference.preprocess import preprocessing_for
 from alexnet.inference.runtimes import tapped
 from alexnet.models import aliases
+from alexnet.models.mode import evaluating
 from alexnet.models.network import Network
 from alexnet.preprocessing import Preprocessing
 
@@ -194,14 +195,9 @@ def _forward(
     network: Network, batch: Tensor, wanted: Wanted, tap: Callable[[Tensor], Mapping[str, Tensor]] | None = None
 ) -> dict[str, np.ndarray]:
     """`tap`: what gives the taps in place of the network."""
-    was_training = network.training
-    network.eval()
-    try:
-        with contextlib.nullcontext() if tap else autocast(batch.device, wanted.precision):
-            seen: Mapping[str, Tensor] = tap(batch) if tap else network.tap(batch, wanted.taps)
-        return {layer: _pooled(seen[tap], wanted) for layer, tap in zip(wanted.layers, wanted.taps, strict=True)}
-    finally:
-        network.train(was_training)
+    with evaluating(network), contextlib.nullcontext() if tap else autocast(batch.device, wanted.precision):
+        seen: Mapping[str, Tensor] = tap(batch) if tap else network.tap(batch, wanted.taps)
+    return {layer: _pooled(seen[tap], wanted) for layer, tap in zip(wanted.layers, wanted.taps, strict=True)}
 
 
 def _pooled(values: Tensor, wanted: Wanted) -> np.ndarray:

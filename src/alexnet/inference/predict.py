@@ -15,6 +15,7 @@ from alexnet.errors import InputError
 from alexnet.inference.fast import at_precision
 from alexnet.inference.images import in_threads
 from alexnet.inference.model import Model
+from alexnet.models.mode import evaluating
 from alexnet.models.quick import quicken
 from alexnet.preprocessing import Preprocessing
 
@@ -106,7 +107,8 @@ def _asked(model: Model, arrays: list[np.ndarray], top: int) -> list[Predicted]:
         return []
     device = next(model.module.parameters()).device
     batch = torch.from_numpy(np.stack(arrays)).to(device)
-    probabilities = model.probabilities(quicken(model.module)(Augmenter(model.preprocessing).evaluate(batch)))
+    with evaluating(model.module):
+        probabilities = model.probabilities(quicken(model.module)(Augmenter(model.preprocessing).evaluate(batch)))
     best = probabilities.topk(min(top, len(model.classes)), 1)
     rows = zip(best.values.tolist(), best.indices.tolist(), strict=True)
     said = [Predicted("", [Prediction(model.classes[i], p) for p, i in zip(*row, strict=True)]) for row in rows]

@@ -11,6 +11,7 @@ from alexnet.inference.features import network_of
 from alexnet.inference.model import Model
 from alexnet.insight import view as views
 from alexnet.models import aliases
+from alexnet.models.mode import evaluating
 from alexnet.models.network import Network
 
 SHOWN = 16
@@ -46,11 +47,8 @@ def look(model: Model, image: Path | str | np.ndarray) -> tuple[views.View, list
     """
     network = network_of(model)
     seen = views.view(model, image)
-    with torch.inference_mode():
-        was_training = network.training
-        network.eval()
+    with torch.inference_mode(), evaluating(network):
         taps = network.tap(seen.x, stages(network))
-        network.train(was_training)
     values = {name: tap[0].float().cpu().numpy() for name, tap in taps.items()}
     rows = [
         LayerView(name, each.shape, float((each == 0).mean()), float(each.min()), float(each.max()), float(each.mean()))

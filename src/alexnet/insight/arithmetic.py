@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from alexnet.errors import InputError, unknown
 from alexnet.models.layers import LocalResponseNorm, PaddedConv2d, ScaledDropout, SpatialResponseNorm
+from alexnet.models.mode import evaluating
 from alexnet.models.network import Network
 
 MOST_TERMS = 400
@@ -102,11 +103,10 @@ def trace(network: Network, inputs: Tensor, multilabel: bool = False) -> Trace:
 
     leaves = [(name, part) for name, part in network.named_modules() if name and not list(part.children())]
     handles = [part.register_forward_hook(keep(name)) for name, part in leaves]
-    training = network.training
     try:
-        logits = network.eval()(inputs)[0]
+        with evaluating(network):
+            logits = network(inputs)[0]
     finally:
-        network.train(training)
         for handle in handles:
             handle.remove()
     return Trace(seen, logits, SIGMOID if multilabel else SOFTMAX)

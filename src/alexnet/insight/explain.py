@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from alexnet.errors import InputError, unknown
 from alexnet.models import aliases
+from alexnet.models.mode import evaluating
 from alexnet.models.network import Network
 
 Function = Callable[[Tensor], Tensor]
@@ -178,16 +179,15 @@ def explain(network: Network, x: Tensor, target: int, method: str = "gradcam", l
     if x.ndim != 4 or len(x) != 1:
         raise InputError(f"one image is explained at a time, not {tuple(x.shape)}")
     options = {} if layer is None else {"layer": layer}
-    was_training, x = network.training, x.detach()
+    x = x.detach()
     wanted = [parameter.requires_grad for parameter in network.parameters()]
-    network.eval().requires_grad_(False)
+    network.requires_grad_(False)
     try:
-        with torch.enable_grad():
+        with torch.enable_grad(), evaluating(network):
             return METHODS[method](network, x, target, **options).detach().float().cpu()
     finally:
         for parameter, each in zip(network.parameters(), wanted, strict=True):
             parameter.requires_grad_(each)
-        network.train(was_training)
 
 
 @dataclass(frozen=True)
@@ -218,8 +218,8 @@ def sanity(network: Network, x: Tensor, target: int, method: str = "gradcam", se
 
 def completeness(network: Network, x: Tensor, target: int, steps: int = 50) -> float:
     """How far the integrated gradients are from summing to the difference of the logits, in shares of it."""
-    function = logits_of(network)
-    with torch.no_grad():
+    with evaluating(network), torch.no_grad():
+        function = logits_of(network)
         difference = float(function(x)[0, target] - function(torch.zeros_like(x))[0, target])
     total = float(explain(network, x, target, "ig").double().sum())
     return abs(total - difference) / max(abs(difference), 1e-6)

@@ -14,6 +14,7 @@ from alexnet.inference.model import Model
 from alexnet.insight import view as views
 from alexnet.insight.explain import METHODS, PIXELWISE, SIGNED, explain
 from alexnet.insight.view import View
+from alexnet.models.mode import evaluating
 
 TITLES = {
     "gradcam": "Grad-CAM",
@@ -66,7 +67,7 @@ def explain_image(
         some = ", ".join(model.classes[:12]) + (", …" if len(model.classes) > 12 else "")
         raise InputError(f"unknown class {unknown_class!r}; the model knows: {some}")
     seen = views.view(model, image)
-    with torch.no_grad():
+    with torch.no_grad(), evaluating(network):
         probabilities = model.probabilities(network(seen.x))[0].cpu()
     order = probabilities.topk(min(top, len(model.classes))).indices.tolist()
     chosen = [model.classes.index(name) for name in classes] or order

@@ -18,6 +18,7 @@ from alexnet.insight.explain import cut
 from alexnet.insight.fonts import drawable
 from alexnet.insight.plots import FAINT, INK, PALETTE
 from alexnet.models import aliases
+from alexnet.models.mode import evaluating
 from alexnet.models.network import Network
 from alexnet.models.structure import pad_amounts
 
@@ -171,7 +172,11 @@ def maximize(network: Network, layer: str, unit: int, steps: int = 200, seed: in
     """
     tap = aliases.resolve(network.layer_names, layer)
     pre = tap if ":" in tap or f"{tap}:pre" not in aliases.names(network.layer_names) else f"{tap}:pre"
-    head, _ = cut(network, pre)
+    with evaluating(network):
+        return _climbed(cut(network, pre)[0], network, layer, unit, steps, seed)
+
+
+def _climbed(head: nn.Module, network: Network, layer: str, unit: int, steps: int, seed: int) -> tuple[Tensor, float]:
     generator = torch.Generator().manual_seed(seed)
     device = next(network.parameters()).device
     x = (0.1 * torch.randn(1, *network.input, generator=generator)).to(device).requires_grad_()

@@ -22,6 +22,7 @@ from alexnet.inference.predict import Prediction
 from alexnet.insight.activations import stages
 from alexnet.insight.view import View, view
 from alexnet.models.layers import LocalResponseNorm
+from alexnet.models.mode import evaluating
 from alexnet.models.network import Network
 from alexnet.preprocessing import Preprocessing
 
@@ -232,18 +233,15 @@ def _replaced(
 @torch.inference_mode()
 def _run(network: Network, x: Tensor, change: str) -> tuple[Tensor, dict[str, Tensor]]:
     """Probabilities, and the activations of each stage."""
-    was_training = network.training
-    network.eval()
     try:
-        seen = network.tap(x, stages(network))
+        with evaluating(network):
+            seen = network.tap(x, stages(network))
         last = list(seen.values())[-1]
         return last[0].float().softmax(0).cpu(), {name: each[0].float().flatten().cpu() for name, each in seen.items()}
     except RuntimeError as error:
         if "shapes cannot be multiplied" not in str(error) and "too small" not in str(error):
             raise
         raise InputError(f"{change}: the layers behind it take maps of another size") from None
-    finally:
-        network.train(was_training)
 
 
 def _outcome(

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from alexnet.device import autocast
 from alexnet.errors import InputError
+from alexnet.models.mode import evaluating
 
 # bf16 rounds to 3 digits, so that gradients differ by some per cent; what is wrong differs by all of it.
 _TOLERANCE = 0.2
@@ -22,12 +23,10 @@ def compiled(model: nn.Module, inputs: Tensor, labels: Tensor, precision: str) -
     and mode as they were.
     """
     fast = torch.compile(model)
-    was_training = model.training
-    model.eval()
     try:
-        expected, got = (_gradients(model, forward, inputs, labels, precision) for forward in (model, fast))
+        with evaluating(model):
+            expected, got = (_gradients(model, forward, inputs, labels, precision) for forward in (model, fast))
     finally:
-        model.train(was_training)
         model.zero_grad(set_to_none=True)
     for name, gradient in expected.items():
         difference = float((got[name] - gradient).norm() / gradient.norm().clamp_min(1e-12))

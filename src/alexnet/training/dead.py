@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from alexnet.models.mode import evaluating
+
 
 @torch.no_grad()
 def dead_fractions(model: nn.Module, inputs: Tensor) -> dict[str, float]:
@@ -20,14 +22,11 @@ def dead_fractions(model: nn.Module, inputs: Tensor) -> dict[str, float]:
 
         return count
 
-    modes = {module: module.training for module in model.modules()}
     handles = [m.register_forward_hook(hook(name)) for name, m in model.named_modules() if isinstance(m, nn.ReLU)]
     try:
-        model.eval()
-        model(inputs)
+        with evaluating(model):
+            model(inputs)
     finally:
         for handle in handles:
             handle.remove()
-        for module, mode in modes.items():
-            module.training = mode
     return dead
