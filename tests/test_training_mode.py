@@ -73,7 +73,14 @@ def test_a_network_in_training_mode_is_asked_in_evaluation_mode(name: str, train
 
 def test_the_modes_return_after_an_error() -> None:
     module = nn.Sequential(nn.Dropout(), nn.BatchNorm1d(2).eval())
-    with pytest.raises(KeyError), evaluating(module):
-        assert _modes(module) == [False] * 3
-        raise KeyError
+    inside: list[bool] = []
+
+    def fail() -> None:
+        with evaluating(module):
+            inside.extend(_modes(module))
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert inside == [False] * 3
     assert _modes(module) == [True, True, False]
