@@ -32,7 +32,7 @@ from alexnet.serving.engine import Engine
 from alexnet.serving.limits import Limits
 
 
-class _Files(http.server.SimpleHTTPRequestHandler):
+class Files(http.server.SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         pass
 
@@ -58,7 +58,7 @@ def site(opened: Model, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
     out = tmp_path_factory.mktemp("web") / "site"
     export(opened, "web", out)
     export(opened, "web-int8", out / "int8")
-    serving = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Files, directory=str(out)))
+    serving = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Files, directory=str(out)))
     thread = threading.Thread(target=serving.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{serving.server_port}/"

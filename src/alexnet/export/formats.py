@@ -133,11 +133,6 @@ def _check(request: Request, format: str, force: bool) -> Format:
         _check_free((out, request.beside) if kind.beside else (out,), force)
     elif out.is_file() or (out.is_dir() and any(out.iterdir()) and not force):
         raise InputError(f"{str(out)!r} exists; format {format} makes a folder: choose a new one, or add --force")
-    if request.model.multilabel and format in _ONE_CLASS:
-        raise InputError(
-            f"format {format} is for models that name one class; this one names several labels an image, and can leave "
-            f"as: {', '.join(name for name in FORMATS if name not in _ONE_CLASS)}"
-        )
     if missing := [package for package in kind.packages if importlib.util.find_spec(package) is None]:
         needs = f"format {format} needs {' and '.join(missing)}"
         raise InputError(f"{needs}; install with: pip install 'alexnet[{kind.extra}]'")
@@ -278,8 +273,6 @@ def _card(request: Request) -> Product:
     return Product({request.out: text.encode("utf-8", "backslashreplace"), request.beside: json_bytes(content)})
 
 
-_ONE_CLASS = ("web", "web-int8")
-"""Formats whose page knows softmax alone."""
 _ONNX = Format(".onnx", _onnx, ("data", "logits"), "onnx", ("onnx", "onnxscript", "onnxruntime"))
 FORMATS = {
     "onnx": _ONNX,

@@ -74,6 +74,9 @@ def described(model: Model, layers: bool) -> dict[str, Any]:
     """What the page knows of the model; the same as /v1/models of the server, and how images are prepared."""
     wants, network = model.preprocessing, model.module
     shown = list(network.named_children()) if layers else []
+    told: dict[str, Any] = {"task": model.card.task}
+    if model.multilabel:
+        told["thresholds"] = model.thresholds.tolist()
     return {
         "name": Path(model.card.name).name,
         "network": model.card.name,
@@ -84,6 +87,7 @@ def described(model: Model, layers: bool) -> dict[str, Any]:
         "fit": wants.fit,
         "antialias": wants.antialias,
         "layers": [{"layer": name, **constants(part)} | _weights(name, part) for name, part in shown],
+        **told,
     }
 
 

@@ -54,8 +54,8 @@ class _Layers(Served):
         outputs = [self.augmenter.evaluate(images)]
         for layer in self.network.children():
             outputs.append(layer(outputs[-1]))
-        assert not self.multilabel, "its page shows softmax"
-        return outputs[-1].softmax(1), outputs[-1].clone(), *outputs
+        probabilities = outputs[-1].sigmoid() if self.multilabel else outputs[-1].softmax(1)
+        return probabilities, outputs[-1].clone(), *outputs
 
 
 def build(network: nn.Module, preprocessing: Preprocessing, card: Card, layers: Sequence[str] = ()) -> onnx.ModelProto:

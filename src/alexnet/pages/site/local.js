@@ -18,9 +18,9 @@ const Local = {
   async request(path, { body } = {}) {
     const url = new URL(path, document.baseURI), what = url.pathname.split("/").pop(), query = url.searchParams;
     if (!this.session) await this.open();
-    const { name, network, precision, classes, input } = this.site, names = this.site.layers.map(({ layer }) => layer);
-    if (what === "models") return [{ name, network, precision, classes, input, layers: names }];
-    if (what === "predict") return { model: name, precision, results: [{ predictions: this.ranked(await this.probabilities(body), Number(query.get("top_k"))) }] };
+    const { name, network, precision, classes, input, task, thresholds } = this.site, names = this.site.layers.map(({ layer }) => layer);
+    if (what === "models") return [{ name, network, precision, classes, input, layers: names, task, thresholds }];
+    if (what === "predict") return { model: name, precision, results: [this.answer(await this.probabilities(body), Number(query.get("top_k")))] };
     if (what === "activations") return { layers: names.length ? await this.activations(body, names) : [] };
     if (!["maps", "arithmetic"].includes(what)) return null; // Grad-CAM needs gradients, which ONNX Runtime does not have
     const layer = query.get("layer"), index = (query.get("index") || "0").split(",").map(Number);
@@ -34,16 +34,21 @@ const Local = {
   async probabilities(blob) {
     return (await this.run(await this.images(blob), ["probabilities"])).probabilities.data;
   },
-  ranked(scores, count) {
+  // Where an image may have several labels: each with the threshold from which on it is given, and all that are given.
+  answer(scores, count) {
+    const { classes, thresholds } = this.site;
     const order = [...scores.keys()].sort((a, b) => scores[b] - scores[a] || a - b).slice(0, count);
-    return order.map((i) => ({ label: this.site.classes[i], score: scores[i] }));
+    const predictions = order.map((i) => ({ label: classes[i], score: scores[i], ...(thresholds && { threshold: thresholds[i] }) }));
+    return thresholds ? { predictions, labels: classes.filter((_, i) => scores[i] >= thresholds[i]) } : { predictions };
   },
+  // What makes probabilities of the logits.
+  ending() { return this.site.thresholds ? "sigmoid" : "softmax"; },
   // Every layer's output for an image, without the batch axis; that of the last image is kept.
   async traced(blob) {
     if (this.seen && this.seen.blob === blob) return this.seen.outputs;
     const names = ["input", ...this.site.layers.map(({ layer }) => layer), "probabilities"];
     const found = await this.run(await this.images(blob), names), outputs = {};
-    for (const name of names) outputs[name === "probabilities" ? "softmax" : name] = { dims: found[name].dims.slice(1), data: found[name].data };
+    for (const name of names) outputs[name === "probabilities" ? this.ending() : name] = { dims: found[name].dims.slice(1), data: found[name].data };
     this.seen = { blob, outputs };
     return outputs;
   },
@@ -82,9 +87,9 @@ const Local = {
       const value = Sums.at(output, index);
       return { layer, kind: "input", index, value, steps: [{ text: "the preprocessed image's value", value }], terms: [], others: 0, source };
     }
-    if (layer === "softmax") {
+    if (layer === this.ending()) {
       const last = layers[layers.length - 1].layer;
-      return { ...Sums.softmax(index, outputs[last], output), source: last, label: classes[index[0]] };
+      return { ...Sums[layer](index, outputs[last], output), source: last, label: classes[index[0]] };
     }
     return { ...Sums.account(layers[place], index, outputs[source], output, await this.weightsOf(layers[place])), source };
   },

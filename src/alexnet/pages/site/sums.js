@@ -155,4 +155,12 @@ const Sums = {
     const others = total - terms.reduce((sum, term) => sum + term.product, 0);
     return { layer: "softmax", kind: "softmax", index: [unit], value: output.data[unit], steps, terms, others };
   },
+  sigmoid([unit], logits, output) {
+    const logit = logits.data[unit], power = Math.exp(-logit);
+    const steps = [
+      { text: logit >= 0 ? `exp(−${this.n(logit)})` : `exp(${this.n(-logit)})`, value: power },
+      { text: `1 / (1 + ${this.n(power)})`, value: 1 / (1 + power) },
+    ];
+    return { layer: "sigmoid", kind: "sigmoid", index: [unit], value: output.data[unit], steps, terms: [this.term([unit], logit)], others: 0 };
+  },
 };
