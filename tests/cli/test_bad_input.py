@@ -80,7 +80,7 @@ def nothing_readable(root: Path) -> tuple[str, Path, str]:
     for name in ("cat/1.png", "cat/2.png", "dog/1.png"):
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_text("this is text")
-    return "folder", root, "none of the 3 train images"
+    return "folder", root, "0 of 3 train images"
 
 
 def many_unreadable(root: Path) -> tuple[str, Path, str]:

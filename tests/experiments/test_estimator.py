@@ -76,7 +76,8 @@ def test_searches_take_it(digits: tuple[np.ndarray, np.ndarray]) -> None:
         (np.zeros((4, 64)), np.arange(4), "X is uint8 images"),
         (np.zeros((4, 8, 8)), np.arange(4), "not float64"),
         (np.zeros((4, 8, 8, 2), np.uint8), np.arange(4), "X is uint8 images"),
-        (np.zeros((4, 8, 8), np.uint8), np.arange(3), "a label for each of the 4 images"),
+        (np.zeros((4, 8, 8), np.uint8), np.arange(3), "one label for each of the 4 images"),
+        (np.zeros((4, 8, 8), np.uint8), np.eye(4), "several labels an image are trained from a table"),
         (np.zeros((4, 8, 8), np.uint8), np.zeros(4, int), "only one class in y"),
     ],
 )

@@ -99,7 +99,11 @@ def test_an_interrupted_run_goes_on_and_another_recipe_is_not_taken_for_it(
 
 
 def test_what_does_not_fit_the_budget_is_left_out_with_its_time(experiments: list[Experiment], tmp_path: Path) -> None:
-    rows = reproduce(["tiny-net"], out=tmp_path / "out", budget=0, experiments=experiments)
+    lines: list[str] = []
+    rows = reproduce(["tiny-net"], out=tmp_path / "out", budget=0, tell=lines.append, experiments=experiments)
+    timed = [line for line in lines if line.endswith(": timing a few steps, to know how long it takes")]
+    assert len(timed) == 2
+    assert all(", seed 0: " in line for line in timed)
     said = table.left_out(rows)
     assert len(said) == 2
     assert all("seed 0 would take about " in line and line.endswith(", 0.0 s left") for line in said)

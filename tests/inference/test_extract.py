@@ -191,7 +191,7 @@ def test_broken_images_are_left_out_and_named(digits_run: Opened, folder: Images
     assert found.provenance["images"]["skipped"][0][0] == folder.names[2]
     for name in folder.names:
         (tmp_path / "images" / name).write_bytes(b"broken")
-    with pytest.raises(InputError, match="none of the 21 images can be read"):
+    with pytest.raises(InputError, match="0 of 21 images can be read"):
         extract(digits_run, folder, want(digits_run.model, ["fc7"]), tmp_path / "g.h5")
 
 

@@ -81,7 +81,7 @@ def test_what_cannot_be_probed_is_one_line(opened: Model, digits, monkeypatch: p
         probe(opened, of_arrays([digits[0][0]] * 4))
     with pytest.raises(InputError, match="400 neighbors are not among 160"):
         probe(opened, of_dataset(digits), neighbors=400)
-    with pytest.raises(InputError, match="none of the 1 images can be read"):
+    with pytest.raises(InputError, match="0 of 1 image can be read"):
         collect(opened, of_files(["nowhere.png"]), want(opened, ["fc7"]))
     monkeypatch.setattr("alexnet.insight.collect.MOST", 1000)
     with pytest.raises(InputError, match=r"held in memory \(7 images\)"):

@@ -56,9 +56,11 @@ def test_the_other_answers(tagged: Any, model: Model, client: TestClient) -> Non
     assert told["value"] == pytest.approx(scores[model.classes[1]], abs=1e-5)
     heat = client.post("/v1/explain?label=below", content=content).json()
     assert (heat["label"], heat["shape"]) == ("below", [8, 8])
-    refused = client.post("/v1/what-if", content=content)
-    assert refused.status_code == 422
-    assert "names several labels an image, and what-if takes models that name one class" in refused.json()["detail"]
+    broken = client.post("/v1/what-if?change=scale=1", content=content).json()
+    given = client.post("/v1/predict", content=content).json()["results"][0]["labels"]
+    assert sorted(broken["before"]["labels"]) == sorted(given)
+    assert {each["label"]: each["score"] for each in broken["before"]["predictions"]} == pytest.approx(scores, abs=1e-5)
+    assert broken["after"][0]["labels"] != broken["before"]["labels"]
     pixels = np.zeros((2, 8, 8, 1), np.uint8)
     tensor = {"name": "images", "shape": [2, 8, 8, 1], "datatype": "UINT8", "data": pixels.flatten().tolist()}
     output = client.post("/v2/models/run/infer", json={"inputs": [tensor]}).json()["outputs"][0]
@@ -99,5 +101,9 @@ def test_the_page_shows_bars_by_threshold(browser: Any, port: int, tagged: Any, 
     said = page.locator("#status").inner_text()
     assert said == f"run: {', '.join(labels)}" if labels else said.endswith("no label reaches its threshold")
     assert page.locator("#tabs button").last.inner_text() == "sigmoid"
-    assert page.locator("#lever").is_hidden()
+    page.locator("#lever summary, #lever button").first.wait_for(state="attached")
+    page.evaluate("Beside.break()")
+    page.locator("#broken tbody tr").first.wait_for()
+    shown = page.locator("#broken tbody tr").first.locator("td").nth(1).inner_text()
+    assert sorted(shown.split(", ")) == sorted(labels or ["no label"])
     context.close()

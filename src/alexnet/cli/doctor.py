@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from alexnet.cli.opening import opened_model
-from alexnet.cli.options import AnyModel, Device, Json, WeightsOption
+from alexnet.cli.options import AnyModel, Device, Json, LabelsOption, SeparatorOption, WeightsOption
 from alexnet.cli.screen import print_json, say, table
-from alexnet.errors import counted
+from alexnet.errors import InputError, counted
 
 if TYPE_CHECKING:
     from alexnet.inference.opening import Opened
@@ -25,6 +25,8 @@ def doctor(
     ] = False,
     layer: Annotated[str, typer.Option(help="With --features: the layer.")] = "fc7",
     images: Annotated[int, typer.Option(min=1, max=10**6, help="Maximum number of images.")] = 200,
+    labels: LabelsOption = None,
+    label_separator: SeparatorOption = None,
     weights: WeightsOption = None,
     device: Device = "auto",
     as_json: Json = False,
@@ -33,12 +35,14 @@ def doctor(
     from alexnet.cli.progress import bar
     from alexnet.insight.doctor import examine
 
-    opened = opened_model(model, device, weights)
+    opened = opened_model(model, device, weights, several=True)
+    if features and (labels or label_separator is not None):
+        raise InputError("--features takes images without labels; leave out --labels and --label-separator")
     if features:
         _features(opened, data, layer, images, as_json)
         return
     with bar("trying", quiet=as_json) as progress:
-        diagnosis = examine(opened.model, data, images, progress)
+        diagnosis = examine(opened.model, data, images, progress, labels, label_separator)
     if as_json:
         print_json(diagnosis.to_json())
     else:
@@ -77,17 +81,18 @@ def _diagnosis(found: "Diagnosis") -> None:
     """The best combinations, and whether the card has the best one."""
     say(f"{counted(len(found.trials), 'combination')} on {counted(found.images, 'image')}")
     lines = (
-        (f"{each.top1:.1%}", f"{each.loss:.3f}", each.preprocessing.colors, each.range, _crop(each), each.lrn)
+        (f"{each.score:.1%}", f"{each.loss:.3f}", each.preprocessing.colors, each.range, _crop(each), each.lrn)
         for each in dict.fromkeys([*found.trials[:8], found.own])
     )
-    table(("top-1>", "loss>", "colors", "range", "crop", "LRN"), lines)
+    name = "top-1" if found.own.map is None else "mAP"
+    table((f"{name}>", "loss>", "colors", "range", "crop", "LRN"), lines)
     best = found.best
     if best.loss > 0.98 * found.own.loss:
         say("the card is right: no combination is clearly better")
     else:
         say(
             f"best match: {best.preprocessing.colors}, {best.range}, {_crop(best)}, LRN {best.lrn} "
-            f"(top-1 {best.top1:.1%}; with the card's settings {found.own.top1:.1%})"
+            f"({name} {best.score:.1%}; with the card's settings {found.own.score:.1%})"
         )
 
 

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alexnet.cli.evaluate_labels import refuse, tell
+from alexnet.cli.evaluate_corruptions import say_robustness
+from alexnet.cli.evaluate_labels import refuse_reject, tell
 from alexnet.cli.launch import together
 from alexnet.cli.opening import say_runtime
 from alexnet.cli.options import (
@@ -25,7 +26,6 @@ from alexnet.errors import counted
 if TYPE_CHECKING:
     from alexnet.inference.measures import Measures
     from alexnet.inference.model import Model
-    from alexnet.inference.robustness import Robustness
 
 _CLASSES = 20  # up to which the table of classes is printed without being asked for
 
@@ -95,13 +95,15 @@ def evaluate(
     with together(processes, device) as world:
         if world.size > 1 and (calibrate or corruptions):
             raise InputError("--calibrate and --corruptions run in one process; leave out --processes")
-        other = ready(load_model(baseline, choose_device(device)), precision, runtime) if baseline else None
+        other = None
+        if baseline:
+            other = ready(load_model(baseline, choose_device(device), several=True), precision, runtime)
         opened = ready(load_model(model, choose_device(device), graphs=True, several=True), precision, runtime)
         if opened.remark:
             say(opened.remark, err=True)
         say_runtime(runtime, opened, err=as_json)
         if opened.multilabel:
-            refuse({"--reject": reject is not None, "--corruptions": corruptions})
+            refuse_reject(reject is not None)
         if calibrate:
             opened = _calibrate(opened, data, labels, label_separator, quiet=as_json)
         temperature = None
@@ -113,16 +115,18 @@ def evaluate(
             evaluation = run(opened, dataset, progress=progress, views=views, world=world)
     if not world.is_writer:
         return
+    corrupted = None
+    if corruptions:
+        with bar("corrupting", quiet=as_json) as progress:
+            corrupted = robustness(opened, dataset, images=corruption_images, baseline=other, progress=progress)
     if isinstance(evaluation, LabelEvaluation):
         found = measure_labels(evaluation, opened.classes, opened.card.thresholds, temperature)
+        found = dataclasses.replace(found, robustness=corrupted)
         return tell(found, opened, dataset, str(model), out=out, page=page, per_class=per_class, as_json=as_json)
     truth = fitted(opened, dataset).labels
     copies = repeated(opened, dataset)
     measures = measure(evaluation, truth, opened.classes, reject=reject, temperature=temperature, copies=copies)
-    if corruptions:
-        with bar("corrupting", quiet=as_json) as progress:
-            found = robustness(opened, dataset, images=corruption_images, baseline=other, progress=progress)
-        measures = dataclasses.replace(measures, robustness=found)
+    measures = dataclasses.replace(measures, robustness=corrupted)
     if out is not None:
         write_predictions(measures, dataset.names, out)
     if page is not None:
@@ -204,34 +208,6 @@ def _print(measures: "Measures", every: bool) -> None:
         )
         table(("class", "precision>", "recall>", "F1>", "images>"), lines)
     if measures.robustness:
-        _print_robustness(measures.robustness)
+        say_robustness(measures.robustness)
     for each in measures.confusions[:5]:
         say(f"{measures.classes[each.true]} as {measures.classes[each.predicted]}: {each.images:,} ({each.share:.1%})")
-
-
-def _print_robustness(found: "Robustness") -> None:
-    import numpy as np
-
-    from alexnet.data.transforms.corruptions import CORRUPTIONS, STRENGTHS
-
-    ce = found.corruption_errors
-    lines = (
-        (
-            name,
-            *(f"{error:.1%}" for error in found.errors[i]),
-            f"{found.errors[i].mean():.1%}",
-            *([] if ce is None else ["–" if np.isnan(ce[i]) else f"{ce[i]:.1%}"]),
-        )
-        for i, name in enumerate(CORRUPTIONS)
-    )
-    head = ("error under", *(f"{strength}>" for strength in STRENGTHS), "mean>", *([] if ce is None else ["CE>"]))
-    table(head, lines)
-    say(
-        f"mean error under corruption {found.mean:.2%}, clean {found.clean:.2%}: {found.count:,} images, strengths of "
-        f"{found.strengths}; frost is drawn, not photographed"
-    )
-    if found.mce is not None and found.baseline is not None:
-        say(
-            f"mean corruption error {found.mce:.2%} of the baseline's (mean error {found.baseline.mean:.2%}, clean "
-            f"{found.baseline.clean:.2%})"
-        )

@@ -1,9 +1,9 @@
 """`alexnet evaluate` of a model that may name several labels an image."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from alexnet.cli.evaluate_corruptions import say_robustness
 from alexnet.cli.screen import print_json, say, table
 from alexnet.errors import InputError, counted
 
@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 _CLASSES = 40  # up to which the table of classes is printed without being asked for
 
 
-def refuse(given: Mapping[str, Any]) -> None:
-    """InputError for options that need one class an image: option → whether it is given."""
-    for option, value in given.items():
-        if value:
-            raise InputError(f"{option} is for models that name one class; this one names several labels an image")
+def refuse_reject(given: bool) -> None:
+    """InputError for a probability below which answers are rejected: each label has a threshold of its own."""
+    if given:
+        raise InputError(
+            "--reject is for models that name one class; this one names several labels an image, each from a threshold "
+            "of its own, and none where none is reached"
+        )
 
 
 def tell(
@@ -44,6 +46,8 @@ def tell(
         print_json(measures.to_json())
         return
     _print(measures, per_class)
+    if measures.robustness:
+        say_robustness(measures.robustness)
     if is_exported(Path(what)):
         say(loss_of(model.card, measures.evaluation.figures, what))
     for target in (out, page):

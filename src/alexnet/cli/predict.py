@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from alexnet.cli.evaluate_labels import refuse_reject
 from alexnet.cli.opening import opened_model, say_runtime
 from alexnet.cli.options import MODEL, Device, Json, PrecisionOption, RuntimeOption, WeightsOption
 from alexnet.cli.screen import print_json, say
@@ -31,7 +32,10 @@ def predict(
     out: Annotated[
         Path | None, typer.Option(help="Write a .csv, .jsonl or .parquet file; an interrupted one is continued.")
     ] = None,
-    copy_to: Annotated[Path | None, typer.Option(help="Copy each image into a folder named after its class.")] = None,
+    copy_to: Annotated[
+        Path | None,
+        typer.Option(help="Copy each image into a folder of its class, or of each label."),
+    ] = None,
     reject: Annotated[float, typer.Option(help="Answer 'unknown' below this probability.")] = 0.0,
     force: Annotated[bool, typer.Option("--force", help="Replace the file of --out.")] = False,
     precision: PrecisionOption = "fp32",
@@ -51,7 +55,7 @@ def predict(
     opened = ready(opened_model(model, device, weights, graphs=True, several=True).model, precision, runtime)
     say_runtime(runtime, opened)
     if opened.multilabel:
-        check_several(opened, reject, copy_to)
+        check_several(opened, reject)
     kept = None
     if out:
         question = {"model": fingerprint(opened), "top": top, "reject": reject, "precision": opened.precision}
@@ -94,11 +98,9 @@ def predict(
         raise typer.Exit(3)
 
 
-def check_several(model: "Model", reject: float, copy_to: Path | None) -> None:
+def check_several(model: "Model", reject: float) -> None:
     """Refuses what means nothing for a model that may name several labels, and tells from where on it names them."""
-    for option, given in (("--reject", reject > 0), ("--copy-to", copy_to is not None)):
-        if given:
-            raise InputError(f"{option} is for models that name one class; this one names several labels an image")
+    refuse_reject(reject > 0)
     found = model.card.thresholds
     how = (
         f"its threshold, chosen on {counted(found.count, f'{found.split} image')}"

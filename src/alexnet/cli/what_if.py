@@ -34,7 +34,7 @@ def what_if(
     from alexnet.insight.what_if_picture import draw
 
     check_target(out)
-    opened = opened_model(model, device, weights)
+    opened = opened_model(model, device, weights, several=True)
     found = compare(opened.model, image, change or (), top)
     draw(opened.model, found, out, f"{opened.model.card.name} · {image.name}")
     if as_json:
@@ -44,13 +44,13 @@ def what_if(
     rows = (
         (
             each.change or "as it is",
-            each.predictions[0].label,
+            each.answer,
             f"{each.predictions[0].score:.1%}",
             f"{each.score:.1%}",
             *("–" if each.cosines[layer] is None else f"{each.cosines[layer]:.3f}" for layer in layers),
         )
         for each in (found.before, *found.after)
     )
-    say(f"cosine of each layer's features with the unchanged ones; the unchanged answer is {found.label}")
+    say(f"cosine of each layer's features with the unchanged ones; the unchanged answer is {found.before.answer}")
     table(("change", "answer", "score>", f"{found.label}>", *(f"{layer}>" for layer in layers)), rows)
     say(f"picture: {out}")

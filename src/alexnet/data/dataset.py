@@ -3,6 +3,7 @@
 import copy
 import functools
 import hashlib
+import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -18,6 +19,8 @@ MEMORY_LIMIT = 2**30
 """Sets whose images take fewer bytes than this are kept in memory."""
 BLOCK = 1024
 """Images that are moved or refitted at a time."""
+NO_LABEL = "(no label)"
+"""The set of labels of an image that has none."""
 
 
 class Dataset(ABC):
@@ -234,6 +237,17 @@ def held(dataset: Dataset) -> ArrayDataset:
     """The same set in memory."""
     images = dataset.batch(np.arange(len(dataset)))
     return ArrayDataset(images, dataset.targets, dataset.classes, dataset.names, dataset.digests)
+
+
+def label_sets(targets: np.ndarray, classes: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Images with several labels each (`targets`: as `Dataset.targets`, uint8 [n, classes]) as images of one class,
+    which is the whole set of its labels: the class of each, int64 [n], and the sets' names, such as 'left|right'."""
+    rows, own = np.unique(targets, axis=0, return_inverse=True)
+    sets = [[classes[int(label)] for label in np.flatnonzero(row)] for row in rows]
+    names = ["|".join(each) or NO_LABEL for each in sets]
+    if len(set(names)) < len(names):  # classes whose own names hold the sign
+        names = [json.dumps(each, ensure_ascii=False) for each in sets]
+    return own.reshape(-1).astype(np.int64), tuple(names)
 
 
 def stack_digests(digests: list[bytes]) -> np.ndarray:

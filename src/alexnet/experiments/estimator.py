@@ -69,7 +69,10 @@ class AlexNetClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
     def fit(self, X: Any, y: Any) -> Self:
         images, labels = _images(X), np.asarray(y)
         if labels.shape != (len(images),):
-            raise InputError(f"y is a label for each of the {len(images)} images, not of shape {labels.shape}")
+            several = "; several labels an image are trained from a table (alexnet.train)" if labels.ndim == 2 else ""
+            raise InputError(
+                f"y is one label for each of the {len(images)} images, not of shape {labels.shape}{several}"
+            )
         check_classification_targets(labels)
         self.classes_, numbers = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -101,15 +102,16 @@ def _plan(arm: table.Arm, out: Path, seeds: int, device: str, tell: Callable[[st
     tasks: list[_Task] = []
     for seed in range(seeds):
         gc.collect()  # the last network and its optimizer refer to each other: up to a gigabyte
-        recipe = recipes.load(arm.recipe, {"train.seed": seed})
+        recipe, name = recipes.load(arm.recipe, {"train.seed": seed}), f"{arm.recipe}, seed {seed}"
+        timing = partial(tell, f"{name}: timing a few steps, to know how long it takes")
         try:
             setup = prepare(anchored(recipe), None, device)
             found = runs.find(out, setup)
             if found and found.finished:
-                tell(f"{arm.recipe}, seed {seed}: reuses {found.run.path}")
+                tell(f"{name}: reuses {found.run.path}")
                 arm.runs.append(found.run)
             else:
-                tasks.append(_Task(arm, setup.recipe, found, runs.expected_seconds(setup, found, arm.runs)))
+                tasks.append(_Task(arm, setup.recipe, found, runs.expected_seconds(setup, found, arm.runs, timing)))
         except InputError as error:
             tell(f"{arm.recipe}: {error.otherwise if isinstance(error, MissingData) else error}")
             arm.left_out.append(f"{error.what} not here" if isinstance(error, MissingData) else str(error))

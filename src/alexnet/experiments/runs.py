@@ -3,7 +3,7 @@
 import contextlib
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -49,9 +49,11 @@ def _fingerprint(run: Run) -> str:
     return checkpoint.load(run.state)["fingerprint"]
 
 
-def expected_seconds(setup: Setup, found: Found | None, others: Sequence[Run]) -> float:
+def expected_seconds(
+    setup: Setup, found: Found | None, others: Sequence[Run], tell: Callable[[], None] = lambda: None
+) -> float:
     """What the rest of a run will take: from its own epochs when it was begun, else from `others`, finished runs of
-    other seeds, else from a few timed steps.
+    other seeds, else from a few timed steps, before which `tell` is called.
 
     Timing changes the network of `setup`, which is of no use afterwards.
     """
@@ -59,6 +61,7 @@ def expected_seconds(setup: Setup, found: Found | None, others: Sequence[Run]) -
         return rows[-1]["seconds"] / len(rows) * max(setup.length - len(rows), 0)
     if others:
         return others[-1].metrics[-1]["seconds"]
+    tell()
     # Forward alone is about a third of a step.
     evaluated = math.ceil(setup.length) * len(setup.validation.dataset) + len(setup.test or ())
     images = len(setup.train.dataset)

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from alexnet.data.dataset import NO_LABEL
 from alexnet.errors import InputError
 from alexnet.files import atomic, check_target, make_folder
 from alexnet.inference.model import Model
@@ -164,11 +165,15 @@ def fingerprint(model: Model) -> str:
     return digest.hexdigest()
 
 
-def copy_into(folder: Path, found: Predicted) -> Path:
-    """Copies an image into the folder of its first label, under a name that is free there."""
-    place = folder / folder_name(found.predictions[0].label)
+def copy_into(folder: Path, found: Predicted) -> list[Path]:
+    """Copies an image into the folder of its first label, under a name that is free there. Of a model that may name
+    several labels an image: into the folder of each that it is given, or of NO_LABEL."""
+    labels = [found.predictions[0].label] if found.labels is None else found.labels or [NO_LABEL]
+    return [_copied(Path(found.path), folder / name) for name in dict.fromkeys(map(folder_name, labels))]
+
+
+def _copied(source: Path, place: Path) -> Path:
     make_folder(place)
-    source = Path(found.path)
     target, number = place / source.name, 1
     while target.exists() or target.is_symlink():
         number += 1

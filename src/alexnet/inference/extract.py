@@ -21,7 +21,7 @@ import torch
 
 from alexnet.artifacts.card import lrn_constants
 from alexnet.device import environment
-from alexnet.errors import InputError
+from alexnet.errors import InputError, counted
 from alexnet.files import make_folder, read_lines, read_object, write_json
 from alexnet.inference import feature_read, feature_write
 from alexnet.inference.feature_table import ROWS, Layer, Table, digest
@@ -98,7 +98,7 @@ def extract(
     failed = [(share.start + row, why) for share, log in zip(shares, logs, strict=True) for row, why in log[2]]
     digests = np.concatenate([log[1] for log in logs])
     if not rows:
-        raise InputError(f"none of the {len(images):,} images can be read; the first: {failed[0][1]}")
+        raise InputError(f"0 of {counted(len(images), 'image')} can be read; the first: {failed[0][1]}")
     counts = [len(log[0]) for log in logs]
     layers = {layer: _joined([p.layer(layer, n) for p, n in zip(partials, counts, strict=True)]) for layer in shapes}
     layers, fitted = fit(layers, transform, len(rows))

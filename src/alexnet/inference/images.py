@@ -3,14 +3,14 @@
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
-from alexnet.data.dataset import Dataset, threads
+from alexnet.data.dataset import Dataset, label_sets, threads
 from alexnet.data.loading import decode
 from alexnet.data.loading.ahead import ahead
 from alexnet.data.loading.decode import EXTENSIONS, DecodeError
@@ -41,6 +41,8 @@ class Images:
     classes: tuple[str, ...] = ()
     place: str = ""
     """Where they lie, for a record."""
+    sets: bool = False
+    """Whether a class is a whole set of labels, because an image may have several."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -48,7 +50,7 @@ class Images:
     def subset(self, rows: Sequence[int] | np.ndarray) -> "Images":
         rows = [int(row) for row in rows]
         names = tuple(self.names[row] for row in rows)
-        return Images(names, lambda row, how: self.read(rows[row], how), self.labels[rows], self.classes, self.place)
+        return replace(self, names=names, read=lambda row, how: self.read(rows[row], how), labels=self.labels[rows])
 
 
 def of_files(paths: Sequence[Path | str]) -> Images:
@@ -68,17 +70,20 @@ def of_arrays(arrays: Sequence[np.ndarray], *, hashed: bool = True) -> Images:
 
 def of_dataset(dataset: Dataset) -> Images:
     """The images of a dataset, which are fitted to a preprocessing one by one."""
+    labels, classes, sets = _classes(dataset.targets, dataset.classes)
     return Images(
-        dataset.names,
-        lambda row, how: _refitted(dataset.batch(np.array([row]))[0], how),
-        dataset.labels,
-        dataset.classes,
+        dataset.names, lambda row, how: _refitted(dataset.batch(np.array([row]))[0], how), labels, classes, sets=sets
     )
+
+
+def _classes(targets: np.ndarray, classes: tuple[str, ...]) -> tuple[np.ndarray, tuple[str, ...], bool]:
+    """`Images`' labels, classes and sets."""
+    return (*label_sets(targets, classes), True) if targets.ndim == 2 else (targets, classes, False)
 
 
 def open_images(paths: Sequence[Path | str], split: str | None = None) -> Images:
     """Image files in the order given; or one folder of images, with or without class folders; or one dataset, by its
-    path or by its name (digits, cifar10, …).
+    path or by its name (digits, cifar10, …). Of images with several labels each the whole sets of labels are classes.
 
     split: train, validation or test; None: all that there are, one after the other. InputError when nothing is there.
     """
@@ -96,11 +101,10 @@ def open_images(paths: Sequence[Path | str], split: str | None = None) -> Images
     if not path.exists() and str(paths[0]) not in SETS:
         raise InputError(f"no file or folder {str(path)!r}")
     name = recognize(path) if path.exists() else str(paths[0])
-    if name in ANY_SIZE and name not in ("shards", "synthetic") and path.is_dir():
-        return _of_folder(name, path, split)
+    if name in ANY_SIZE and name not in ("shards", "synthetic") and (path.is_dir() or name == "table"):
+        return _listed(name, path, split)
     dataset = open_dataset(name, split or "train", path if path.exists() else None, size=None)
-    images = of_dataset(dataset)
-    return Images(images.names, images.read, images.labels, images.classes, str(path))
+    return replace(of_dataset(dataset), place=str(path))
 
 
 def open_parts(paths: Sequence[Path | str]) -> tuple[Images, Images | None]:
@@ -154,9 +158,9 @@ def is_image(path: Path) -> bool:
     return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
 
 
-def _of_folder(set_name: str, path: Path, split: str | None) -> Images:
+def _listed(set_name: str, path: Path, split: str | None) -> Images:
     try:
-        listing = list_images(set_name, path)
+        listing = list_images(set_name, path, several=True)
     except InputError:
         flat = sorted(each for each in path.rglob("*") if is_image(each) and each.is_file())
         if not flat or split:
@@ -176,7 +180,8 @@ def _of_folder(set_name: str, path: Path, split: str | None) -> Images:
             raise DecodeError(part.names[own], error.reason) from error
 
     names = tuple(name for part in parts for name in part.names)
-    return Images(names, read, np.concatenate([part.labels for part in parts]), listing.classes, str(path))
+    labels, classes, sets = _classes(np.concatenate([part.labels for part in parts]), listing.classes)
+    return Images(names, read, labels, classes, str(path), sets)
 
 
 def _read(path: Path, how: Preprocessing) -> tuple[np.ndarray, bytes]:

@@ -13,7 +13,7 @@ from alexnet.artifacts.figures import LabelFigures
 from alexnet.data.dataset import Dataset
 from alexnet.data.loading.loader import Loader
 from alexnet.data.transforms.augment import Augmenter
-from alexnet.errors import InputError
+from alexnet.errors import InputError, counted
 from alexnet.inference import label_metrics as metrics
 from alexnet.inference.evaluate import Evaluation, How, opened, passed, told
 from alexnet.inference.evaluate import evaluate as evaluate_classes
@@ -111,7 +111,7 @@ def run(
     module's mode as it was. Several processes share the images; each gets the whole evaluation."""
     targets = loader.dataset.targets
     if len(targets) and not targets.any():
-        raise InputError(f"none of the {len(targets):,} images has a label: mean average precision means nothing here")
+        raise InputError(f"no label in {counted(len(targets), 'image')}: mean average precision means nothing here")
     kept = torch.zeros(targets.shape, device=loader.device)
     losses = torch.zeros(len(targets), device=loader.device)
     batches = passed(

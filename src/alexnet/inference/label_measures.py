@@ -13,6 +13,7 @@ from alexnet.inference import label_metrics as metrics
 from alexnet.inference.label_evaluation import LabelEvaluation
 from alexnet.inference.measures import write_rows
 from alexnet.inference.metrics import Interval, Reliability
+from alexnet.inference.robustness import Robustness
 
 COLUMNS = ("name", "labels", "predicted", "loss", "correct")
 
@@ -28,6 +29,7 @@ class LabelMeasures:
     temperature: float | None = None
     """By which the logits were divided; None: as the network gives them."""
     intervals: dict[str, Interval] = field(default_factory=dict)
+    robustness: Robustness | None = None
 
     @property
     def reliability(self) -> Reliability:
@@ -35,11 +37,13 @@ class LabelMeasures:
 
     def to_json(self) -> dict[str, Any]:
         """The figures (map, micro_f1, macro_f1, label_accuracy, exact, loss, count, precision …), then intervals, ece,
-        thresholds (where they come from; None: 0.5), per_class, and the temperature that was applied, if any. The AP of
-        a class that no image has is null."""
+        thresholds (where they come from; None: 0.5), per_class, and where they are there the temperature that was
+        applied and robustness. The AP of a class that no image has is null."""
         each, said = self.evaluation.per_label, self.thresholds
         chosen = {"split": said.split, "count": said.count} if said else None
-        applied = {} if self.temperature is None else {"temperature": self.temperature}
+        applied: dict[str, Any] = {} if self.temperature is None else {"temperature": self.temperature}
+        if self.robustness is not None:
+            applied["robustness"] = self.robustness.to_json()
         return self.evaluation.figures.to_json() | {
             "intervals": {name: list(bounds) for name, bounds in self.intervals.items()},
             "ece": self.reliability.ece,

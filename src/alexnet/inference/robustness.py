@@ -1,4 +1,5 @@
-"""Accuracy under the 15 standard corruptions in 5 strengths, and the mean corruption error against a baseline."""
+"""Accuracy, or mAP, under the 15 standard corruptions in 5 strengths, and the mean corruption error against a
+baseline."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from alexnet.data.dataset import Dataset
 from alexnet.data.loading.loader import Loader
 from alexnet.data.transforms.corruptions import CORRUPTIONS, SMALL, STRENGTHS, Corrupted
 from alexnet.errors import InputError
+from alexnet.inference import label_evaluation
 from alexnet.inference.data import fitted, spread
 from alexnet.inference.evaluate import run
 from alexnet.inference.model import Model
@@ -21,7 +23,7 @@ IMAGES = 1000
 
 @dataclass(frozen=True)
 class Robustness:
-    """Top-1 errors on the same images, clean and corrupted."""
+    """Errors on the same images, clean and corrupted: of top-1, or of several labels an image 1 − mAP."""
 
     errors: np.ndarray
     """float64 [15, 5]: by corruption and strength, in the order of CORRUPTIONS and STRENGTHS."""
@@ -30,6 +32,8 @@ class Robustness:
     strengths: str
     """Whose: CIFAR-10-C's or ImageNet-C's."""
     baseline: "Robustness | None" = None
+    what: str = "top1"
+    """What 1 is less an error: top1, or map."""
 
     @property
     def mean(self) -> float:
@@ -52,8 +56,10 @@ class Robustness:
         return None if found is None or np.isnan(found).all() else float(np.nanmean(found))
 
     def to_json(self) -> dict[str, Any]:
-        """count, clean_error, mean_error, strengths, errors {corruption: [of each strength]}, mce, ce {corruption}."""
+        """score (top1 or map, of which an error is what is missing to 1), count, clean_error, mean_error, strengths,
+        errors {corruption: [of each strength]}, mce, ce {corruption}."""
         content: dict[str, Any] = {
+            "score": self.what,
             "count": self.count,
             "clean_error": self.clean,
             "mean_error": self.mean,
@@ -79,12 +85,17 @@ def robustness(
     """Evaluates the model on `images` of the set (evenly spread), clean and in 15 × 5 corruptions.
 
     Images are corrupted at the size at which they are stored, before any crop; the same image is corrupted in the same
-    way for every model whose images have that size. InputError when the baseline's have another.
+    way for every model whose images have that size. InputError when the baseline's have another, and where one of the
+    two names one class an image and the other several labels.
     """
     if images < 1:
         raise InputError(f"--corruption-images takes a number of images of at least 1, not {images}")
     chosen = dataset.subset(spread(len(dataset), images))
     models = [model] if baseline is None else [baseline, model]
+    if len({each.multilabel for each in models}) > 1:
+        raise InputError(
+            "one of model and baseline names several labels an image, the other one class: their errors do not compare"
+        )
     fits = [fitted(each, chosen) for each in models]
     if len({(each.size, each.channels) for each in fits}) > 1:
         raise InputError(
@@ -102,13 +113,15 @@ def robustness(
                 if progress:
                     progress(done + 2 + i * len(STRENGTHS) + j, total)
         whose = "CIFAR-10-C" if min(own.size) <= SMALL else "ImageNet-C"
-        found = Robustness(errors, clean, len(own), whose, found)
+        found = Robustness(errors, clean, len(own), whose, found, "map" if each.multilabel else "top1")
     assert found is not None
     return found
 
 
 def _error(model: Model, dataset: Dataset, batch_size: int) -> float:
     loader = Loader(dataset, next(model.module.parameters()).device)
+    if model.multilabel:
+        return 1 - label_evaluation.run(model.module, loader, views_of(model), batch_size).figures.map
     return 1 - run(model.module, loader, views_of(model), batch_size).figures.top1
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alexnet.errors import InputError
+from alexnet.errors import InputError, counted
 from alexnet.inference.data import spread
 from alexnet.inference.features import Wanted, run, shapes_of
 from alexnet.inference.images import Images
@@ -52,14 +52,19 @@ def collect(
         if progress:
             progress(chunk.rows.stop, len(chosen))
     if not good:
-        raise InputError(f"none of the {len(chosen):,} images can be read; the first: {failed[0]}" if failed else
+        raise InputError(f"0 of {counted(len(chosen), 'image')} can be read; the first: {failed[0]}" if failed else
                          "there is no image to look at")  # fmt: skip
     layers = {layer: np.concatenate(each) for layer, each in parts.items()}
     return Collected(chosen.subset(good), layers, tuple(failed))
 
 
 def labeled(images: Images) -> Images:
-    """Those whose class is known. InputError when there are fewer than two classes."""
+    """Those whose class is known. InputError when there are fewer than two classes, or several labels an image."""
+    if images.sets:
+        raise InputError(
+            "these images have several labels each, and a probe reads one class an image: give class folders, or a "
+            "table with one label column"
+        )
     kept = images.subset(np.flatnonzero(images.labels >= 0))
     if len(np.unique(kept.labels)) < 2:
         raise InputError("images of two classes or more are needed: class folders, or a dataset with labels")

@@ -14,11 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from alexnet.data.dataset import Dataset
 from alexnet.data.loading.loader import Loader
 from alexnet.data.transforms.augment import Augmenter
-from alexnet.inference import evaluate
-from alexnet.inference.data import dataset_for, spread
+from alexnet.inference import evaluate, label_evaluation
+from alexnet.inference.data import dataset_for, fitted, spread
 from alexnet.inference.model import Model
 from alexnet.models.layers import LocalResponseNorm
 from alexnet.preprocessing import FITS, Preprocessing
@@ -53,8 +52,18 @@ class Trial:
     fit: str
     lrn: str
     preprocessing: Preprocessing
-    top1: float
+    top1: float | None
+    """None: an image may have several labels."""
     loss: float
+    map: float | None = None
+    """Mean average precision, where an image may have several labels."""
+
+    @property
+    def score(self) -> float:
+        """Of the two the one that there is."""
+        found = self.top1 if self.map is None else self.map
+        assert found is not None
+        return found
 
 
 @dataclass(frozen=True)
@@ -77,12 +86,20 @@ class Diagnosis:
         }
 
 
-def examine(model: Model, data: Path, most: int = 200, progress: Callable[[int, int], None] | None = None) -> Diagnosis:
+def examine(
+    model: Model,
+    data: Path,
+    most: int = 200,
+    progress: Callable[[int, int], None] | None = None,
+    labels: Path | None = None,
+    separator: str | None = None,
+) -> Diagnosis:
     """Tries the combinations on at most `most` of the labeled images at `data`, spread over all of them.
 
-    The model is left as it was. Raises InputError as `evaluate` does.
+    labels: their table, in which `separator` stands between several labels of an image. The model is left as it was.
+    Raises InputError as `evaluate` does.
     """
-    trials = _Trials(model, data, most, progress)
+    trials = _Trials(model, _Labeled(data, labels, separator), most, progress)
     own = best = trials.run("own", _OWN, "own", _OWN)
     colors = ("own", "RGB", "BGR") if model.preprocessing.channels == 3 else ("own",)
     fits = [f"{fit}, {margin}" for fit in FITS for margin in ("with margin", "whole")]
@@ -105,10 +122,19 @@ def _loss(trial: Trial) -> float:
     return trial.loss if np.isfinite(trial.loss) else float("inf")
 
 
+@dataclass(frozen=True)
+class _Labeled:
+    """Where the images and their labels are."""
+
+    data: Path
+    labels: Path | None
+    separator: str | None
+
+
 class _Trials:
     """Runs each combination once."""
 
-    def __init__(self, model: Model, data: Path, most: int, progress: Callable[[int, int], None] | None):
+    def __init__(self, model: Model, data: _Labeled, most: int, progress: Callable[[int, int], None] | None):
         self.model, self.data, self.most, self.progress = model, data, most, progress
         self.norms = [part for part in model.module.modules() if isinstance(part, LocalResponseNorm)]
         self.done: dict[tuple[str, str, str, str], Trial] = {}
@@ -122,11 +148,18 @@ class _Trials:
             preprocessing = self._preprocessing(colors, range, fit)
             loader = self._loader(preprocessing)
             with _normalized(self.norms, LRN_FORMS.get(lrn)):
-                figures = evaluate.run(self.model.module, loader, Augmenter(preprocessing), 64).figures
-            self.done[key] = Trial(*key, preprocessing, figures.top1, figures.loss)
+                self.done[key] = Trial(*key, preprocessing, *self._measured(loader, Augmenter(preprocessing)))
             if self.progress:
                 self.progress(min(len(self.done), self._total), self._total)
         return self.done[key]
+
+    def _measured(self, loader: Loader, augmenter: Augmenter) -> tuple[float | None, float, float | None]:
+        """Top-1, loss and mean average precision."""
+        if self.model.multilabel:
+            figures = label_evaluation.run(self.model.module, loader, augmenter, 64).figures
+            return None, figures.loss, figures.map
+        figures = evaluate.run(self.model.module, loader, augmenter, 64).figures
+        return figures.top1, figures.loss, None
 
     def _preprocessing(self, colors: str, range: str, fit: str) -> Preprocessing:
         own = self.model.preprocessing
@@ -151,8 +184,9 @@ class _Trials:
         """The images as this crop wants them; the same ones every time."""
         key = (preprocessing.fit, preprocessing.resize)
         if key not in self._loaders:
-            images: Dataset = dataset_for(dataclasses.replace(self.model, preprocessing=preprocessing), self.data)
-            chosen = images.subset(spread(len(images), self.most)).relabeled(self.model.classes, "model")
+            own, at = dataclasses.replace(self.model, preprocessing=preprocessing), self.data
+            images = dataset_for(own, at.data, labels=at.labels, separator=at.separator)
+            chosen = fitted(own, images.subset(spread(len(images), self.most)))
             self.count = len(chosen)
             self._loaders[key] = Loader(chosen, next(self.model.module.parameters()).device)
         return self._loaders[key]

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from alexnet.data.dataset import NO_LABEL
 from alexnet.errors import InputError, unknown
 from alexnet.inference.features import network_of
 from alexnet.inference.model import Model
@@ -63,6 +64,13 @@ class Outcome:
     """By layer, the cosine of its features with the unchanged network's; None: its shape is another."""
     lengths: dict[str, float | None]
     """By layer, the length of its features over the unchanged network's."""
+    labels: tuple[str, ...] | None = None
+    """The labels that the image is given, likeliest first, by a model that may name several; None: one is named."""
+
+    @property
+    def answer(self) -> str:
+        """In a line: the likeliest class, or all labels that are given."""
+        return self.predictions[0].label if self.labels is None else ", ".join(self.labels) or NO_LABEL
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -71,6 +79,7 @@ class Outcome:
             "score": self.score,
             "cosines": self.cosines,
             "lengths": self.lengths,
+            **({} if self.labels is None else {"labels": list(self.labels)}),
         }
 
 
@@ -99,12 +108,12 @@ def what_if(model: Model, image: Path | str | np.ndarray, changes: Sequence[str]
     network = network_of(model)
     chosen = list(dict.fromkeys(changes)) or _usual(model)
     changed = [(each, *changed_model(model, each)) for each in chosen]
-    own, seen = _run(network, view(model, image).x, "as it is")
+    own, seen = _run(model, network, view(model, image).x, "as it is")
     before = _outcome("", model, view(model, image).x, own, seen, own, seen, top)
     after = []
     for name, other, how in changed:
         x = view(dataclasses.replace(model, preprocessing=how), image).x
-        found, features = _run(other, x, name)
+        found, features = _run(model, other, x, name)
         after.append(_outcome(name, model, x, found, features, own, seen, top))
     return WhatIf(view(model, image), before, tuple(after))
 
@@ -231,13 +240,13 @@ def _replaced(
 
 
 @torch.inference_mode()
-def _run(network: Network, x: Tensor, change: str) -> tuple[Tensor, dict[str, Tensor]]:
+def _run(model: Model, network: Network, x: Tensor, change: str) -> tuple[Tensor, dict[str, Tensor]]:
     """Probabilities, and the activations of each stage."""
     try:
         with evaluating(network):
             seen = network.tap(x, stages(network))
-        last = list(seen.values())[-1]
-        return last[0].float().softmax(0).cpu(), {name: each[0].float().flatten().cpu() for name, each in seen.items()}
+        found = model.probabilities(list(seen.values())[-1])
+        return found[0].cpu(), {name: each[0].float().flatten().cpu() for name, each in seen.items()}
     except RuntimeError as error:
         if "shapes cannot be multiplied" not in str(error) and "too small" not in str(error):
             raise
@@ -267,4 +276,8 @@ def _outcome(
         both = float(one.norm() * other.norm())
         cosines[layer] = (float(one @ other) / both if both else 0.0) if same else None
         lengths[layer] = float(one.norm() / other.norm()) if same and other.any() else None
-    return Outcome(name, x, predictions, float(found[int(own.argmax())]), cosines, lengths)
+    labels = None
+    if model.multilabel:
+        given = found.numpy() >= model.thresholds
+        labels = tuple(model.classes[place] for place in found.argsort(descending=True).tolist() if given[place])
+    return Outcome(name, x, predictions, float(found[int(own.argmax())]), cosines, lengths, labels)

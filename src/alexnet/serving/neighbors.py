@@ -13,7 +13,7 @@ from alexnet.data.loading import decode
 from alexnet.errors import InputError
 from alexnet.export.agree import samples
 from alexnet.inference.images import Images, of_arrays, open_images
-from alexnet.inference.model import Model, one_label
+from alexnet.inference.model import Model
 from alexnet.inference.opening import open_model
 from alexnet.insight.similar import Index
 from alexnet.insight.what_if import what_if
@@ -57,9 +57,7 @@ def whole(engine: Engine, content: bytes) -> np.ndarray:
 
 
 def broken(engine: Engine, content: bytes, changes: str, top: int) -> dict[str, Any]:
-    """`insight.what_if` of an image: `changes` separated by ';', '' for the usual mistakes. InputError for a model that
-    may name several labels an image."""
-    one_label(engine.model, "what-if")
+    """`insight.what_if` of an image: `changes` separated by ';', '' for the usual mistakes."""
     chosen = [each.strip() for each in changes.split(";") if each.strip()]
     found = what_if(engine.model, whole(engine, content), chosen, top)
     return {"label": found.label, **found.to_json()}

@@ -211,9 +211,7 @@ def test_a_split_of_which_nothing_can_be_read_is_an_error(folder: Maker, split: 
     root = folder("train/cat", "train/dog", count=30)
     save(root / split / "cat" / "0.png", b"text")
     name = {"val": "validation"}.get(split, split)
-    with pytest.raises(
-        InputError, match=rf"none of the 1 {name} images in .* can be read; the first: {split}/cat/0.png"
-    ):
+    with pytest.raises(InputError, match=rf"0 of 1 {name} image in .* can be read; the first: {split}/cat/0.png"):
         open_splits("folder", root, size=(8, 8))
 
 

@@ -14,7 +14,7 @@ from alexnet.data.dataset import stack_digests as stack
 from alexnet.data.loading.decode import DecodeError, decode
 from alexnet.data.loading.samples import Range
 from alexnet.data.loading.stores import Store
-from alexnet.errors import InputError
+from alexnet.errors import InputError, counted
 
 FEW = 0.05
 """The share of unreadable images (or one image, if that is more) that a set is read without."""
@@ -182,7 +182,7 @@ def open_listing(
                 progress(done, total)
         if not good and split.names:
             raise InputError(
-                f"none of the {len(split.names):,} {name} images in {listing.place} can be read; "
+                f"0 of {counted(len(split.names), f'{name} image')} in {listing.place} can be read; "
                 f"the first: {': '.join(skipped[-len(split.names)])}"
             )
         rows = np.array(good)
@@ -226,7 +226,7 @@ def check_skipped(listing: Listing, skipped: list[tuple[str, str]], present: np.
         return
     total, first = listing.count, "the first: " + ": ".join(skipped[0])
     if len(skipped) == total:
-        raise InputError(f"none of the {total:,} images in {listing.place} can be read; {first}")
+        raise InputError(f"0 of {counted(total, 'image')} in {listing.place} can be read; {first}")
     if len(skipped) > max(1, FEW * total):
         raise InputError(
             f"{len(skipped):,} of {total:,} images in {listing.place} cannot be read, too many to leave out; {first}"

@@ -18,7 +18,7 @@ const Beside = {
   },
   async look(turn) {
     const served = typeof Local === "undefined", indexed = Boolean(App.model().similar);
-    $("lever").hidden = !served || App.model().task === "multi-label";
+    $("lever").hidden = !served;
     $("broken").replaceChildren();
     $("broken-status").textContent = "";
     const found = indexed ? await App.ask("similar", { top_k: 6 }) : null;
@@ -49,7 +49,8 @@ const Beside = {
     const body = table.createTBody();
     for (const each of [found.before, ...found.after]) {
       const row = body.insertRow(), best = each.predictions[0];
-      for (const text of [each.change || t("asitis"), `${best.label}, ${percent(best.score)}`, percent(each.score)]) row.insertCell().textContent = text;
+      const answer = each.labels ? each.labels.join(", ") || t("nolabel") : `${best.label}, ${percent(best.score)}`;
+      for (const text of [each.change || t("asitis"), answer, percent(each.score)]) row.insertCell().textContent = text;
     }
     $("broken").replaceChildren(table);
   },
