@@ -207,7 +207,7 @@ PLANTED: dict[str, tuple[Callable[[Path], set[str]], bool]] = {
 
 
 def test_every_kind_is_planted_or_tested_apart() -> None:
-    apart = {"groups across splits", "color among gray", "refused", "likely label error"}
+    apart = {"groups across splits", "color among gray", "refused", "likely label error", "imbalance of a label"}
     assert set(faults.KINDS) - set(PLANTED) == apart
     assert len(PLANTED) >= 20
 

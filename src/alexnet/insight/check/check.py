@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from alexnet.data.groups import grouping
+from alexnet.data.readers.source import Labels
 from alexnet.errors import InputError
 from alexnet.inference.model import Model
 from alexnet.insight.check.faults import KINDS, Fault, Item, counts_of, find
@@ -24,7 +25,7 @@ class Checked:
     seen: list[Seen]
     faults: list[Fault]
     notes: list[str] = field(default_factory=list)
-    """What is to be said of how labels were judged."""
+    """What is to be said of how the dataset was read and how its labels were judged."""
 
     @property
     def serious(self) -> bool:
@@ -81,16 +82,24 @@ def check(
     model: Model | None = None,
     layer: str | None = None,
     progress: Progress | None = None,
+    table: Labels | None = None,
 ) -> Checked:
     """Looks at every image of the dataset at `data` once.
 
     name: one of `alexnet.data.sources.SETS`; 'auto': recognized. group_by: a regular expression that finds an image's
     group (a patient, a burst) in its name, in its first parenthesis or as a whole; groups that train and are measured
-    on are found. model, layer: whose features judge the labels (`labels.doubts`). InputError where there is no dataset,
-    and for an expression that is none.
+    on are found, as are those of a table. model, layer: whose features judge the labels (`labels.doubts`), of which an
+    image must have one. table: of the images' labels. InputError where there is no dataset, and for an expression that
+    is none.
     """
-    group_of = grouping(group_by) if group_by else None
-    listed = list_dataset(data, name)
+    by_name = grouping(group_by) if group_by else None
+    listed = list_dataset(data, name, table)
+    group_of = by_name or (listed.groups.get if listed.groups else None)
+    if model is not None and listed.targets is not None:
+        raise InputError(
+            "likely label errors are found among images of one class each, and these have several labels an image: "
+            "leave out --weights"
+        )
     if not listed.names:
         raise InputError(f"no images in {str(listed.place)!r}")
     seen: list[Seen] = []
@@ -100,11 +109,11 @@ def check(
             progress(len(seen), len(listed.names))
     faults = find(listed, seen, group_of)
     if model is None:
-        return Checked(listed, seen, faults)
+        return Checked(listed, seen, faults, listed.notes)
     found, notes = doubts(listed, model, layer)
     if found:
         faults.append(doubtful(listed, found))
-    return Checked(listed, seen, faults, notes)
+    return Checked(listed, seen, faults, listed.notes + notes)
 
 
 def doubtful(listed: Listed, found: Sequence[Doubt]) -> Fault:

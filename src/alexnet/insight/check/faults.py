@@ -53,7 +53,7 @@ KINDS: dict[str, tuple[bool, str]] = {
     "one color": (False, "Nothing is to be seen in these images."),
     "gray among color": (False, "Few images are gray, most are not: a network may learn just that."),
     "color among gray": (False, "Few images have color, most do not: a network may learn just that."),
-    "contradictory labels": (True, "The same image stands in several classes: at most one of them is right."),
+    "contradictory labels": (True, "The same image has different labels: at most one of them is right."),
     "duplicates across splits": (True, "Images that train are measured on: accuracy comes out too high."),
     "near duplicates across splits": (True, "Nearly what trains is measured on: accuracy comes out too high."),
     "groups across splits": (True, "Images of one group (a patient, a burst) train and are measured on."),
@@ -64,6 +64,7 @@ KINDS: dict[str, tuple[bool, str]] = {
     "one image only": (True, "A class with one training image cannot be validated, and hardly be learned."),
     "empty class": (True, "A folder of a class holds no image; training refuses it."),
     "imbalance": (False, "Accuracy favors the large classes: look at balanced accuracy; `train.class_weights` helps."),
+    "imbalance of a label": (False, "Look at the average precision of each label: the mean hides the rare ones."),
     "names that differ by case": (True, "On other systems these are one folder; they are probably one class."),
     "names that differ by spaces": (True, "They are probably one class."),
     "names that differ by Unicode form": (True, "They look alike and are written differently: probably one class."),
@@ -122,7 +123,7 @@ def _copies(listed: Listed, seen: Sequence[Seen]) -> Iterator[tuple[str, Item]]:
             labels = sorted({int(listed.labels[row]) for row in rows})
             text = _where(listed, rows)
             if len(labels) > 1:
-                names = " and ".join(listed.classes[label] for label in labels)
+                names = " and ".join((listed.sets or listed.classes)[label] for label in labels)
                 yield "contradictory labels", Item(tuple(rows), f"{near}equal, in {names}", tuple(rows))
             splits = {int(listed.splits[row]) for row in rows}
             trained = tuple(row for row in rows if listed.splits[row] == 0)
@@ -162,8 +163,11 @@ def _classes(listed: Listed) -> Iterator[tuple[str, Item]]:
             if split and trained and not counts[split, label]:
                 yield "class missing in a split", Item((), f"{name}: none in {SPLITS[split]}")
         if trained == 1:
-            row = int(np.flatnonzero((listed.labels == label) & (listed.splits == 0))[0])
+            row = int(np.flatnonzero(listed.having(label) & (listed.splits == 0))[0])
             yield "one image only", Item((row,), name)
+    if listed.targets is not None:
+        yield from _rare(listed, counts[0])
+        return
     trained = counts[0][counts[0] > 0]
     if len(trained) > 1 and trained.max() > IMBALANCE * trained.min():
         most, least = int(counts[0].argmax()), int(np.where(counts[0] > 0, counts[0], counts[0].max() + 1).argmin())
@@ -174,9 +178,20 @@ def _classes(listed: Listed) -> Iterator[tuple[str, Item]]:
         yield "imbalance", Item((), text)
 
 
+def _rare(listed: Listed, counts: np.ndarray) -> Iterator[tuple[str, Item]]:
+    """Labels that hardly a training image has, or hardly one has not. `counts`: of training images with each label."""
+    total = int((listed.splits == 0).sum())
+    for name, count in zip(listed.classes, counts.tolist(), strict=True):
+        if max(count, total - count) > IMBALANCE * min(count, total - count):
+            yield "imbalance of a label", Item((), f"{name}: {count:,} of {total:,} training images")
+
+
 def counts_of(listed: Listed) -> np.ndarray:
-    """int64 [splits, classes]"""
+    """int64 [splits, classes]: how many images have each class, or label."""
     counts = np.zeros((len(SPLITS), max(1, len(listed.classes))), np.int64)
+    if listed.targets is not None:
+        np.add.at(counts, listed.splits, listed.targets)
+        return counts
     known = listed.labels >= 0
     np.add.at(counts, (listed.splits[known], listed.labels[known]), 1)
     return counts

@@ -5,14 +5,15 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-from alexnet.data.dataset import Dataset, pool
+from alexnet.data.dataset import Dataset, label_sets, pool
 from alexnet.data.loading.decode import EXTENSIONS, DecodeError, read
+from alexnet.data.readers.source import Labels
 from alexnet.data.remote.address import is_url
 from alexnet.data.sources import ANY_SIZE, list_images, open_splits, recognize
 from alexnet.errors import InputError
@@ -48,7 +49,7 @@ class Listed:
     splits: np.ndarray
     """int8 [n]: index into SPLITS; -1: in no split and no class."""
     labels: np.ndarray
-    """int32 [n]: index into `classes`; -1: in none."""
+    """int32 [n]: index into `classes`, of images with several labels into `sets`; -1: in none."""
     classes: tuple[str, ...]
     images: Images
     refused: str = ""
@@ -57,20 +58,43 @@ class Listed:
     """Files among the images that are not named like images."""
     empty: list[str] = field(default_factory=list)
     """Class folders without an image."""
+    targets: np.ndarray | None = None
+    """uint8 [n, classes] where an image may have several labels, 1 where it has the label."""
+    sets: tuple[str, ...] = ()
+    """The sets of labels that there are."""
+    groups: dict[str, str] = field(default_factory=dict)
+    """Image's name → its group, where a table says."""
+    notes: list[str] = field(default_factory=list)
+    """How it was read, a line each."""
+
+    def said(self, row: int) -> str:
+        """An image's class, or its labels; empty: it is in none."""
+        names, label = self.sets or self.classes, self.labels[row]
+        return names[label] if label >= 0 else ""
+
+    def having(self, label: int) -> np.ndarray:
+        """bool [n]: which images are of a class, or have a label."""
+        return self.labels == label if self.targets is None else self.targets[:, label] > 0
 
 
-def list_dataset(data: Path | str, name: str = "auto") -> Listed:
-    """Lists the images at `data`. InputError when nothing there is a dataset."""
+def list_dataset(data: Path | str, name: str = "auto", table: Labels | None = None) -> Listed:
+    """Lists the images at `data`; table: of their labels. InputError when nothing there is a dataset."""
+    if table is not None and table.path is not None and name not in ("auto", "folder", "table"):
+        raise InputError(f"a table of labels is for a folder of images, not for {name}")
     if is_url(data):
         return _arrays(data, name)
     place = Path(data).expanduser()
     if not place.exists():
         raise InputError(f"no file or folder {str(place)!r}")
+    if table is not None and table.path is not None:
+        name = "table"
     kind = recognize(place) if name == "auto" else name
+    if table is not None and kind != "table":
+        raise InputError(f"--label-separator is for a table of labels, not for {kind}")
     if kind == "folder":
         return _folder(place)
     if kind in ANY_SIZE and kind not in ("shards", "synthetic"):
-        return _stored(place, kind)
+        return _stored(place, kind, table)
     return _arrays(place, kind)
 
 
@@ -205,17 +229,27 @@ def _is_picture(path: Path) -> bool:
         return False
 
 
-def _stored(place: Path, kind: str) -> Listed:
-    listing = list_images(kind, place)
+def _stored(place: Path, kind: str, table: Labels | None) -> Listed:
+    listing = list_images(kind, place, table, several=True)
     names: list[str] = []
     stores, splits, labels = [], [], []
     for split, own in listing.splits.items():
         stores.append((len(names), own.store))
         names += own.names
         splits.append(np.full(len(own.names), SPLITS.index(split), np.int8))
-        labels.append(own.labels.astype(np.int32))
-    images = _Store(names, stores)
-    return Listed(place, kind, names, np.concatenate(splits), np.concatenate(labels), listing.classes, images)
+        labels.append(own.labels)
+    images, classes = _Store(names, stores), listing.classes
+    numbers, told = _labeled(np.concatenate(labels), classes)
+    told |= {"groups": listing.groups, "notes": listing.notes}
+    return Listed(place, kind, names, np.concatenate(splits), numbers, classes, images, **told)
+
+
+def _labeled(labels: np.ndarray, classes: tuple[str, ...]) -> tuple[np.ndarray, dict[str, Any]]:
+    """`Listed.labels`, and where an image may have several what else stands in it."""
+    if labels.ndim == 1:
+        return labels.astype(np.int32), {}
+    own, sets = label_sets(labels, classes)
+    return own.astype(np.int32), {"targets": labels, "sets": sets}
 
 
 def _arrays(data: Path | str, kind: str) -> Listed:
@@ -228,9 +262,9 @@ def _arrays(data: Path | str, kind: str) -> Listed:
         start += len(dataset)
     names = [f"{SPLITS[number]}/{name}" for number, dataset in there for name in dataset.names]
     splits = np.concatenate([np.full(len(dataset), number, np.int8) for number, dataset in there])
-    labels = np.concatenate([dataset.labels for _, dataset in there]).astype(np.int32)
+    labels, told = _labeled(np.concatenate([dataset.targets for _, dataset in there]), found.train.classes)
     place = found.address or Path(data)
-    return Listed(place, found.name, names, splits, labels, found.train.classes, _Arrays(parts))
+    return Listed(place, found.name, names, splits, labels, found.train.classes, _Arrays(parts), **told)
 
 
 def looks(listed: Listed) -> Iterator[list[Seen]]:

@@ -54,11 +54,9 @@ def _section(checked: Checked, fault: Fault, words: Words) -> Section:
             if (content := _thumbnail(checked, row)) is None:
                 lines.append((name, item.text))
             else:
-                label = checked.listed.labels[row]
-                where = SPLITS[checked.listed.splits[row]] if checked.listed.splits[row] >= 0 else ""
-                known = " · ".join(
-                    part for part in (where, checked.listed.classes[label] if label >= 0 else "") if part
-                )
+                listed = checked.listed
+                where = SPLITS[listed.splits[row]] if listed.splits[row] >= 0 else ""
+                known = " · ".join(part for part in (where, listed.said(row)) if part)
                 pictures.append(Thumbnail(content, name, [part for part in (known, item.text) if part]))
     blocks: list[Block] = [Text(words(fault.about))]
     if pictures:
