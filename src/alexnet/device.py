@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import platform
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -58,8 +59,56 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
     if precision == "fp32":
         return contextlib.nullcontext()
     if precision == "bf16":
-        return torch.autocast(device.type, dtype=torch.bfloat16)
+        return _bf16(device)
     raise InputError(f"unknown precision {precision!r}; choose one of: auto, fp32, bf16")
+
+
+@contextlib.contextmanager
+def _bf16(device: torch.device) -> Iterator[None]:
+    try:
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            yield
+    finally:  # inside a caller's autocast torch keeps the rounded weights, and would use them after they have changed
+        torch.clear_autocast_cache()
+
+
+_changing = threading.Lock()
+_inside: list[torch.dtype] = []
+"""The caller's default dtype, once for each thread and call that is inside `own_settings`."""
+
+
+@contextlib.contextmanager
+def own_settings() -> Iterator[None]:
+    """In the block, and in what is decorated with `@own_settings()`, torch computes as it does in a new process.
+
+    A caller may have another default dtype or device, be inside autocast, `no_grad` or `inference_mode`: features would
+    be rounded without a word, figures be of another precision than they say, and training would fail. Afterwards all
+    is as it was. A default dtype belongs to the whole process: it returns when the last thread has left the block.
+    """
+    with contextlib.ExitStack() as stack:
+        for kind in ("cpu", "cuda", "mps"):
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        if torch.get_default_device().type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        stack.enter_context(_float32())
+        yield
+
+
+@contextlib.contextmanager
+def _float32() -> Iterator[None]:
+    with _changing:
+        _inside.append(_inside[0] if _inside else torch.get_default_dtype())
+        torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        with _changing:
+            before = _inside.pop()
+            if not _inside:
+                torch.set_default_dtype(before)
 
 
 def derive_seed(seed: int, *path: object) -> int:

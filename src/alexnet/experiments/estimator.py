@@ -15,7 +15,7 @@ from alexnet.data.dataset import ArrayDataset, Dataset, refitted
 from alexnet.data.loading.decode import stored_size
 from alexnet.data.loading.order import order
 from alexnet.data.splits import Splits, stratified
-from alexnet.device import derive_seed
+from alexnet.device import derive_seed, own_settings
 from alexnet.errors import InputError
 from alexnet.inference.evaluate import run
 from alexnet.inference.features import features
@@ -66,6 +66,7 @@ class AlexNetClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         tags.input_tags.three_d_array = True
         return tags
 
+    @own_settings()
     def fit(self, X: Any, y: Any) -> Self:
         images, labels = _images(X), np.asarray(y)
         if labels.shape != (len(images),):

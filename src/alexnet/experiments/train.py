@@ -10,6 +10,7 @@ import torch
 from alexnet import __version__
 from alexnet.artifacts.run import Run, begin, begun, check_free, free, resume
 from alexnet.data.remote.address import is_url
+from alexnet.device import own_settings
 from alexnet.errors import InputError
 from alexnet.experiments.finish import draw_samples, finish
 from alexnet.experiments.start import Start, start
@@ -26,6 +27,7 @@ from alexnet.training.setup import Setup, prepare
 from alexnet.training.shortage import ended_from_outside
 
 
+@own_settings()
 def train(
     recipe: str | Path | Recipe | None = None,
     *,

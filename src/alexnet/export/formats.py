@@ -11,6 +11,7 @@ from alexnet.artifacts.card import Card
 from alexnet.artifacts.pairing import mean_content, pair
 from alexnet.artifacts.seal import seal
 from alexnet.artifacts.store import CARD, HUB_WEIGHTS
+from alexnet.device import own_settings
 from alexnet.errors import InputError, unknown
 from alexnet.export import brainscore, layouts
 from alexnet.export import model_card as cards
@@ -87,6 +88,7 @@ class Format:
     """Whether a JSON file comes with it."""
 
 
+@own_settings()
 def export(
     model: Model,
     format: str,

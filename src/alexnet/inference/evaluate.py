@@ -13,7 +13,7 @@ from alexnet.artifacts.figures import Figures
 from alexnet.data.dataset import Dataset
 from alexnet.data.loading.loader import Loader
 from alexnet.data.transforms.augment import Augmenter
-from alexnet.device import autocast
+from alexnet.device import autocast, own_settings
 from alexnet.errors import InputError
 from alexnet.inference.data import fitted
 from alexnet.inference.fast import at_precision
@@ -62,6 +62,7 @@ class How(TypedDict, total=False):
     """Several processes share the images; each gets the whole evaluation."""
 
 
+@own_settings()
 def evaluate(model: Model, dataset: Dataset, *, precision: str | None = None, **how: Unpack[How]) -> Evaluation:
     """Evaluates a model that names one class on a dataset whose classes are joined to the model's by name.
 

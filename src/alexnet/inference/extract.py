@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from alexnet.artifacts.card import lrn_constants
-from alexnet.device import environment
+from alexnet.device import environment, own_settings
 from alexnet.errors import InputError, counted
 from alexnet.files import make_folder, read_lines, read_object, write_json
 from alexnet.inference import feature_read, feature_write
@@ -47,6 +47,7 @@ class Extracted:
     """Images that an earlier, interrupted extraction had done."""
 
 
+@own_settings()
 def extract(
     opened: Opened,
     images: Images,

@@ -13,10 +13,10 @@ from alexnet.artifacts import card as cards
 from alexnet.data.dataset import Dataset
 from alexnet.data.loading.decode import DecodeError
 from alexnet.data.transforms.augment import Augmenter
-from alexnet.device import autocast
+from alexnet.device import autocast, own_settings
 from alexnet.errors import InputError, unknown
 from alexnet.inference.images import Images, batches, of_arrays, of_dataset, of_files
-from alexnet.inference.model import Model
+from alexnet.inference.model import Model, check_width
 from alexnet.inference.preprocess import preprocessing_for
 from alexnet.inference.runtimes import tapped
 from alexnet.models import aliases
@@ -60,6 +60,7 @@ class Chunk:
     """Row and reason."""
 
 
+@own_settings()
 def features(
     model: Model | Network,
     images: Dataset | Images | Sequence[Path | str | np.ndarray],
@@ -153,6 +154,7 @@ def network_of(model: Model) -> Network:
     """The network of a model; InputError where it is none whose layers can be seen."""
     if not isinstance(model.module, Network):
         raise InputError(f"the layers of a {type(model.module).__name__} cannot be seen; use the network it came from")
+    check_width(model)
     return model.module
 
 

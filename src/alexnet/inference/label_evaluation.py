@@ -13,6 +13,7 @@ from alexnet.artifacts.figures import LabelFigures
 from alexnet.data.dataset import Dataset
 from alexnet.data.loading.loader import Loader
 from alexnet.data.transforms.augment import Augmenter
+from alexnet.device import own_settings
 from alexnet.errors import InputError, counted
 from alexnet.inference import label_metrics as metrics
 from alexnet.inference.evaluate import Evaluation, How, opened, passed, told
@@ -58,6 +59,7 @@ class LabelEvaluation:
         return wrong[np.argsort(-self.losses[wrong], kind="stable")][:count]
 
 
+@own_settings()
 def evaluate(
     model: Model,
     dataset: Dataset,
@@ -86,6 +88,7 @@ def evaluate(
     return kind(model, dataset, precision=precision, **how)
 
 
+@own_settings()
 def evaluate_labels(
     model: Model, dataset: Dataset, *, precision: str | None = None, **how: Unpack[How]
 ) -> LabelEvaluation:

@@ -12,6 +12,7 @@ from alexnet.artifacts import card as cards
 from alexnet.artifacts import store
 from alexnet.artifacts.card import Card
 from alexnet.artifacts.pairing import card_of, steady
+from alexnet.device import own_settings
 from alexnet.errors import InputError
 from alexnet.files import read_json, sha256
 from alexnet.models import catalog
@@ -82,6 +83,18 @@ def one_label(model: Model, what: str) -> None:
         )
 
 
+def check_width(model: Model) -> None:
+    """InputError for a network that its user converted to another width than float32, in which images come."""
+    if model.exported or model.runtime != "torch" or model.precision != "fp32":
+        return
+    width = next(model.module.parameters()).dtype
+    if width != torch.float32:
+        raise InputError(
+            f"the network's weights are {str(width).removeprefix('torch.')}, and it is asked in float32: call .float() "
+            "on it (precision='bf16' computes in bfloat16)"
+        )
+
+
 def load(model: Any, device: torch.device | str = "cpu") -> Model:
     """A trained model from a run, a weights file `X.safetensors` with its card `X.json`, a file or a hub folder of
     `alexnet export`, or `hub://OWNER/NAME`, which is fetched.
@@ -92,6 +105,7 @@ def load(model: Any, device: torch.device | str = "cpu") -> Model:
     return load_model(model, device, graphs=True, several=True)
 
 
+@own_settings()
 def load_model(model: Any, device: torch.device | str = "cpu", graphs: bool = False, several: bool = False) -> Model:
     """The same; without `graphs` InputError for an exported graph, where layers are wanted, and without `several` for
     a model that may name several labels an image, where one class is.

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from alexnet.artifacts import card as cards
+from alexnet.device import own_settings
 from alexnet.errors import InputError, unknown
 from alexnet.inference.model import Model, is_exported, load_model
 from alexnet.models import catalog
@@ -33,6 +34,7 @@ class Opened:
     """Layers without trained weights."""
 
 
+@own_settings()
 def open_model(
     name: Any,
     device: torch.device | str = "cpu",

@@ -11,6 +11,7 @@ import torch
 
 from alexnet.data.loading import decode
 from alexnet.data.transforms.augment import Augmenter
+from alexnet.device import own_settings
 from alexnet.errors import InputError
 from alexnet.inference.fast import at_precision
 from alexnet.inference.images import in_threads
@@ -54,6 +55,7 @@ class Predicted:
         return replace(self, predictions=[Prediction(UNKNOWN, self.predictions[0].score), *self.predictions])
 
 
+@own_settings()
 def predict(model: Model, images: Iterable[Image], top: int = 5, precision: str | None = None) -> list[Predicted]:
     """The `top` likeliest classes of each image, likeliest first; of a model that may name several labels an image also
     those that reach their thresholds.

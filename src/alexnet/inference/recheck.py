@@ -10,6 +10,7 @@ import numpy as np
 import safetensors.numpy
 
 from alexnet.artifacts.card import lrn_constants
+from alexnet.device import own_settings
 from alexnet.errors import InputError
 from alexnet.inference import rows as row_transforms
 from alexnet.inference.feature_read import read
@@ -48,6 +49,7 @@ class Rechecked:
         }
 
 
+@own_settings()
 def recheck(opened: Opened, images: Images, path: Path | str, count: int = 8, seed: int = 0) -> Rechecked:
     """Computes `count` rows of the feature file again, drawn by `seed`.
 

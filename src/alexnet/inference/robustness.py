@@ -10,6 +10,7 @@ import numpy as np
 from alexnet.data.dataset import Dataset
 from alexnet.data.loading.loader import Loader
 from alexnet.data.transforms.corruptions import CORRUPTIONS, SMALL, STRENGTHS, Corrupted
+from alexnet.device import own_settings
 from alexnet.errors import InputError
 from alexnet.inference import label_evaluation
 from alexnet.inference.data import fitted, spread
@@ -73,6 +74,7 @@ class Robustness:
         return content
 
 
+@own_settings()
 def robustness(
     model: Model,
     dataset: Dataset,

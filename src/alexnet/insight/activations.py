@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from matplotlib import colormaps
 
+from alexnet.device import own_settings
 from alexnet.inference.features import network_of
 from alexnet.inference.model import Model
 from alexnet.insight import view as views
@@ -40,6 +41,7 @@ def stages(network: Network) -> list[str]:
     return [name for name in network.layer_names if name in weighted or name.startswith("stage") or name == "fc"]
 
 
+@own_settings()
 def look(model: Model, image: Path | str | np.ndarray) -> tuple[views.View, list[LayerView], dict[str, np.ndarray]]:
     """The image, and for conv1 … the logits what is measured of each layer, and its activations (float32 C×h×w or C).
 

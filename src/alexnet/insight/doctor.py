@@ -16,6 +16,7 @@ import numpy as np
 
 from alexnet.data.loading.loader import Loader
 from alexnet.data.transforms.augment import Augmenter
+from alexnet.device import own_settings
 from alexnet.inference import evaluate, label_evaluation
 from alexnet.inference.data import dataset_for, fitted, spread
 from alexnet.inference.model import Model
@@ -86,6 +87,7 @@ class Diagnosis:
         }
 
 
+@own_settings()
 def examine(
     model: Model,
     data: Path,

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from PIL import Image
 
+from alexnet.device import own_settings
 from alexnet.errors import InputError, unknown
 from alexnet.inference.features import want
 from alexnet.inference.images import Images
@@ -57,6 +58,7 @@ class Layout:
         }
 
 
+@own_settings()
 def lay_out(
     model: Model,
     images: Images,

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from alexnet.device import own_settings
 from alexnet.errors import InputError, unknown
 from alexnet.models import aliases
 from alexnet.models.mode import evaluating
@@ -166,6 +167,7 @@ def method_named(name: str, others: tuple[str, ...] = ()) -> str:
     return method
 
 
+@own_settings()
 def explain(network: Network, x: Tensor, target: int, method: str = "gradcam", layer: str | None = None) -> Tensor:
     """The map of one of METHODS, float32 H × W on the CPU; `layer` is for gradcam and layercam.
 
@@ -209,6 +211,7 @@ class Sanity:
         return {**vars(self), "passed": self.passed}
 
 
+@own_settings()
 def sanity(network: Network, x: Tensor, target: int, method: str = "gradcam", seed: int = 0) -> Sanity:
     """The three checks of an explanation (Adebayo et al. 2018; Sundararajan et al. 2017; Zeiler and Fergus 2013)."""
     own = explain(network, x, target, method)
@@ -216,6 +219,7 @@ def sanity(network: Network, x: Tensor, target: int, method: str = "gradcam", se
     return Sanity(rank_correlation(own, other), completeness(network, x, target), planted(network, x, target))
 
 
+@own_settings()
 def completeness(network: Network, x: Tensor, target: int, steps: int = 50) -> float:
     """How far the integrated gradients are from summing to the difference of the logits, in shares of it."""
     with evaluating(network), torch.no_grad():
@@ -225,6 +229,7 @@ def completeness(network: Network, x: Tensor, target: int, steps: int = 50) -> f
     return abs(total - difference) / max(abs(difference), 1e-6)
 
 
+@own_settings()
 def planted(network: Network, x: Tensor, target: int) -> float:
     """The image at half its size in each corner of the mean color: how often occlusion's largest effect is there."""
     height, width = (side // 2 for side in x.shape[2:])
@@ -239,6 +244,7 @@ def planted(network: Network, x: Tensor, target: int) -> float:
     return found / 4
 
 
+@own_settings()
 def randomized(network: Network, seed: int = 0) -> Network:
     """A copy whose weights are shuffled within each tensor: the same values, and nothing learned."""
     generator, other = torch.Generator().manual_seed(seed), copy.deepcopy(network)

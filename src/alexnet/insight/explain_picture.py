@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from matplotlib import colormaps
 
+from alexnet.device import own_settings
 from alexnet.errors import InputError
 from alexnet.inference.features import network_of
 from alexnet.inference.model import Model
@@ -52,6 +53,7 @@ class Explained:
         }
 
 
+@own_settings()
 def explain_image(
     model: Model,
     image: Path | str | np.ndarray,

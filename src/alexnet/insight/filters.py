@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from alexnet.data.loading.decode import stored_size
+from alexnet.device import own_settings
 from alexnet.errors import InputError
 from alexnet.inference.features import network_of, run, want
 from alexnet.inference.images import Images
@@ -164,6 +165,7 @@ def draw_kernels(found: Kernels, out: Path, title: str = "") -> None:
 # Maximizing a unit ----------------------------------------------------------------------------------------------------
 
 
+@own_settings()
 def maximize(network: Network, layer: str, unit: int, steps: int = 200, seed: int = 0) -> tuple[Tensor, float]:
     """An input, 1 × C × H × W, that excites a unit, and the activation that it reaches (Erhan et al. 2009).
 
@@ -230,6 +232,7 @@ class Excited:
     """Top, left, bottom, right in pixels of the input: the receptive field, cut off at the border."""
 
 
+@own_settings()
 def top_images(
     model: Model, images: Images, layer: str, units: list[int], count: int = 9,
     progress: Callable[[int, int], None] | None = None,

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from alexnet.artifacts.figures import interval
+from alexnet.device import own_settings
 from alexnet.errors import InputError
 from alexnet.inference.features import want
 from alexnet.inference.images import Images
@@ -56,6 +57,7 @@ class Probe:
         return asdict(self)
 
 
+@own_settings()
 def probe(
     model: Model,
     images: Images,

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from alexnet.device import own_settings
 from alexnet.errors import InputError, unknown
 from alexnet.inference import recheck
 from alexnet.inference import rows as row_transforms
@@ -134,6 +135,7 @@ class Index:
         own = {n.rpartition("/")[2]: array for n, array in arrays.items() if n.rpartition("/")[0] == layer}
         return cls(opened, found, layer, wanted, transform, own)
 
+    @own_settings()
     def describe(self, images: Images) -> tuple[np.ndarray, list[str]]:
         """What the index holds of each image, n × d, and the images' SHA-256. InputError for one that is broken."""
         place = self.wanted.layers.index(self.layer)
@@ -187,6 +189,7 @@ class Index:
         ]
 
 
+@own_settings()
 def build(
     opened: Opened,
     images: Images,
@@ -200,6 +203,7 @@ def build(
     return extract(opened, images, wanted, out, resume=True, command=command, progress=progress).failed
 
 
+@own_settings()
 def similar(
     opened: Opened,
     queries: Images,

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from alexnet.data.dataset import NO_LABEL
+from alexnet.device import own_settings
 from alexnet.errors import InputError, unknown
 from alexnet.inference.features import network_of
 from alexnet.inference.model import Model
@@ -99,6 +100,7 @@ class WhatIf:
         return {"before": self.before.to_json(), "after": [each.to_json() for each in self.after]}
 
 
+@own_settings()
 def what_if(model: Model, image: Path | str | np.ndarray, changes: Sequence[str] = (), top: int = 5) -> WhatIf:
     """One image (a path, or uint8 height × width × channels) through `model` as it is and under each of `changes`.
 

@@ -9,6 +9,7 @@ import torch
 
 from alexnet.artifacts.card import Origin
 from alexnet.artifacts.store import read_preprocessing
+from alexnet.errors import InputError
 from alexnet.models import catalog
 from alexnet.models.network import Network
 from alexnet.preprocessing import Preprocessing
@@ -62,6 +63,8 @@ def load_into(network: Network, path: Path | str, skip: Iterable[str] = ()) -> L
     A last layer for another number of classes is left alone, too, and `remark` says so. Raises InputError, before
     anything is changed, when another tensor of the file does not fit.
     """
+    if any(parameter.is_meta for parameter in network.parameters()):
+        raise InputError("a network on the meta device has no memory for weights; make it on another device")
     foreign, source = read_weights(path)
     skipped = select(network, skip)
     found = fit(foreign, network, skipped)

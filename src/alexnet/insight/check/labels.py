@@ -11,6 +11,7 @@ import numpy as np
 from scipy import special
 
 from alexnet.data.loading.decode import prepare, refit, stored_size
+from alexnet.device import own_settings
 from alexnet.errors import counted
 from alexnet.inference import features as extraction
 from alexnet.inference.images import Images
@@ -38,6 +39,7 @@ class Doubt:
     """Probability of the label as it stands; the lowest first."""
 
 
+@own_settings()
 def doubts(listed: Listed, model: Model, layer: str | None = None) -> tuple[list[Doubt], list[str]]:
     """The likely label errors among the labeled images that can be read, the likeliest first; and what to say of them.
 
