@@ -311,7 +311,6 @@ def test_runs_of_both_kinds_are_not_compared(tagged: Any, trained: Run) -> None:
         ("probe", "RUN", "--data", "TABLE"),
         ("bench", "RUN", "--latency"),
         ("check", "--data", "IMAGES", "--weights", "RUN"),
-        ("pack", "--data", "TABLE", "--out", "OUT"),
         ("train", "digits", "--set", "model.teacher=RUN", "--out", "OUT"),
         ("evaluate", "RUN", "--reject", "0.5"),
         ("predict", "RUN", "IMAGE", "--reject", "0.5"),

@@ -129,5 +129,7 @@ def test_what_is_refused(tagged: Any, trained: Any, images: Path, tmp_path: Path
     asked = ("check", "--data", tagged.images, "--labels", tagged.table)
     assert "several labels an image: leave out --weights" in refused(*asked, "--weights", trained.path)
     assert "for a folder of images, not for cifar10" in refused(*asked, "--name", "cifar10")
-    assert "--label-separator is for a table of labels" in refused("check", "--data", images, "--label-separator", "|")
+    assert "data.label_separator is for a table of labels" in refused(
+        "check", "--data", images, "--label-separator", "|"
+    )
     assert "no table" in refused("check", "--data", images, "--labels", tmp_path / "none.csv")

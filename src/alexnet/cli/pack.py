@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from alexnet.cli.options import Json
+from alexnet.cli.options import Json, LabelsOption, SeparatorOption
 from alexnet.cli.screen import print_json, say
 from alexnet.errors import counted
 
@@ -13,9 +13,11 @@ from alexnet.errors import counted
 def pack(
     data: Annotated[Path, typer.Option("--data", help="Where the images are: a folder, or an official archive.")],
     out: Annotated[Path, typer.Option(help="The folder for the shards: a new one, or an unfinished one to resume.")],
+    labels: LabelsOption = None,
+    label_separator: SeparatorOption = None,
     size: Annotated[int, typer.Option(min=8, max=4096, help="Side length of the copies in pixels.")] = 256,
     format: Annotated[
-        str, typer.Option(help="folder, caltech256, imagenet, or auto: recognized by the files.")
+        str, typer.Option(help="folder, table, caltech256, imagenet, or auto: recognized by the files.")
     ] = "auto",
     fit: Annotated[str, typer.Option(help="crop (resize the short side, cut the center) or squash.")] = "crop",
     as_json: Json = False,
@@ -23,9 +25,10 @@ def pack(
     """Make a resized copy of images in tar shards, which train several times as fast."""
     from alexnet.cli.progress import bar
     from alexnet.data.pack import pack as write
+    from alexnet.data.readers.source import Labels
     from alexnet.data.sources import list_images
 
-    listing = list_images(format, data)
+    listing = list_images(format, data, Labels(labels and labels.expanduser(), label_separator), several=True)
     with bar("packing", quiet=as_json) as progress:
         index = write(listing, {"channels": 3, "size": (size, size), "fit": fit}, out, progress)
     if as_json:

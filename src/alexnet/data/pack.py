@@ -9,10 +9,11 @@ without a list, or of another length than its list says, is none that was writte
 import base64
 import hashlib
 import io
+import itertools
 import json
 import re
 import tarfile
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -33,7 +34,7 @@ from alexnet.data.loading.stored import (
     printable,
 )
 from alexnet.data.readers.archives import BLOCK
-from alexnet.data.readers.shards import INDEX, KIND, VERSION
+from alexnet.data.readers.shards import INDEX, KIND, SEVERAL, VERSION
 from alexnet.errors import InputError
 from alexnet.files import LOCK, atomic, json_bytes, lock, make_folder, read_json, sweep, write_json
 from alexnet.preprocessing import FITS
@@ -78,12 +79,15 @@ def _packed(
     done = 0
     for stem, (name, rows) in parts.items():
         split = listing.splits[name]
-        plan, step = _plan(listing.classes, split, rows, form), partial(_step, progress, done, listing.count)
-        told = _finished(out, stem, plan) or _write(out / f"{stem}.tar", name, split, rows, form, step, plan)
+        plan, step = _plan(listing, split, rows, form), partial(_step, progress, done, listing.count)
+        told = _finished(out, stem, plan) or _write(
+            out / f"{stem}.tar", name, split, rows, form, step, plan, listing.groups
+        )
         done += len(rows)
         _step(progress, done, listing.count, 0)
         skipped += [(one, why) for one, why in told["left_out"]]
-        trained |= set(told["labels"]) if name == "train" else set()
+        if name == "train":
+            trained |= set(itertools.chain(*told["labels"]) if listing.multilabel else told["labels"])
         check_skipped(listing, skipped, None)
         content = json_bytes(told)
         own = {key: told[key] for key in ("file", "count", "bytes", "sha256")}
@@ -92,7 +96,7 @@ def _packed(
     check_skipped(listing, skipped, np.array(sorted(trained)))
     index = {
         "kind": KIND,
-        "version": VERSION,
+        "version": SEVERAL if listing.multilabel else VERSION,
         "classes": list(listing.classes),
         "channels": form["channels"],
         "size": list(form["size"]),
@@ -112,9 +116,16 @@ def _step(progress: Progress | None, done: int, total: int, more: int) -> None:
 
 
 def _write(
-    path: Path, name: str, split: Split, rows: range, form: Form, step: Callable[[int], None], plan: str
+    path: Path,
+    name: str,
+    split: Split,
+    rows: range,
+    form: Form,
+    step: Callable[[int], None],
+    plan: str,
+    groups: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Writes one shard and its list; returns the list."""
+    """Writes one shard and its list; returns the list. groups: as `Listing.groups`."""
 
     def encode(row: int) -> bytes | DecodeError:
         try:
@@ -126,6 +137,7 @@ def _write(
             return error
 
     names, labels, offsets, lengths, digests, left_out = [], [], [], [], b"", []
+    kind = "cls" if split.labels.ndim == 1 else "json"  # as WebDataset decodes them: a number, or a list
     with atomic(path) as file:
         hashed = _Hashed(file)
         with tarfile.open(fileobj=hashed, mode="w|", format=tarfile.USTAR_FORMAT) as tar:  # pyright: ignore
@@ -137,12 +149,12 @@ def _write(
                         continue
                     key = f"{name}-{row:08}"
                     names.append(split.names[row])
-                    labels.append(int(split.labels[row]))
+                    labels.append(_said(split.labels[row]))
                     offsets.append(tar.offset + BLOCK)
                     lengths.append(len(content))
                     digests += hashlib.sha256(content).digest()
                     _add(tar, f"{key}.jpg", content)
-                    _add(tar, f"{key}.cls", str(labels[-1]).encode())
+                    _add(tar, f"{key}.{kind}", json.dumps(labels[-1]).encode())
                 step(block.stop - rows.start)
         told = {
             "file": path.name,
@@ -157,8 +169,15 @@ def _write(
             "left_out": left_out,
             "plan": plan,
         }
+        if groups:
+            told["groups"] = [groups.get(each) for each in names]
         write_json(path.with_suffix(".json"), told)
     return told
+
+
+def _said(label: np.ndarray) -> int | list[int]:
+    """An image's class, or where it may have several labels all of them."""
+    return int(label) if label.ndim == 0 else np.flatnonzero(label).tolist()
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
@@ -179,11 +198,13 @@ class _Hashed:
         return self.file.write(content)
 
 
-def _plan(classes: Sequence[str], split: Split, rows: range, form: Form) -> str:
+def _plan(listing: Listing, split: Split, rows: range, form: Form) -> str:
     """A digest of everything that a shard depends on, the images' contents by their lengths."""
     sizes, labels = split.store.sizes()[rows.start : rows.stop], split.labels[rows.start : rows.stop]
     named = (split.names[row].encode(errors="surrogateescape").hex() for row in rows)
-    told = [VERSION, QUALITY, form, list(classes), list(named), labels.tolist(), sizes.tolist()]
+    told = [VERSION, QUALITY, form, list(listing.classes), list(named), labels.tolist(), sizes.tolist()]
+    if listing.groups:
+        told.append([listing.groups.get(split.names[row]) for row in rows])
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 

@@ -111,22 +111,18 @@ def open_splits(
     Raises InputError for anything wrong in the data or in the arguments, naming what is expected.
     """
     table = Path(labels).expanduser() if labels is not None else None
-    if table is not None:
-        if name not in (None, "auto", "folder", "table"):
-            raise InputError(f"a table of labels is for a folder of images, not for {name}")
-        if data is None:
-            raise InputError("a table of labels (--labels) needs --data, the folder that its files are relative to")
-        name = "table"
     said = Labels(table, label_separator, tuple(label_columns or ()), tuple(label_classes or ()))
+    if table is not None and data is None:
+        raise InputError("a table of labels (--labels) needs --data, the folder that its files are relative to")
+    name = said.kind(name)
     address = Address.parsed(str(data)) if is_url(data) else None
     if address is not None:
         source, path, fetched = _elsewhere(name, address), None, []
     else:
         source, path, fetched = _found(name, Path(data).expanduser() if data is not None else None, fetching)
+    said.check(source.name)
     if fit not in FITS:
         raise InputError(f"fit is {fit!r}; choose one of: {', '.join(FITS)}")
-    if said.form and source.name != "table":
-        raise InputError(f"data.{said.form} is for a table of labels, not for {source.name}")
     if channels not in (None, 1, 3):
         raise InputError(f"images have 1 channel or 3, not {channels}")
     if first_classes is not None and not source.picks_classes:
@@ -212,6 +208,7 @@ def list_images(name: str, path: Path, labels: Labels | None = None, several: bo
     """The image files of the set `name` ('auto': recognized) at `path`, none of them decoded. labels: their table;
     several: it may say several labels an image, which is an InputError otherwise."""
     listed = [source.name for source in SOURCES.values() if isinstance(source, ListedSource)]
+    name = labels.kind(name) or name if labels else name
     if name != "auto" and name not in listed:
         raise unknown("dataset of image files", name, listed)
     if not path.exists():
@@ -219,6 +216,8 @@ def list_images(name: str, path: Path, labels: Labels | None = None, several: bo
     source = SOURCES[recognize(path) if name == "auto" else name]
     if not isinstance(source, ListedSource):
         raise unknown("dataset of image files", source.name, listed)
+    if labels:
+        labels.check(source.name)
     try:
         listing = source.list(path, labels=labels)
     except OSError as error:

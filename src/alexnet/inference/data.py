@@ -14,6 +14,7 @@ from alexnet.artifacts.run import Run
 from alexnet.data.dataset import Dataset, refitted
 from alexnet.data.loading.decode import stored_size
 from alexnet.data.pick import pick
+from alexnet.data.readers.shards import Shards
 from alexnet.data.readers.tree import same_name
 from alexnet.data.remote.address import is_url, recorded
 from alexnet.data.sources import open_splits
@@ -79,7 +80,7 @@ def dataset_for(
     if trained and isinstance(model.card, RunCard) and name == "synthetic":
         held = 0 if trained.validation_is_test else trained.validation
         options |= {"count": trained.train + held, "seed": model.card.seed}
-    if model.multilabel and labels is None and here is not None and here.is_dir():
+    if model.multilabel and labels is None and here is not None and here.is_dir() and not Shards().recognize(here):
         raise InputError("this model names several labels an image; give their table as --labels, or as --data")
     if labels is not None or (here is not None and here.is_file()):
         said = trained.protocol if trained else None

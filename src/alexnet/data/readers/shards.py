@@ -2,17 +2,20 @@
 
     index.json             set, classes, size, splits: for each its shards with count, bytes and SHA-256
     train-000000.tar       train-00000000.jpg, train-00000000.cls, … two members an image, side by side
-    train-000000.json      of each image in it: name, label, offset and length of the .jpg, SHA-256 of it
+    train-000000.json      of each image in it: name, label, offset and length of the .jpg, SHA-256 of it; where a table
+                           said groups, its group
 
 They are read from a folder, or from an address (see `alexnet.data.remote`), with the same result.
 
-A .cls is the label as text, the place of the class's name in the index's list. Any reader of tar files, and
+A .cls is the label as text, the place of the class's name in the index's list; where an image may have several labels,
+a .json has the list of their places. Any reader of tar files, and
 WebDataset's own, reads the shards in their order and needs no index; the index gives every image a place, so that
 images are read here in whatever order a seed decides.
 """
 
 import base64
 import hashlib
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,7 +29,7 @@ from alexnet.data.loading.samples import checked_range
 from alexnet.data.loading.stored import Form, Progress, Split, StoredDataset, printable
 from alexnet.data.loading.stores import Members, Store
 from alexnet.data.readers.folder import first
-from alexnet.data.readers.source import Opened, Request, Source
+from alexnet.data.readers.source import Opened, Request, Source, whole_groups
 from alexnet.data.remote.address import INDEX, MAX_INDEX, Address
 from alexnet.data.remote.place import Elsewhere
 from alexnet.errors import InputError, unknown
@@ -34,6 +37,10 @@ from alexnet.files import content_of, parsed_json, read_json
 
 KIND = "alexnet-shards"
 VERSION = 1
+SEVERAL = 2
+"""The version of an index whose images may have several labels each, which earlier readers refuse."""
+MAX_TARGETS = 2**33
+"""Images times labels, a byte each."""
 SPLITS = ("train", "validation", "test")
 MISSING = ("stop", "skip")
 """What becomes of a shard that cannot be had: the reading ends, or its images are left out."""
@@ -145,8 +152,10 @@ def read_shards(
         index = parsed_json(content, f"{INDEX} of {place.shown}")
         if not isinstance(index, dict) or index.get("kind") != KIND:
             raise InputError(f"no packed images in {place.shown}; expected {EXPECTED}")
-        if index["version"] != VERSION:
+        if index["version"] not in (VERSION, SEVERAL):
             raise InputError(f"{place.shown} was packed by another version of alexnet: pack it again")
+        if first_classes is not None and index["version"] == SEVERAL:
+            raise InputError("data.first_classes is for images of one class each, and these have several labels")
         classes = first([str(one) for one in index["classes"]], first_classes, Path(place.shown))
         packed = (int(index["size"][0]), int(index["size"][1]))
         form: Form = {"channels": channels or int(index["channels"]), "size": size or packed, "fit": fit}
@@ -168,6 +177,11 @@ def _opened(
 ) -> Opened:
     shards = [each for _, each in _shards(index)]
     total, done = sum(int(each["count"]) for each in shards), 0
+    if index["version"] == SEVERAL and total * len(classes) > MAX_TARGETS:
+        raise InputError(
+            f"{place.shown} tells of {total:,} images with any of {len(classes):,} labels, more than memory "
+            f"holds ({MAX_TARGETS:,} in all)"
+        )
 
     def step(count: int) -> None:
         nonlocal done
@@ -179,9 +193,10 @@ def _opened(
     place.prepare(shards, small, skips, step)
     splits: dict[str, Dataset] = {}
     skipped: list[tuple[str, str]] = []
+    groups: dict[str, str] = {}
     for name in dict.fromkeys(name for name, _ in _shards(index)):
         own = index["splits"][name]
-        split, digests = _split(place, own, len(index["classes"]), len(classes), skips, skipped)
+        split, digests = _split(place, own, index, len(classes), skips, skipped, groups)
         if split.names or not skipped:
             splits[name] = StoredDataset(split, classes, form, digests)
     if "train" not in splits:
@@ -192,7 +207,8 @@ def _opened(
         raise InputError(f"no training image of class {classes[lost[0]]!r} is left in {place.shown}; {why}")
     if sum(own.bytes for own in splits.values()) < sets.MEMORY_LIMIT:
         splits = {name: sets.held(own) for name, own in splits.items()}
-    return Opened(splits, skipped)
+    notes = [whole_groups(groups)] if groups else []
+    return Opened(splits, skipped, notes, groups=groups)
 
 
 def _shards(index: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -205,15 +221,18 @@ def _shards(index: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 def _split(
     place: _Place,
     shards: Sequence[dict[str, Any]],
-    classes: int,
+    index: dict[str, Any],
     wanted: int,
     skips: bool,
     skipped: list[tuple[str, str]],
+    groups: dict[str, str],
 ) -> tuple[Split, np.ndarray]:
-    """The images of one split whose class is among the first `wanted`. With `skips`, those of a shard that cannot be
-    had are added to `skipped`."""
+    """The images of one split whose class is among the first `wanted`; their groups are added to `groups`. With
+    `skips`, those of a shard that cannot be had are added to `skipped`."""
+    classes, several = len(index["classes"]), index["version"] == SEVERAL
     names: list[str] = []
-    places, labels, digests, there = [], [np.empty(0, np.int64)], [np.empty((0, 32), np.uint8)], []
+    places, digests, there = [], [np.empty((0, 32), np.uint8)], []
+    labels = [np.empty((0, classes), np.uint8) if several else np.empty(0, np.int64)]
     for shard in shards:
         try:
             told = parsed_json(place.told(shard), _list_of(place, shard))
@@ -224,21 +243,36 @@ def _split(
             continue
         offsets, lengths = np.array(told["offsets"], np.int64), np.array(told["lengths"], np.int64)
         own = np.frombuffer(base64.b64decode(told["digests"], validate=True), np.uint8).reshape(-1, 32)
-        of = np.array(told["labels"], np.int64)
+        of = _targets(told["labels"], classes) if several else np.array(told["labels"], np.int64).reshape(-1)
+        if of is None or not 0 <= of.min(initial=0) <= of.max(initial=0) < classes:
+            raise InputError(f"{_list_of(place, shard)} tells of classes that {INDEX} does not name")
         if not len(told["names"]) == len(offsets) == len(lengths) == len(own) == len(of) == shard["count"]:
             raise InputError(f"{_list_of(place, shard)} does not tell of {shard['count']:,} images")
-        if not 0 <= of.min(initial=0) <= of.max(initial=0) < classes:
-            raise InputError(f"{_list_of(place, shard)} tells of classes that {INDEX} does not name")
         if offsets.min(initial=0) < 0 or (offsets + lengths).max(initial=0) > shard["bytes"]:
             raise InputError(f"{_list_of(place, shard)} tells of images outside the shard")
-        kept = np.flatnonzero(of < wanted)
+        kept = np.arange(len(of)) if several else np.flatnonzero(of < wanted)
         names += [told["names"][row] for row in kept]
+        if listed := told.get("groups"):
+            if len(listed) != len(of):
+                raise InputError(f"{_list_of(place, shard)} does not tell of {shard['count']:,} images")
+            groups.update((told["names"][row], str(listed[row])) for row in kept if listed[row] is not None)
         places.append(np.stack([np.full(len(kept), len(there)), offsets[kept], lengths[kept]], 1))
         labels.append(of[kept])
         digests.append(own[kept])
         there.append(shard)
     store = place.store(there, np.concatenate([np.empty((0, 3), np.int64), *places]))
     return Split(names, np.concatenate(labels), store), np.concatenate(digests)
+
+
+def _targets(said: Sequence[Sequence[int]], classes: int) -> np.ndarray | None:
+    """As `Dataset.targets`, of each image's labels; None: some are not among the classes."""
+    rows = np.repeat(np.arange(len(said)), [len(each) for each in said])
+    labels = np.fromiter(itertools.chain.from_iterable(said), np.int64, len(rows))
+    if not 0 <= labels.min(initial=0) <= labels.max(initial=0) < classes:
+        return None
+    found = np.zeros((len(said), classes), np.uint8)
+    found[rows, labels] = 1
+    return found
 
 
 def _lost(place: _Place, shard: dict[str, Any]) -> list[str]:

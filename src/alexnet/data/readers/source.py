@@ -1,6 +1,7 @@
 """What every format offers: a name, how it is recognized, and how its images are opened or listed."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from alexnet.data.loading.depth import dim_color, range_of
 from alexnet.data.loading.samples import Range, told
 from alexnet.data.loading.stored import Form, Listing, Progress, open_listing
 from alexnet.data.remote.address import Address
+from alexnet.errors import InputError, counted
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,21 @@ class Labels:
     def form(self) -> str:
         """What is said of the table's form, by its recipe key; empty: nothing."""
         return "label_separator" if self.separator is not None else "label_columns" if self.columns else ""
+
+    def kind(self, name: str | None) -> str | None:
+        """The dataset's kind, where the user said `name`. InputError for one that has its labels otherwise."""
+        if self.path is None:
+            return name
+        if name not in (None, "auto", "folder", "table"):
+            raise InputError(f"a table of labels is for a folder of images, not for {name}")
+        return "table"
+
+    def check(self, kind: str) -> None:
+        """InputError where the dataset is of a `kind` that has no table, and one was named or its form said."""
+        if kind != "table" and self.path is not None:
+            raise InputError(f"a table of labels (--labels) is not for {kind}, which have theirs: leave it out")
+        if kind != "table" and self.form:
+            raise InputError(f"data.{self.form} is for a table of labels, not for {kind}")
 
 
 @dataclass(frozen=True)
@@ -64,6 +81,11 @@ class Request:
     def place(self) -> Path:
         assert self.path is not None, "open_splits gives a path to every source that reads"
         return self.path
+
+
+def whole_groups(groups: Mapping[str, str]) -> str:
+    """The line that says so. groups: as `Listing.groups`."""
+    return f"{counted(len(set(groups.values())), 'group')}: validation takes whole groups"
 
 
 @dataclass

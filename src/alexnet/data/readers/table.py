@@ -19,7 +19,7 @@ from alexnet.data.loading.stores import Files
 from alexnet.data.readers import tree
 from alexnet.data.readers.columns import COLUMNS, SEVERAL, Row, Rows, understood
 from alexnet.data.readers.folder import SHOWN, first
-from alexnet.data.readers.source import Labels, ListedSource
+from alexnet.data.readers.source import Labels, ListedSource, whole_groups
 from alexnet.errors import InputError, counted
 from alexnet.files import content_of
 
@@ -86,7 +86,7 @@ def list_table(table: Path, root: Path, first_classes: int | None = None, asked:
     if unlisted:
         notes.append(f"{counted(unlisted, 'image')} in {root}: not in {table.name}, left out")
     if groups:
-        notes.append(f"{len(set(groups.values())):,} groups: validation takes whole groups")
+        notes.append(whole_groups(groups))
     return Listing(root, classes, splits, [], notes, groups)
 
 

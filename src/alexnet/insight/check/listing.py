@@ -79,18 +79,15 @@ class Listed:
 
 def list_dataset(data: Path | str, name: str = "auto", table: Labels | None = None) -> Listed:
     """Lists the images at `data`; table: of their labels. InputError when nothing there is a dataset."""
-    if table is not None and table.path is not None and name not in ("auto", "folder", "table"):
-        raise InputError(f"a table of labels is for a folder of images, not for {name}")
+    name = table.kind(name) or name if table else name
     if is_url(data):
         return _arrays(data, name)
     place = Path(data).expanduser()
     if not place.exists():
         raise InputError(f"no file or folder {str(place)!r}")
-    if table is not None and table.path is not None:
-        name = "table"
     kind = recognize(place) if name == "auto" else name
-    if table is not None and kind != "table":
-        raise InputError(f"--label-separator is for a table of labels, not for {kind}")
+    if table is not None:
+        table.check(kind)
     if kind == "folder":
         return _folder(place)
     if kind in ANY_SIZE and kind not in ("shards", "synthetic"):
