@@ -2,34 +2,62 @@
 
 import contextlib
 import os
+import signal
 import sys
+import threading
 import warnings
+from collections.abc import Iterator
+from types import FrameType
 from typing import Any
 
 
 def main() -> None:
     """Runs one verb and exits: 0 done, 1 a fault of ours, 2 wrong input, 3 done with findings, 130 interrupted."""
     _open_standard_files()
-    try:
-        from alexnet.cli.app import app
-        from alexnet.process.program import set_up
+    with _interrupts() as interrupts:
+        try:
+            from alexnet.cli.app import app
+            from alexnet.process.program import set_up
 
-        set_up()
-        warnings.showwarning = _warned
-        code = app(standalone_mode=False, prog_name="alexnet") or 0
-        sys.stdout.flush()  # here, where what goes wrong is still caught
-    except SystemExit:
-        raise
-    except BaseException as error:
-        from alexnet.cli.failures import explain
-        from alexnet.cli.screen import say
+            set_up()
+            warnings.showwarning = _warned
+            code = app(standalone_mode=False, prog_name="alexnet") or 0
+            sys.stdout.flush()  # here, where what goes wrong is still caught
+        except SystemExit:
+            raise
+        except BaseException as error:
+            from alexnet.cli.failures import explain
+            from alexnet.cli.screen import say
 
-        _forget_output(isinstance(error, OSError))
-        code, text = explain(error)
-        if text:
-            with contextlib.suppress(OSError):  # stderr may be closed too
-                say(text, err=True)
+            _forget_output(isinstance(error, OSError))
+            # An import that Ctrl-C ended half way may be tried again, and then lacks a name or two.
+            code, text = explain(KeyboardInterrupt() if interrupts else error)
+            if text:
+                with contextlib.suppress(OSError):  # stderr may be closed too
+                    say(text, err=True)
     sys.exit(code)
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """A list into which each Ctrl-C goes; it raises KeyboardInterrupt, too, which other code may swallow."""
+    asked: list[int] = []
+
+    def note(number: int, _: FrameType | None) -> None:
+        asked.append(number)
+        raise KeyboardInterrupt
+
+    # Not where it is ignored, as by nohup; and only the main thread may.
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler or (
+        threading.current_thread() is not threading.main_thread()
+    ):
+        yield asked
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _warned(message: Warning | str, *_: Any, **__: Any) -> None:
