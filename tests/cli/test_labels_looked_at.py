@@ -54,6 +54,36 @@ def test_similar_and_map_name_the_labels(tagged: Any, table: Path, tmp_path: Pat
     assert all(each["label"] == (truth[each["path"]] or "(no label)") for each in points)
 
 
+def test_the_table_may_lie_elsewhere_and_have_a_separator(
+    tagged: Any, table: Path, tmp_path: Path, command: Callable, refused: Callable
+) -> None:
+    truth = {name: labels for name, labels in true_labels(table).items() if labels}
+    joined = tmp_path / "joined.csv"
+    joined.write_text("file,labels\n" + "".join(f"{name},{labels}\n" for name, labels in truth.items()))
+    given = ("--data", tagged.images, "--labels", joined)
+    out = ("--out", tmp_path / "f.csv")
+    assert "--label-separator '|' reads them so" in refused("features", tagged.run.path, *given, *out)
+    given += ("--label-separator", "|")
+    assert command("features", tagged.run.path, *given, *out).code == 0
+    rows = list(csv.DictReader((tmp_path / "f.csv").read_text().splitlines()))
+    order = ("below", "left", "right")  # alphabetical, as of any label column
+    assert {row["name"]: set(row["label"].split("|")) for row in rows} == {
+        n: set(x.split("|")) for n, x in truth.items()
+    }
+    assert all(row["label"] == "|".join(each for each in order if each in row["label"].split("|")) for row in rows)
+    asked = ("similar", tagged.run.path, tagged.images / "120.png", *given, "--out", tmp_path / "s.png", "--json")
+    assert all(each["label"] for each in json.loads(command(*asked).out)["images"][0]["neighbors"])
+    asked = ("map", tagged.run.path, *given, "--out", tmp_path / "m.png", "--images", 20, "--json")
+    assert all(each["label"] for each in json.loads(command(*asked).out)["images"])
+    image = tagged.images / "120.png"
+    assert "not for image files" in refused("features", tagged.run.path, "--data", image, "--labels", joined, *out)
+    assert "not for digits" in refused("features", tagged.run.path, "--data", "digits", "--labels", joined, *out)
+    index = tmp_path / "i.npy"
+    asked = ("similar", tagged.run.path, image, "--index", index, "--out", tmp_path / "s.png")
+    assert command(*asked, "--data", tagged.images).code == 0
+    assert "are of --data" in refused(*asked, "--labels", joined)
+
+
 def test_label_sets_of_classes_whose_names_hold_the_sign() -> None:
     targets = np.array([[1, 1, 0], [0, 0, 1], [0, 0, 0]], np.uint8)
     own, names = alexnet.data.dataset.label_sets(targets, ("a", "b", "a|b"))

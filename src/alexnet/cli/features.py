@@ -12,10 +12,12 @@ from alexnet.cli.opening import opened_model, say_runtime
 from alexnet.cli.options import (
     Device,
     Json,
+    LabelsOption,
     MaybeModel,
     PrecisionOption,
     Processes,
     RuntimeOption,
+    SeparatorOption,
     SplitOption,
     WeightsOption,
 )
@@ -48,6 +50,8 @@ def features(
     pca: Annotated[int | None, typer.Option(min=1, help="Keep this many principal components.")] = None,
     l2: Annotated[bool, typer.Option("--l2", help="Scale each row to length 1.")] = False,
     split: SplitOption = None,
+    labels: LabelsOption = None,
+    label_separator: SeparatorOption = None,
     weights: WeightsOption = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images per batch.")] = 64,
     precision: PrecisionOption = "fp32",
@@ -62,6 +66,7 @@ def features(
     if (out is None) == (check is None):
         raise InputError("give --out F to write features, or --check F to compare those of a file")
     from alexnet.cli.progress import bar
+    from alexnet.data.readers.source import Labels
     from alexnet.inference.extract import extract
     from alexnet.inference.features import want
     from alexnet.inference.images import open_images
@@ -76,7 +81,7 @@ def features(
         )
     with together(processes if out else None, device) as world:
         opened = opened_model(model, device, weights, several=True)
-        images = open_images(data, split)
+        images = open_images(data, split, Labels(labels, label_separator))
         if check is not None:
             _check(opened, images, check, rows, as_json)
             return

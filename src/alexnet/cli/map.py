@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from alexnet.cli.opening import opened_model
-from alexnet.cli.options import AnyModel, Device, Json, SplitOption, WeightsOption
+from alexnet.cli.options import AnyModel, Device, Json, LabelsOption, SeparatorOption, SplitOption, WeightsOption
 from alexnet.cli.screen import print_json, say
 
 
@@ -20,12 +20,15 @@ def map(
     out: Annotated[Path, typer.Option(help="The PNG to write; the page lies beside it as .html.")] = Path("map.png"),
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the layout.")] = 0,
     split: SplitOption = None,
+    labels: LabelsOption = None,
+    label_separator: SeparatorOption = None,
     weights: WeightsOption = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """Lay images out in a plane by a layer's features (t-SNE or UMAP): a PNG and an interactive page."""
     from alexnet.cli.progress import bar
+    from alexnet.data.readers.source import Labels
     from alexnet.errors import InputError
     from alexnet.files import check_target, write_text
     from alexnet.inference.features import want
@@ -42,7 +45,7 @@ def map(
     opened = opened_model(model, device, weights, several=True)
     if remark := untrained(opened, want(opened.model, [layer]).taps):
         say(remark, err=True)
-    found_images = open_images(data, split)
+    found_images = open_images(data, split, Labels(labels, label_separator))
     with bar("images", quiet=as_json) as progress:
         found = embed.lay_out(
             opened.model, found_images, layer, method, pool=pool, most=images, seed=seed, progress=progress

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from alexnet.cli.opening import opened_model
-from alexnet.cli.options import AnyModel, Device, Json, SplitOption, WeightsOption
+from alexnet.cli.options import AnyModel, Device, Json, LabelsOption, SeparatorOption, SplitOption, WeightsOption
 from alexnet.cli.screen import print_json, say
 from alexnet.errors import InputError
 
@@ -29,12 +29,15 @@ def similar(
     count: Annotated[int, typer.Option(min=1, max=100, help="Neighbors of each image.")] = 6,
     out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("similar.png"),
     split: SplitOption = None,
+    labels: LabelsOption = None,
+    label_separator: SeparatorOption = None,
     weights: WeightsOption = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """Find the images nearest to an image by a layer's features, as in the paper's Figure 4 (right)."""
     from alexnet.cli.progress import bar
+    from alexnet.data.readers.source import Labels
     from alexnet.files import check_target
     from alexnet.inference.features import want
     from alexnet.inference.images import of_files, open_images
@@ -44,13 +47,19 @@ def similar(
 
     if not data and not (index and index.exists()):
         raise InputError("give --data, the images to search, or --index, a file that was written from them")
+    if not data and (labels is not None or label_separator is not None):
+        raise InputError("--labels and --label-separator are of --data, the images to search; give it, too")
     if search != "auto" and not index:
         raise InputError("--search is for an --index; without one every image is compared")
     check_target(out)
     opened = opened_model(model, device, weights, several=True)
     if remark := untrained(opened, want(opened.model, [layer]).taps):
         say(remark, err=True)
-    images, queries, failed = open_images(data, split) if data else None, of_files(image), []
+    images, queries, failed = (
+        open_images(data, split, Labels(labels, label_separator)) if data else None,
+        of_files(image),
+        [],
+    )
     with bar("images", quiet=as_json) as progress:
         if index is None:
             assert images is not None

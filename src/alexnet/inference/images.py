@@ -15,6 +15,7 @@ from alexnet.data.loading import decode
 from alexnet.data.loading.ahead import ahead
 from alexnet.data.loading.decode import EXTENSIONS, DecodeError
 from alexnet.data.pick import dataset as open_dataset
+from alexnet.data.readers.source import Labels
 from alexnet.data.sources import ANY_SIZE, SETS, list_images, recognize
 from alexnet.errors import InputError
 from alexnet.preprocessing import Preprocessing
@@ -81,12 +82,14 @@ def _classes(targets: np.ndarray, classes: tuple[str, ...]) -> tuple[np.ndarray,
     return (*label_sets(targets, classes), True) if targets.ndim == 2 else (targets, classes, False)
 
 
-def open_images(paths: Sequence[Path | str], split: str | None = None) -> Images:
+def open_images(paths: Sequence[Path | str], split: str | None = None, table: Labels | None = None) -> Images:
     """Image files in the order given; or one folder of images, with or without class folders; or one dataset, by its
     path or by its name (digits, cifar10, …). Of images with several labels each the whole sets of labels are classes.
 
-    split: train, validation or test; None: all that there are, one after the other. InputError when nothing is there.
+    split: train, validation or test; None: all that there are, one after the other. table: of the labels of the images
+    in the folder. InputError when nothing is there.
     """
+    table = table or Labels()
     found = [Path(path).expanduser() for path in paths]
     if not found:
         raise InputError("no image is given")
@@ -96,13 +99,16 @@ def open_images(paths: Sequence[Path | str], split: str | None = None) -> Images
                 raise InputError(f"{str(path)!r} is a folder; give one folder alone, or files alone")
             if not path.exists():
                 raise InputError(f"no file {str(path)!r}")
+        table.check("image files")
         return of_files(paths)
     path = found[0]
     if not path.exists() and str(paths[0]) not in SETS:
         raise InputError(f"no file or folder {str(path)!r}")
-    name = recognize(path) if path.exists() else str(paths[0])
+    name = table.kind("auto" if path.exists() else str(paths[0]))
+    name = recognize(path) if name in (None, "auto") else name
     if name in ANY_SIZE and name not in ("shards", "synthetic") and (path.is_dir() or name == "table"):
-        return _listed(name, path, split)
+        return _listed(name, path, split, table)
+    table.check(name)
     dataset = open_dataset(name, split or "train", path if path.exists() else None, size=None)
     return replace(of_dataset(dataset), place=str(path))
 
@@ -158,10 +164,12 @@ def is_image(path: Path) -> bool:
     return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
 
 
-def _listed(set_name: str, path: Path, split: str | None) -> Images:
+def _listed(set_name: str, path: Path, split: str | None, table: Labels) -> Images:
     try:
-        listing = list_images(set_name, path, several=True)
+        listing = list_images(set_name, path, table, several=True)
     except InputError:
+        if table.path is not None or table.form:
+            raise
         flat = sorted(each for each in path.rglob("*") if is_image(each) and each.is_file())
         if not flat or split:
             raise

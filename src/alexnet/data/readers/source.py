@@ -42,7 +42,7 @@ class Labels:
     def check(self, kind: str) -> None:
         """InputError where the dataset is of a `kind` that has no table, and one was named or its form said."""
         if kind != "table" and self.path is not None:
-            raise InputError(f"a table of labels (--labels) is not for {kind}, which have theirs: leave it out")
+            raise InputError(f"a table of labels (--labels) is for a folder of images, not for {kind}: leave it out")
         if kind != "table" and self.form:
             raise InputError(f"data.{self.form} is for a table of labels, not for {kind}")
 
