@@ -72,6 +72,7 @@ def _bf16(device: torch.device) -> Iterator[None]:
         torch.clear_autocast_cache()
 
 
+_IMPORTED_IN = os.getpid()
 _changing = threading.Lock()
 _inside: list[torch.dtype] = []
 """The caller's default dtype, once for each thread and call that is inside `own_settings`."""
@@ -84,8 +85,13 @@ def own_settings() -> Iterator[None]:
     A caller may have another default dtype or device, be inside autocast, `no_grad` or `inference_mode`: features would
     be rounded without a word, figures be of another precision than they say, and training would fail. Afterwards all
     is as it was. A default dtype belongs to the whole process: it returns when the last thread has left the block.
+    In a process that was forked from one that computed, torch waits for ever for threads that are not there: it gets
+    one thread.
     """
     with contextlib.ExitStack() as stack:
+        if os.getpid() != _IMPORTED_IN and (threads := torch.get_num_threads()) > 1:
+            torch.set_num_threads(1)
+            stack.callback(torch.set_num_threads, threads)
         for kind in ("cpu", "cuda", "mps"):
             if torch.is_autocast_enabled(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))

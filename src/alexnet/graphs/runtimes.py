@@ -2,6 +2,7 @@
 
 import functools
 import importlib.util
+import os
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -39,9 +40,24 @@ def precisions(name: str) -> tuple[str, ...]:
     return ("fp32", "bf16", "int8") if _has_bf16() else ("fp32", "int8")
 
 
-@functools.cache
+def _same_process(name: str, opened_in: int) -> None:
+    """InputError in a fork, which would wait for ever for the threads of the process that it was copied from."""
+    if os.getpid() != opened_in:
+        raise InputError(
+            f"{name} was opened before this process was forked, and its threads stayed behind; start processes with "
+            "multiprocessing.get_context('spawn')"
+        )
+
+
 def _core() -> Any:
-    """OpenVINO, once for the process and kept until it ends.
+    core, opened_in = _opened_core()
+    _same_process("openvino", opened_in)
+    return core
+
+
+@functools.cache
+def _opened_core() -> tuple[Any, int]:
+    """OpenVINO and the process that opened it, once for the process and kept until it ends.
 
     Its CPU plugin sets an alternate signal stack for the thread, and restores the previous one when it is destroyed. Of
     two plugins destroyed in the order in which they were created, the second restores the first one's, which is
@@ -49,7 +65,7 @@ def _core() -> Any:
     """
     import openvino
 
-    return openvino.Core()
+    return openvino.Core(), os.getpid()
 
 
 def _has_bf16() -> bool:
@@ -87,14 +103,15 @@ class Runner:
             raise InputError(line)
         if precision not in (able := precisions(name)):
             raise InputError(f"{name} computes in {' or '.join(able)} on this processor, not in {precision}")
-        self.name, self.precision, self._lock = name, precision, threading.Lock()
+        self.name, self.precision, self._lock, self._process = name, precision, threading.Lock(), os.getpid()
         try:
             self._run = _openvino(content, precision) if name == "openvino" else _onnxruntime(content)
         except Exception as error:  # the runtimes' own, of several kinds
             raise InputError(f"{name} does not run this network: {str(error).splitlines()[0][:200]}") from None
 
     def __call__(self, inputs: np.ndarray) -> list[np.ndarray]:
-        """float32 N×C×H×W → the graph's outputs, float32."""
+        """float32 N×C×H×W → the graph's outputs, float32. InputError in a fork of the process that opened the graph."""
+        _same_process(self.name, self._process)
         with self._lock:
             return self._run(np.ascontiguousarray(inputs, np.float32))
 
