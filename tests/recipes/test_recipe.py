@@ -160,6 +160,7 @@ def test_a_byte_order_mark_is_read_past(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", ["buffer", "buffer-0", "always", ""])
 def test_data_shuffle_names_its_choices(value: str) -> None:
-    with pytest.raises(InputError, match="choose 'epoch', 'once', 'none', or a buffer such as 'buffer-1000'"):
+    with pytest.raises(InputError, match="choose 'auto', 'epoch', 'once', 'none', a buffer such as 'buffer-1000', 'sh"):
         load("digits", {"data.shuffle": value})
-    assert load("digits", {"data.shuffle": "buffer-10"}).data.shuffle == "buffer-10"
+    for known in ("buffer-10", "shards", "shards-16", "auto"):
+        assert load("digits", {"data.shuffle": known}).data.shuffle == known

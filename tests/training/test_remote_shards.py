@@ -91,11 +91,12 @@ def test_a_stopped_run_goes_on_from_the_address_it_recorded(
 def test_shards_that_do_not_fit_are_fetched_again_in_the_same_order(
     server: ShardServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = trained(tmp_path / "here", server.folder)
+    settings = {"data.shuffle": "epoch"}
+    here = trained(tmp_path / "here", server.folder, settings=settings)
     files = [each.stat().st_size for each in server.folder.iterdir()]
     limit = 3 * max(files) + sum(each.stat().st_size for each in server.folder.glob("train-*.json"))
     monkeypatch.setenv("ALEXNET_CACHE_BYTES", str(limit))
-    there = trained(tmp_path / "there", server.url)
+    there = trained(tmp_path / "there", server.url, settings=settings)
     assert ended(there) == ended(here)
     assert server.count() > 10
     assert any("ALEXNET_CACHE_BYTES" in note for note in there.card.data.notes)

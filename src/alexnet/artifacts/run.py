@@ -316,7 +316,7 @@ def resume(recipe: str | Path | Recipe | None, out: Path | str | None, changes: 
     run.check()
     began = dict(recipes.flat(run.recipe))
     kept = {name: began[name] for name in _MAY_CHANGE if name not in changes}
-    wanted = recipes.load(recipe or run.recipe, kept | changes)
+    wanted = recipes.settled(recipes.load(recipe or run.recipe, kept | changes), run.recipe)
     changed = [name for name, value in recipes.flat(wanted) if value != began[name] and name not in _MAY_CHANGE]
     if changed:
         raise InputError(

@@ -120,6 +120,8 @@ def train(
                 lambda: prepare(chosen.recipe, data, device, reporter.scanning, fetching=reporter.fetching)
             )
             world.same(_found(setup))
+            shuffle = world.first(lambda: setup.recipe.data.shuffle)  # each machine may have other room for shards
+            world.each(lambda: setup.take_order(shuffle))
             run = world.first(lambda: _started(setup.recipe, out, resume_run, held))
             trainer = world.each(lambda: Trainer(setup, run, reporter, world))
             trainer.remarks += chosen.remarks

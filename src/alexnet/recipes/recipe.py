@@ -7,7 +7,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,14 @@ def parse(content: Mapping[str, Any]) -> Recipe:
     except ValidationError as error:
         raise _refusal(error) from None
     check(recipe)
+    return recipe
+
+
+def settled(recipe: Recipe, began: Recipe) -> Recipe:
+    """`recipe` with the order of images that was chosen when `began` began, where it leaves the choice open."""
+    chosen, asked = began.data.shuffle, recipe.data.shuffle
+    if asked == "auto" or (asked == "shards" and chosen.startswith("shards-")):
+        return replace(recipe, data=replace(recipe.data, shuffle=chosen))
     return recipe
 
 

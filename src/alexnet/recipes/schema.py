@@ -47,8 +47,11 @@ def _share_or_test(value: object) -> float | str:
 
 
 def _shuffle(value: str) -> str:
-    if not re.fullmatch(r"epoch|once|none|buffer-[1-9]\d{0,8}", value):
-        raise ValueError(f"is {value!r}; choose 'epoch', 'once', 'none', or a buffer such as 'buffer-1000'")
+    if not re.fullmatch(r"auto|epoch|once|none|buffer-[1-9]\d{0,8}|shards(-[1-9]\d{0,5})?", value):
+        raise ValueError(
+            f"is {value!r}; choose 'auto', 'epoch', 'once', 'none', a buffer such as 'buffer-1000', 'shards', or a "
+            "number of them such as 'shards-16'"
+        )
     return value
 
 
@@ -142,9 +145,11 @@ class Data:
     )
     antialias: Flag = key(True, "whether resizing antialiases; false: plain bilinear, as OpenCV's")
     shuffle: Annotated[Text, AfterValidator(_shuffle)] = key(
-        "epoch",
-        "order of the training images: shuffled in every epoch, 'once' for all epochs, with a buffer such as "
-        "'buffer-1000' (tf.data's shuffle), or 'none'",
+        "auto",
+        "order of the training images: 'epoch': shuffled in every epoch, 'once' for all epochs, with a buffer such as "
+        "'buffer-1000' (tf.data's shuffle), 'shards': packed shards in a random order, their images shuffled among so "
+        "many at a time as fit, or as in 'shards-16', or 'none'; auto: epoch, but shards for those at an address that "
+        "do not fit into the folder for fetched ones",
     )
     workers: Whole | None = key(
         None,

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from alexnet.artifacts.run import Run, write_recipe
 from alexnet.data.loading.order import order as image_order
+from alexnet.data.loading.shard_order import shards_of
 from alexnet.device import derive_seed
 from alexnet.errors import InputError
 from alexnet.files import sweep
@@ -105,10 +106,10 @@ class Trainer:
     def train_epoch(self, asked: Callable[[], bool]) -> None:
         """The rest of this epoch's steps. Every image once in each pass, in an order that seed and epoch decide."""
         number, shuffle = len(self.setup.train.dataset), self.recipe.data.shuffle
+        shards, size = shards_of(self.setup.train.dataset), self.recipe.train.batch_size
         times = passes(self.recipe, number)
         numbered = range(self.epoch * times, (self.epoch + 1) * times)
-        order = torch.cat([image_order(number, shuffle, each, self._draws) for each in numbered])
-        size = self.recipe.train.batch_size
+        order = torch.cat([image_order(number, shuffle, each, self._draws, shards, size) for each in numbered])
         order = order[: self.steps * size]
         for images, labels in self.setup.train.batches(order, size, self.position, self.learner.world.part):
             count = min(size, len(order) - self.position * size)

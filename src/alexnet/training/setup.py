@@ -19,6 +19,7 @@ from alexnet.data.folds import folded
 from alexnet.data.groups import read_quarantine
 from alexnet.data.loading.loader import Loader
 from alexnet.data.loading.samples import checked_range
+from alexnet.data.loading.shard_order import chosen, told
 from alexnet.data.remote.address import recorded
 from alexnet.data.sources import ANY_SIZE, open_splits
 from alexnet.data.splits import Splits
@@ -148,7 +149,12 @@ class Setup:
     @functools.cached_property
     def notes(self) -> list[str]:
         """How the images were read, what was left out, and what their splits share, a line each."""
-        return self.splits.notes + self.splits.content_notes
+        return self.splits.notes + told(self.recipe.data.shuffle, self.splits) + self.splits.content_notes
+
+    def take_order(self, shuffle: str) -> None:
+        """Sets `data.shuffle`, as it is in force for these images. Raises InputError where it is none for them."""
+        shuffle = chosen(shuffle, self.splits, self.recipe.train.batch_size)
+        self.recipe = replace(self.recipe, data=replace(self.recipe.data, shuffle=shuffle))
 
     def facts(self) -> dict[str, Any]:
         """What to tell when the run begins."""
@@ -259,7 +265,7 @@ def prepare(
             device,
             precision,
         )
-    return Setup(
+    setup = Setup(
         recipe=recipe,
         data=recorded(data) if data is not None else None,
         device=device,
@@ -279,6 +285,8 @@ def prepare(
         loaded=loaded,
         teacher=teacher,
     )
+    setup.take_order(recipe.data.shuffle)
+    return setup
 
 
 def _timed(recipe: Recipe, dataset: Dataset) -> Recipe:

@@ -44,7 +44,8 @@ class Loader:
 
         `part` takes from each slice what this process is to have of it.
         """
-        slices = [part(each) for each in order.split(batch_size)[first:] if len(each)]
+        whole = [each for each in order.split(batch_size)[first:] if len(each)]
+        slices = [part(each) for each in whole]
         if self._images is not None:
             for indices in slices:
                 indices = indices.to(self.device, non_blocking=True)
@@ -54,16 +55,18 @@ class Loader:
             decoded = self._by_processes(slices, self.workers, self.dataset)
         else:
             decoded = self._by_threads(slices)
-        with self._fetching(slices) as reached:
+        with self._fetching(whole, slices) as reached:
             for number, (indices, images) in enumerate(zip(slices, decoded, strict=True)):
                 reached(number)
                 yield images, self.labels[indices.to(self.device)]
 
-    def _fetching(self, slices: Sequence[Tensor]) -> AbstractContextManager[Callable[[int], None]]:
+    def _fetching(
+        self, whole: Sequence[Tensor], slices: Sequence[Tensor]
+    ) -> AbstractContextManager[Callable[[int], None]]:
         """Shards that lie elsewhere are fetched before they are read."""
         store = self.dataset.store if isinstance(self.dataset, StoredDataset) else None
         if isinstance(store, RemoteMembers):
-            return store.ahead([each.numpy() for each in slices])
+            return store.ahead([each.numpy() for each in whole], [each.numpy() for each in slices])
         return contextlib.nullcontext(lambda number: None)
 
     def _by_threads(self, slices: Sequence[Tensor]) -> Iterator[Tensor]:

@@ -81,9 +81,14 @@ class Cache:
                     path.unlink(missing_ok=True)  # of another length than it should have
                     self._make_room(wanted)
                     self._fetch(wanted, path)
-        with contextlib.suppress(OSError):
-            os.utime(path.with_name(LOCK))
+        self.touch(wanted)
         return path
+
+    def touch(self, wanted: Object) -> None:
+        """Says that a file, if it is there, is wanted now."""
+        now = time.time_ns()  # the system's own time stamps are coarser
+        with contextlib.suppress(OSError):
+            os.utime(self.path(wanted).with_name(LOCK), ns=(now, now))
 
     def _locked(self, wanted: Object, stack: contextlib.ExitStack) -> bool:
         """Holds the file's folder; False when another process fetched it meanwhile."""

@@ -60,12 +60,14 @@ class RemoteMembers(Members):
         return self  # its shards are what their digests say
 
     @contextlib.contextmanager
-    def ahead(self, slices: Sequence[np.ndarray]) -> Iterator[Callable[[int], None]]:
+    def ahead(self, batches: Sequence[np.ndarray], slices: Sequence[np.ndarray]) -> Iterator[Callable[[int], None]]:
         """Fetches the shards of the images that `slices` (int64 [n] each) will ask for, in that order, by threads.
 
-        What it yields is told which slice is read next, so that no more is fetched ahead than there is room for.
+        `batches`: what all processes together will ask for, slice by slice. What it yields is told which slice is read
+        next, so that no more is fetched ahead than there is room for.
         """
-        fetching = Ahead(self.cache, self.shards, [self.which[rows] for rows in slices])
+        own, whole = ([self.which[rows] for rows in each] for each in (slices, batches))
+        fetching = Ahead(self.cache, self.shards, own, whole)
         try:
             yield fetching.reached
         finally:
@@ -75,10 +77,23 @@ class RemoteMembers(Members):
 class Ahead:
     """Threads that fetch shards before they are read. What fails is left to the one who reads."""
 
-    def __init__(self, cache: Cache, shards: Sequence[Object], slices: Sequence[np.ndarray]) -> None:
+    def __init__(
+        self,
+        cache: Cache,
+        shards: Sequence[Object],
+        slices: Sequence[np.ndarray],
+        batches: Sequence[np.ndarray] | None = None,
+    ) -> None:
+        """`slices`: the shards of each slice's images, int [n]; `batches`: the same of all processes together."""
         self._cache, self._shards, self._slices = cache, shards, slices
-        self._room = cache.room // 2  # other processes want room, too, and what was just read is still there
-        self._fits = sum(each.bytes for each in shards) <= cache.room
+        sizes, room = np.array([each.bytes for each in shards], np.int64), cache.room
+        self._room = room // 2  # other processes want room, too, and what was just read is still there
+        self._fits = sum(each.bytes for each in shards) <= room
+        self._own = set(np.unique(np.concatenate(slices)).tolist()) if len(slices) else set[int]()
+        self._kept = False  # whether a shard stays from the first slice that wants it to the last
+        if not self._fits and (found := spans(slices if batches is None else batches, sizes, room)):
+            self._slices, most = found
+            self._room, self._kept = max(self._room, most), True
         self._waiting: deque[int] = deque()
         self._window: Counter[int] = Counter()  # shards of the slices that are read or are to be, how often
         self._planned = self._at = 0
@@ -132,7 +147,31 @@ class Ahead:
     def _plan(self) -> None:
         rows = self._slices[self._planned]
         first = [int(rows[place]) for place in sorted(np.unique(rows, return_index=True)[1])]
-        self._waiting += [each for each in first if not (self._fits and each in self._seen)]
+        once = self._fits or self._kept
+        self._waiting += [each for each in first if each in self._own and not (once and each in self._seen)]
+        if self._kept:  # what was not wanted for the longest time is removed, be it another process that fetches
+            for each in first:
+                self._cache.touch(self._shards[each])
         self._seen.update(first)
         self._window.update(first)
         self._planned += 1
+
+
+def spans(slices: Sequence[np.ndarray], sizes: np.ndarray, room: int) -> tuple[list[np.ndarray], int] | None:
+    """For each slice the shards that it, or one before it and one after it, wants, and the most bytes of these.
+
+    `slices`: the shards of each slice's images, int [n]; `sizes`: bytes of each shard, int64 [shards]. None where they
+    are more than `room`.
+    """
+    first, last = np.full(len(sizes), len(slices)), np.full(len(sizes), -1)
+    for number, shards in enumerate(slices):
+        first[shards] = np.minimum(first[shards], number)
+        last[shards] = number
+    wanted = np.flatnonzero(last >= 0)
+    change = np.zeros(len(slices) + 1, np.int64)
+    np.add.at(change, first[wanted], sizes[wanted])
+    np.subtract.at(change, last[wanted] + 1, sizes[wanted])
+    most = int(change.cumsum().max())
+    if most > room:
+        return None
+    return [np.flatnonzero((first <= number) & (number <= last)) for number in range(len(slices))], most
