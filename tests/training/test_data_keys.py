@@ -124,7 +124,7 @@ def test_rows_and_columns_of_idx_files(tmp_path: Path) -> None:
     assert np.array_equal(pixels(upright).transpose(0, 2, 1, 3), pixels(turned))
 
 
-@pytest.mark.parametrize("shuffle", ["epoch", "once", "none", "buffer-3"])
+@pytest.mark.parametrize("shuffle", ["auto", "epoch", "once", "none", "buffer-3"])
 def test_the_order_of_the_images(shuffle: str, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = Trainer(prepared(images, shuffle=shuffle), Run(tmp_path / "run"), Reporter())
     seen: list[list[int]] = []

@@ -25,6 +25,7 @@ from alexnet.data.pack import pack
 from alexnet.data.readers.folder import list_folder
 from alexnet.data.remote import cache
 from alexnet.data.sources import open_splits
+from alexnet.device import derive_seed
 from alexnet.errors import InputError
 from alexnet.process.group import World
 from alexnet.training.interrupts import Interrupted
@@ -97,13 +98,25 @@ def test_it_is_chosen_where_shards_do_not_fit_and_stands_in_the_run(
         original(trainer, asked)
         epochs.append(fetched(server))
 
+    orders: list[list[int]] = []
+    batches = Loader.batches
+
+    def told(loader: Loader, order: torch.Tensor, *more: Any) -> Any:
+        orders.append(order.tolist())
+        return batches(loader, order, *more)
+
     monkeypatch.setattr(Trainer, "train_epoch", counted)
+    monkeypatch.setattr(Loader, "batches", told)
     run = trained(tmp_path / "run", server.url)
     assert run.recipe.data.shuffle == "shards-3"
     line = "data.shuffle = 'shards-3': shards in a random order, 3 at a time, each once in an epoch"
     assert line in run.card.data.notes
     assert [max(each.values()) for each in epochs] == [1, 1]
     assert all(len(each) > SHARDS - 6 for each in epochs)
+    shards = np.arange(SHARDS).repeat(IN_ONE)
+    for epoch in range(2):
+        draws = torch.Generator().manual_seed(derive_seed(run.recipe.train.seed, "order", epoch))
+        assert shard_order(shards, 3, 4, draws).tolist() in orders
     # From a folder there is no limit; with the same order it is the same training.
     here = trained(tmp_path / "here", server.folder, settings={"data.shuffle": "shards-3"})
     assert ended(here) == ended(run)

@@ -79,3 +79,18 @@ def test_no_more_is_fetched_than_there_is_room_for(server: ShardServer, tmp_path
     awaited(lambda: "5" in server.asked)
     fetching.end()
     awaited(lambda: threading.active_count() <= before + 1)  # the server's own
+
+
+def test_shards_of_a_window_stay_and_the_next_one_is_fetched_meanwhile(server: ShardServer, tmp_path: Path) -> None:
+    """Here shard 0, which slice 1 does not want, stays for slice 2: it has all of the room, not half of it."""
+    cache, own = Cache(tmp_path / "cache", 3000), objects(server)
+    slices = [np.array(each) for each in ([0, 1], [1], [0, 1, 2], [1, 2], [2, 3], [3, 4, 5])]
+    fetching = Ahead(cache, own, slices)
+    awaited(lambda: all(cache.holds(own[each]) for each in (0, 1, 2)))
+    time.sleep(0.2)
+    assert sorted(server.asked) == ["0", "1", "2"]
+    for number in range(1, len(slices)):
+        fetching.reached(number)
+        awaited(lambda rows=slices[number]: all(cache.holds(own[each]) for each in rows))
+    assert sorted(server.asked) == [str(number) for number in range(6)]
+    fetching.end()

@@ -2,10 +2,10 @@
 
     python -m alexnet.benchmark.scripts.shuffle [--images 16000] [--shards 32] [--share 4] [--batch 64]
 
-Packs images of 64 classes, sorted by class as `alexnet pack` does, serves them on this machine, and reads epochs in each
-order with a folder for fetched shards that has room for one in `--share` of them. Prints the bytes that were fetched,
-as a multiple of the set's; by the order alone, the mean number of shards and of classes in a batch and the largest
-share of one class, and what each of several processes on machines of their own needs.
+Packs images of 64 classes, sorted by class as `alexnet pack` does, serves them on this machine, and reads epochs in
+each order with a folder for fetched shards that has room for one in `--share` of them. Prints the bytes that were
+fetched, as a multiple of the set's; by the order alone, the mean number of shards and of classes in a batch and the
+largest share of one class, and what each of several processes on machines of their own needs.
 """
 
 import argparse
