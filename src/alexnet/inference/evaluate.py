@@ -106,6 +106,8 @@ def passed(
     and their labels. Leaves the module's mode as it was. InputError where there is no image."""
     if not (count := len(loader.dataset)):
         raise InputError("there is no image to evaluate")
+    if batch_size < 1:
+        raise InputError(f"the batch size must be at least 1, not {batch_size}")
     forward = quicken(module)
     mine = world.stretch(count, batch_size)
     done = mine.start

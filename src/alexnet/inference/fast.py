@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from alexnet.device import choose_precision
 from alexnet.errors import InputError, unknown
-from alexnet.inference.model import Model, check_width
+from alexnet.inference.model import Model, check_model
 from alexnet.models.quick import quicken
 
 PRECISIONS = ("auto", "fp32", "bf16", "int8")
@@ -22,7 +22,7 @@ def at_precision(model: Model, precision: str | None = None) -> Model:
     computes in bfloat16, and 'auto' asks the processor. `precision` of the result is 'fp32' or 'bf16'. InputError for
     another name, and for a bf16 model that is asked for fp32.
     """
-    check_width(model)
+    check_model(model)
     if precision is None:
         return model
     if model.runtime != "torch":

@@ -15,8 +15,8 @@ from alexnet.data.loading.decode import DecodeError
 from alexnet.data.transforms.augment import Augmenter
 from alexnet.device import autocast, own_settings
 from alexnet.errors import InputError, unknown
-from alexnet.inference.images import Images, batches, of_arrays, of_dataset, of_files
-from alexnet.inference.model import Model, check_width
+from alexnet.inference.images import Images, batches, check_image, of_arrays, of_dataset, of_files, several
+from alexnet.inference.model import Model, check_model
 from alexnet.inference.preprocess import preprocessing_for
 from alexnet.inference.runtimes import tapped
 from alexnet.models import aliases
@@ -118,8 +118,10 @@ def as_images(images: Dataset | Images | Sequence[Path | str | np.ndarray]) -> I
         return images
     if isinstance(images, Dataset):
         return of_dataset(images)
-    if isinstance(images, (str, Path)):
-        raise InputError(f"images are a dataset or a list; put {str(images)!r} into a list")
+    if not isinstance(images, Sequence | np.ndarray):
+        images = list(several(images))
+    for image in several(images):
+        check_image(image)
     arrays = [image for image in images if isinstance(image, np.ndarray)]
     if len(arrays) == len(images):
         return of_arrays(arrays, hashed=False)
@@ -152,9 +154,9 @@ def want(
 
 def network_of(model: Model) -> Network:
     """The network of a model; InputError where it is none whose layers can be seen."""
+    check_model(model)
     if not isinstance(model.module, Network):
         raise InputError(f"the layers of a {type(model.module).__name__} cannot be seen; use the network it came from")
-    check_width(model)
     return model.module
 
 

@@ -54,6 +54,25 @@ class Images:
         return replace(self, names=names, read=lambda row, how: self.read(rows[row], how), labels=self.labels[rows])
 
 
+def several(images: Any) -> Iterable[Any]:
+    """`images`, which are several. InputError for a single one: of an array each row would be taken for an image."""
+    if isinstance(images, str | Path):
+        raise InputError(f"images are a list; put {str(images)!r} into a list")
+    if isinstance(images, np.ndarray) and (images.ndim < 3 or (images.ndim == 3 and images.shape[2] in (1, 3))):
+        raise InputError(f"images are a list; put this one, an array {images.shape}, into a list")
+    if not isinstance(images, Iterable):
+        raise InputError(f"images are a list of paths or arrays, not a {type(images).__name__}")
+    return images
+
+
+def check_image(image: object) -> None:
+    """InputError for what is neither a path nor an array."""
+    if not isinstance(image, str | Path | np.ndarray):
+        raise InputError(
+            f"an image is a path, or a NumPy array, uint8 height × width (× 1 or 3), not a {type(image).__name__}"
+        )
+
+
 def of_files(paths: Sequence[Path | str]) -> Images:
     """Image files in the order given."""
     files = [Path(path) for path in paths]

@@ -18,7 +18,7 @@ from alexnet.errors import InputError, counted
 from alexnet.inference import label_metrics as metrics
 from alexnet.inference.evaluate import Evaluation, How, opened, passed, told
 from alexnet.inference.evaluate import evaluate as evaluate_classes
-from alexnet.inference.model import Model
+from alexnet.inference.model import Model, check_model
 from alexnet.inference.views import label_logits, views_of
 from alexnet.process.group import ALONE, World
 
@@ -83,6 +83,9 @@ def evaluate(
     Raises InputError for images with a class that the model never saw, where one has one label an image and the other
     several, and for another number of views.
     """
+    check_model(model)
+    if not isinstance(dataset, Dataset):
+        raise InputError(f"a dataset is what alexnet.dataset gives, not a {type(dataset).__name__}")
     how = How(batch_size=batch_size, progress=progress, views=views, keep=keep, world=world)
     kind = evaluate_labels if model.multilabel else evaluate_classes
     return kind(model, dataset, precision=precision, **how)

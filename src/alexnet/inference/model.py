@@ -83,8 +83,12 @@ def one_label(model: Model, what: str) -> None:
         )
 
 
-def check_width(model: Model) -> None:
-    """InputError for a network that its user converted to another width than float32, in which images come."""
+def check_model(model: object) -> None:
+    """InputError for what is no `Model`, and for a network that its user converted to another width than float32, in
+    which images come."""
+    if not isinstance(model, Model):
+        given = repr(str(model)) if isinstance(model, str | Path) else f"a {type(model).__name__}"
+        raise InputError(f"a model is what alexnet.load gives, not {given}")
     if model.exported or model.runtime != "torch" or model.precision != "fp32":
         return
     width = next(model.module.parameters()).dtype

@@ -14,7 +14,7 @@ from alexnet.data.transforms.augment import Augmenter
 from alexnet.device import own_settings
 from alexnet.errors import InputError
 from alexnet.inference.fast import at_precision
-from alexnet.inference.images import in_threads
+from alexnet.inference.images import check_image, in_threads, several
 from alexnet.inference.model import Model
 from alexnet.models.mode import evaluating
 from alexnet.models.quick import quicken
@@ -64,7 +64,7 @@ def predict(model: Model, images: Iterable[Image], top: int = 5, precision: str 
     `precision`: 'fp32', 'bf16' or 'auto'; None: the model's own, which is fp32 unless it was converted.
     Raises InputError for an image that cannot be read.
     """
-    return list(stream(at_precision(model, precision), images, top, strict=True))
+    return list(stream(at_precision(model, precision), several(images), top, strict=True))
 
 
 def stream(model: Model, images: Iterable[Image], top: int = 5, strict: bool = False) -> Iterator[Predicted]:
@@ -123,6 +123,7 @@ def _asked(model: Model, arrays: list[np.ndarray], top: int) -> list[Predicted]:
 
 
 def _fitted(image: Image, preprocessing: Preprocessing) -> np.ndarray:
+    check_image(image)
     if not isinstance(image, np.ndarray):
         return decode.prepare(Path(image), preprocessing)
     if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in ((), (1,), (3,)) or not image.size:
