@@ -95,7 +95,7 @@ def mistaken(trained: Run, tmp_path: Path) -> Path:
 def easy(monkeypatch: pytest.MonkeyPatch) -> Dataset:
     """Digits in place of a folder of images."""
     dataset = read_digits().subset(np.arange(0, 600, 3))
-    monkeypatch.setattr("alexnet.insight.doctor.dataset_for", lambda *_: dataset)
+    monkeypatch.setattr("alexnet.insight.doctor.dataset_for", lambda *_, **__: dataset)
     return dataset
 
 
