@@ -50,21 +50,41 @@ def command_of(verb: str) -> Any:
     return command
 
 
+_WRITTEN = ("out", "page", "quarantine")
+"""The options that name a file to write."""
+
+
 def _on_this_machine(verb: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """The verb, which refuses an address where it takes a path."""
+    """The verb, which refuses an address where it takes a path, and to write over what it reads."""
 
     @functools.wraps(function)
     def run(**given: Any) -> Any:
-        for name, value in given.items():
-            for each in value if isinstance(value, list | tuple) else [value]:
-                if isinstance(each, Path) and _ADDRESS.match(each.as_posix()):
-                    raise InputError(
-                        f"{name.replace('_', '-')} of `alexnet {verb}` is a path on this machine, not an address; "
-                        "train, evaluate and check read packed shards at an address (--data https://…, s3://…)"
-                    )
+        named = [(name, each) for name, value in given.items() for each in (value if _many(value) else [value])]
+        for name, each in named:
+            if isinstance(each, Path) and _ADDRESS.match(each.as_posix()):
+                raise InputError(
+                    f"{name.replace('_', '-')} of `alexnet {verb}` is a path on this machine, not an address; "
+                    "train, evaluate and check read packed shards at an address (--data https://…, s3://…)"
+                )
+        read = [str(each) for name, each in named if isinstance(each, str | Path) and name not in _WRITTEN]
+        for name in _WRITTEN:
+            target = given.get(name)
+            if target and any(_one_file(str(target), each) for each in read):
+                raise InputError(f"--{name} {str(target)!r} would replace a file that is read; choose another file")
         return function(**given)
 
     return run
+
+
+def _many(value: object) -> bool:
+    return isinstance(value, list | tuple)
+
+
+def _one_file(one: str, other: str) -> bool:
+    try:
+        return Path(one).is_file() and Path(one).samefile(other)
+    except (OSError, ValueError):  # the other is no file, but a word
+        return False
 
 
 def _be_quiet(value: bool) -> None:
