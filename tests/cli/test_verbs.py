@@ -18,6 +18,7 @@ import alexnet
 from alexnet.artifacts.figures import score
 from alexnet.artifacts.run import Run
 from alexnet.cli.registry import VERBS, function_of
+from alexnet.cli.screen import table
 from alexnet.models import catalog
 from alexnet.recipes import recipe as recipes
 
@@ -180,3 +181,8 @@ def test_a_full_or_closed_output_is_told_in_one_line_or_not_at_all() -> None:
     ended = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writer)
     assert (ended.returncode, ended.stderr) == (1, "")
+
+
+def test_a_table_is_not_cut_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    table(("name", "meaning"), [("k" * 40, "m" * 2000)])
+    assert f"{'k' * 40}  {'m' * 2000}" in capsys.readouterr().out

@@ -48,7 +48,7 @@ def table(head: Iterable[str], lines: Iterable[Iterable[object]]) -> None:
         drawn.add_column(column.removesuffix(">"), justify="right" if column.endswith(">") else "left", no_wrap=True)
     for line in lines:
         drawn.add_row(*(clean(str(cell)).replace("\n", " ") for cell in line))
-    width = None if sys.stdout.isatty() else 400  # a pipe has no width: nothing is cut
+    width = None if sys.stdout.isatty() else 1_000_000  # a pipe has no width: nothing is cut
     Console(width=width, markup=False, emoji=False).print(drawn)  # names of folders are no markup
 
 
