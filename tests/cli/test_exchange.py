@@ -115,6 +115,6 @@ def test_doctor_leaves_a_right_card_alone_and_the_model_as_it_was(trained: Run, 
     before = cards.lrn_constants(opened.module)
     diagnosis = examine(opened, trained.path, 100)
     assert diagnosis.best.loss <= diagnosis.own.loss
-    assert diagnosis.own.top1 > 0.9
+    assert (diagnosis.own.top1 or 0) > 0.9
     assert cards.lrn_constants(opened.module) == before
     assert opened.card == trained.card
