@@ -77,8 +77,10 @@ def needed(taken: torch.Tensor, shards: np.ndarray, batch: int, size: int) -> li
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    for name, value in (("images", 16_000), ("shards", 32), ("share", 4), ("batch", 64)):
-        parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--images", type=int, default=16_000)
+    parser.add_argument("--shards", type=int, default=32)
+    parser.add_argument("--share", type=int, default=4, help="one in so many shards fits")
+    parser.add_argument("--batch", type=int, default=64)
     asked = parser.parse_args()
     sets.MEMORY_LIMIT = 0
     with tempfile.TemporaryDirectory() as name:
