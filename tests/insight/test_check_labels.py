@@ -39,7 +39,7 @@ def test_planted_label_errors_are_found_first(noisy: tuple[Path, set[str]], open
     fault = next(fault for fault in checked.faults if fault.kind == "likely label error")
     assert not fault.serious
     named = [checked.listed.names[item.images[0]] for item in fault.items]
-    assert set(named[: len(wrong)]) >= {*wrong} - {*named[len(wrong) :]}
+    assert len(wrong & {*named[: len(wrong)]}) >= len(wrong) - 2
     assert len(wrong & set(named)) >= len(wrong) - 1
     assert len(named) <= 2 * len(wrong)
     assert "by fc7 of alexnet-digits" in checked.notes[0]
