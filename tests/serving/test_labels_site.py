@@ -1,8 +1,5 @@
 """The page without a server of a model that may name several labels an image, in a real browser."""
 
-import functools
-import http.server
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +8,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("onnx", reason="needs: pip install 'alexnet[onnx]'")
-from test_site import Files, given, runtime, same
+from test_site import given, runtime, same, served
 
 import alexnet
 from alexnet.export.formats import export
@@ -33,13 +30,8 @@ def site(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
     out = tmp_path_factory.mktemp("web") / "site"
     export(model, "web", out)
     export(model, "web-int8", out / "int8", max_loss=0.5)
-    serving = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Files, directory=str(out)))
-    thread = threading.Thread(target=serving.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{serving.server_port}/"
-    serving.shutdown()
-    thread.join()
-    serving.server_close()
+    with served(out) as address:
+        yield address
 
 
 @pytest.fixture

@@ -41,6 +41,18 @@ class Files(http.server.SimpleHTTPRequestHandler):
             super().copyfile(source, outputfile)
 
 
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The address of a plain file server of a folder."""
+    serving = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Files, directory=str(folder)))
+    thread = threading.Thread(target=serving.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{serving.server_port}/"
+    serving.shutdown()
+    thread.join()
+    serving.server_close()
+
+
 def runtime() -> dict[str, bytes]:
     """The tests use no network: the package is in the cache, or they are skipped."""
     with pytest.MonkeyPatch.context() as patch:
@@ -58,13 +70,8 @@ def site(opened: Model, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
     out = tmp_path_factory.mktemp("web") / "site"
     export(opened, "web", out)
     export(opened, "web-int8", out / "int8")
-    serving = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Files, directory=str(out)))
-    thread = threading.Thread(target=serving.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{serving.server_port}/"
-    serving.shutdown()
-    thread.join()
-    serving.server_close()
+    with served(out) as address:
+        yield address
 
 
 @pytest.fixture

@@ -14,14 +14,20 @@ from alexnet.training.reporter import Reporter
 
 
 @pytest.fixture
-def shards(tmp_path: Path) -> Path:
-    """60 images of two classes in 5 shards."""
+def images(tmp_path: Path) -> Path:
+    """60 images of two classes."""
     random = np.random.default_rng(0)
     for index in range(60):
         path = tmp_path / "images" / f"class{index % 2}" / f"{index}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(random.integers(0, 256, (8, 8), np.uint8)).save(path)
-    listing = list_folder(tmp_path / "images")
+    return tmp_path / "images"
+
+
+@pytest.fixture
+def shards(images: Path, tmp_path: Path) -> Path:
+    """The 60 images in 5 shards."""
+    listing = list_folder(images)
     pack(listing, {"channels": 1, "size": (8, 8), "fit": "crop"}, tmp_path / "shards", images=13)
     return tmp_path / "shards"
 

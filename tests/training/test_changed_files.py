@@ -33,16 +33,6 @@ class Meanwhile(Reporter):
             self.act = None
 
 
-@pytest.fixture
-def images(tmp_path: Path) -> Path:
-    random = np.random.default_rng(0)
-    for index in range(40):
-        path = tmp_path / "images" / f"class{index % 2}" / f"{index}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(random.integers(0, 256, (8, 8), np.uint8)).save(path)
-    return tmp_path / "images"
-
-
 def train(data: Path, out: Path, act: Callable[[], object], **settings: object) -> Run:
     own = SETTINGS | {name.replace("__", "."): value for name, value in settings.items()}
     return alexnet.train("folder", out=out, data=data, epochs=2, settings=own, reporter=Meanwhile(act))

@@ -118,4 +118,4 @@ def _labels(listed: "Listed") -> None:
     rows.append(("(no label)", *(f"{int(each.sum()):,}" for each in without)))
     table(("label", *(f"{SPLITS[split]}>" for split in there)), rows)
     if (more := len(listed.classes) - _LABELS) > 0:
-        say(f"… and {more:,} more labels; --json has them all")
+        say(f"… and {counted(more, 'more label')}; --json has all")
