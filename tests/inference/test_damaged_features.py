@@ -1,5 +1,6 @@
 """Damaged feature files: one printable line, no warning, no signal."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,11 @@ import torch
 from scipy.io import savemat
 
 from alexnet.errors import InputError
-from alexnet.inference import mat_files
 from alexnet.inference.feature_read import read
+from alexnet.isolated import child
 
 
-def test_a_matlab_file_that_ends_its_reader_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_matlab_file_is_refused(tmp_path: Path) -> None:
     """SciPy's reader was ended by SIGSEGV at 4 of 300 mutated files: it runs in a process that may die."""
     path = tmp_path / "f.mat"
     values = np.arange(12, dtype=np.float32).reshape(4, 3)
@@ -21,13 +22,35 @@ def test_a_matlab_file_that_ends_its_reader_is_refused(tmp_path: Path, monkeypat
     found = read(path)
     np.testing.assert_array_equal(found.layers["fc6"], values)
     assert found.names == [f"{i}.png" for i in range(4)]
+    assert found.labels is not None
+    assert found.labels.tolist() == [0, 1, 2, 3]
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(InputError, match="damaged, or no MATLAB file"):
+    with pytest.raises(InputError, match="damaged or cut short"):
         read(path)
-    child = tmp_path / "child.py"
-    child.write_text("import os; os.kill(os.getpid(), 11)")
-    monkeypatch.setattr(mat_files, "__file__", str(child))
-    with pytest.raises(InputError, match="damaged, or no MATLAB file"):
+    path.write_bytes(b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM" + bytes(400))
+    with pytest.raises(InputError, match="which is HDF5: name it"):
+        read(path)
+
+
+def _claiming(path: Path) -> None:
+    """Megabytes of equal numbers in a few kilobytes."""
+    if path.suffix == ".pt":
+        torch.save(torch.ones(1).expand(1000, 1000), path)
+    elif path.suffix == ".npz":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("a.npy", "w") as member:
+            for _ in range(4):
+                member.write(bytes(2**20))
+    else:
+        savemat(path, {"a": np.zeros((700, 700))}, do_compression=True)
+
+
+@pytest.mark.parametrize("suffix", ["pt", "npz", "mat"])
+def test_a_small_file_of_many_numbers_is_refused(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child, "_SMALL", 2**20)
+    path = tmp_path / f"f.{suffix}"
+    _claiming(path)
+    assert path.stat().st_size < 2**15
+    with pytest.raises(InputError, match=r"claims [\d,]{9,} bytes of numbers, more than such a file"):
         read(path)
 
 

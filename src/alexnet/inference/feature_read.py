@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from alexnet.errors import InputError, escaped
-from alexnet.files import read_object
-from alexnet.inference import mat_files
+from alexnet.files import read_object, regular
 from alexnet.inference.feature_table import Features
 from alexnet.inference.feature_write import matlab, needs, sidecar
+from alexnet.isolated import hdf5, parquet
+from alexnet.isolated import matlab as mat_files
+from alexnet.isolated.child import Broken, most_of
 
-_MAX_CELLS = 2**36  # of an array in a file that somebody else made
 _RECORD = ("names", "labels", "classes", "image_sha256", "provenance")
 
 
@@ -38,11 +39,15 @@ def read(path: Path | str) -> Features:
             found = reader(path)
     except InputError:
         raise
+    except Broken as broken:
+        raise InputError(f"{str(path)!r} {escaped(' '.join(str(broken).split()))}") from None
     except Exception as error:  # a damaged file makes each library raise its own
         why = (str(error) or type(error).__name__).splitlines()[0][:200]
         raise InputError(f"{str(path)!r} cannot be read as {path.suffix} ({escaped(why)})") from None
     if not found.layers:
         raise InputError(f"{str(path)!r} holds no features")
+    if (claimed := sum(values.nbytes for values in found.layers.values())) > most_of(path.stat().st_size):
+        raise InputError(f"{str(path)!r} claims {claimed:,} bytes of numbers, more than such a file can hold")
     for name, values in found.layers.items():
         if found.names is not None and len(values) != len(found.names):
             raise InputError(f"{str(path)!r} has {len(values)} rows of {escaped(name)} and {len(found.names)} names")
@@ -84,9 +89,9 @@ def _read_npy(path: Path) -> Features:
 
 def _read_npz(path: Path) -> Features:
     with zipfile.ZipFile(path) as archive:
-        for member in archive.infolist():
-            if member.file_size > 4 * _MAX_CELLS or member.file_size > 2000 * max(member.compress_size, 1):
-                raise InputError(f"{str(path)!r} claims {member.file_size:,} bytes for {escaped(member.filename)}")
+        claimed = sum(member.file_size for member in archive.infolist())
+    if claimed > most_of(path.stat().st_size):
+        raise InputError(f"{str(path)!r} claims {claimed:,} bytes of numbers, more than such a file can hold")
     with np.load(path, allow_pickle=False) as content:
         arrays = {name: content[name] for name in content.files}
     record = {name: arrays.pop(name) for name in _RECORD if name in arrays}
@@ -96,46 +101,47 @@ def _read_npz(path: Path) -> Features:
 
 
 def _read_h5(path: Path) -> Features:
-    h5py = needs("h5py", "keras")
-    with h5py.File(path, "r") as file:
-        layers, record = {}, {}
-        for name, data in file.items():
-            if not isinstance(data, h5py.Dataset):
-                continue
-            if data.size > _MAX_CELLS:
-                raise InputError(f"{str(path)!r} claims {data.size:,} numbers in {escaped(name)}")
-            (record if name in _RECORD else layers)[name] = data[()]
-        record["provenance"] = file.attrs.get("provenance")
-    layers = {name: _numeric(path, values) for name, values in layers.items()}
+    needs("h5py", "keras")
+    with regular(path) as file:
+        found = hdf5.read(file, ("provenance",))
+    record: dict[str, Any] = {**found.texts, **found.attributes.get("", {})}
+    layers = {}
+    for name, values in found.tensors.items():
+        if name in _RECORD:
+            record[name] = values
+        else:
+            layers[name] = _numeric(path, values)
+    if strange := found.texts.keys() - set(_RECORD):
+        raise InputError(f"{str(path)!r} holds text in {escaped(min(strange))}; features are rows of numbers")
     if set(layers) == {"features"}:
         return _beside(path, layers["features"])
     return _with(path, layers, record)
 
 
 def _read_mat(path: Path) -> Features:
-    content = mat_files.read(path)
-    listed = ("layers", "names", "classes", "image_sha256")
-    cells = {n: content.pop(n).reshape(-1).tolist() for n in listed if n in content and content[n].dtype.kind == "U"}
-    record: dict[str, Any] = {**cells, "labels": content.pop("labels", None)}
-    if "provenance" in content:
-        record["provenance"] = str(content.pop("provenance").reshape(-1)[0])
-    named = {matlab(str(name)): str(name) for name in record.pop("layers", ())}
-    layers = {str(named.get(name, name)): _numeric(path, value) for name, value in content.items() if value.ndim >= 2}
+    with regular(path) as file:
+        found = mat_files.read(file)
+    texts, numbers = found.texts, found.numbers
+    record: dict[str, Any] = {name: texts[name] for name in ("names", "classes", "image_sha256") if name in texts}
+    record["labels"] = numbers.pop("labels", None)
+    if texts.get("provenance"):
+        record["provenance"] = texts["provenance"][0]
+    named = {matlab(name): name for name in texts.get("layers", ())}
+    layers = {named.get(name, name): _numeric(path, value) for name, value in numbers.items() if value.ndim >= 2}
     return _beside(path, layers["features"]) if set(layers) == {"features"} else _with(path, layers, record)
 
 
 def _read_parquet(path: Path) -> Features:
-    parquet = needs("pyarrow.parquet", "tables")
-    table = parquet.read_table(path)
-    said = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
-    shapes = json.loads(said.get("shapes", "{}"))
+    needs("pyarrow", "tables")
+    with regular(path) as file:
+        found = parquet.read(file, ("name", "label", "image_sha256"), lists=True)
     layers = {}
-    for name, shape in shapes.items():
-        flat = table.column(name).combine_chunks().flatten().to_numpy(zero_copy_only=False)
-        layers[name] = flat.reshape(table.num_rows, *shape)
-    record: dict[str, Any] = {"provenance": said.get("provenance"), "classes": json.loads(said.get("classes", "[]"))}
+    for name, shape in json.loads(found.about.get("shapes", "{}")).items():
+        layers[name] = found.numbers[name].reshape(-1, *shape)
+    classes = json.loads(found.about.get("classes", "[]"))
+    record: dict[str, Any] = {"provenance": found.about.get("provenance"), "classes": classes}
     for key, column in (("names", "name"), ("labels", "label"), ("image_sha256", "image_sha256")):
-        record[key] = table.column(column).to_pylist() if column in table.column_names else None
+        record[key] = found.cells.get(column)
     return _with(path, layers, record)
 
 

@@ -17,12 +17,15 @@ from typing import Any
 import numpy as np
 
 from alexnet.errors import InputError
-from alexnet.weights import hdf5
+from alexnet.isolated import hdf5
+from alexnet.isolated.child import Broken
 from alexnet.weights.foreign import MAX_NUMBERS, Arrays, Foreign, Source, named, natural
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 ARCHIVE = ("config.json", "model.weights.h5")
 LAYOUTS = {"channels_last": "NHWC", "channels_first": "NCHW"}
+_ATTRIBUTES = ("layer_names", "weight_names", "model_config", "data_format", "backend")
+_NO_WEIGHTS = ("optimizer", "optimizer_weights", "_layer_checkpoint_dependencies", "diff")
 _MAX_CONFIG = 4 * 2**20
 _MAX_WEIGHTS = 4 * MAX_NUMBERS + 2**24
 
@@ -33,13 +36,17 @@ def read_keras(source: Source) -> Foreign:
         raise InputError("reading Keras files needs h5py: pip install 'alexnet[keras]'")
     try:
         if source.content.startswith(MAGIC):
-            return _file(hdf5.read(source.content, MAX_NUMBERS), {})
+            return _file(_read(source.content), {})
         content, config = _unzipped(source.content)
-        return _file(hdf5.read(content, MAX_NUMBERS), config)
-    except hdf5.Broken as broken:
+        return _file(_read(content), config)
+    except Broken as broken:
         raise source.wrong(str(broken)) from None
     except Exception as error:  # damage makes zip and JSON raise nearly anything
         raise source.damaged(error) from None
+
+
+def _read(content: bytes) -> hdf5.Contents:
+    return hdf5.read(content, _ATTRIBUTES, MAX_NUMBERS, _NO_WEIGHTS)
 
 
 def _unzipped(content: bytes) -> tuple[bytes, Any]:
@@ -50,7 +57,7 @@ def _unzipped(content: bytes) -> tuple[bytes, Any]:
         for name, limit in limits.items():
             claimed = archive.getinfo(name).file_size
             if claimed > limit:
-                raise hdf5.Broken(f"claims {claimed:,} bytes of {name}, which it packs too well to be weights")
+                raise Broken(f"claims {claimed:,} bytes of {name}, which it packs too well to be weights")
             with archive.open(name) as member:
                 parts[name] = member.read(limit)
     return parts[ARCHIVE[1]], json.loads(parts[ARCHIVE[0]])
@@ -136,7 +143,7 @@ def _formats(config: Any) -> set[str]:
             before = said
         elif kind == "Flatten":
             if said == "channels_first" and before == "channels_last":
-                raise hdf5.Broken("flattens channels_first what its layers give channels_last; no network here does")
+                raise Broken("flattens channels_first what its layers give channels_last; no network here does")
             found.add("channels_last" if said == "channels_first" else before)
     return found
 
@@ -162,7 +169,7 @@ def _foreign(listed: dict[str, list[np.ndarray]], formats: set[str]) -> Foreign:
     for name, arrays in listed.items():
         found = named(arrays)
         if found is None:
-            raise hdf5.Broken(f"holds {len(arrays)} tensors in {name!r}, which are no layer of this family")
+            raise Broken(f"holds {len(arrays)} tensors in {name!r}, which are no layer of this family")
         layers[name] = found
     kernels = [found["weight"] for found in layers.values() if found["weight"].ndim == 4]
     theano = any(kernel.shape[0] != kernel.shape[1] for kernel in kernels)
@@ -187,7 +194,7 @@ def _caffe(contents: hdf5.Contents) -> Foreign:
         layers.setdefault(path.split("/")[1], []).append(contents.tensors[path])
     found = {name: named(arrays) for name, arrays in layers.items()}
     if None in found.values():
-        raise hdf5.Broken("holds a layer that is neither convolution nor dense: no network of the family")
+        raise Broken("holds a layer that is neither convolution nor dense: no network of the family")
     kept = {name: arrays for name, arrays in found.items() if arrays is not None}
     return Foreign("caffe", kept, prefer=("alexnet-bvlc", "caffenet"))
 

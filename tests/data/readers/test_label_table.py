@@ -109,8 +109,9 @@ def test_a_table_that_cannot_be_right_is_refused_in_one_line(
         ("t.jsonl", b"{", "row 1: not JSONL"),
         ("t.csv", b"file,label\na,b,c\n", "row 1: more values than columns"),
         ("t.csv", b"\xff\xfe\x00", "not UTF-8"),
+        ("t.csv", b"file" + b",label" * 100_000 + b"\na" * 1000, "rows so short"),
         ("t.csv", b"", "has no rows"),
-        ("t.parquet", b"PAR1nothing", "not a readable Parquet file"),
+        ("t.parquet", b"PAR1nothing", "damaged or cut short"),
         ("t.xlsx", b"", "is no table of labels; choose a file that ends in .csv"),
     ],
 )

@@ -6,6 +6,7 @@ validation).
 """
 
 import csv
+import importlib.util
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -20,8 +21,10 @@ from alexnet.data.readers import tree
 from alexnet.data.readers.columns import COLUMNS, SEVERAL, Row, Rows, understood
 from alexnet.data.readers.folder import SHOWN, first
 from alexnet.data.readers.source import Labels, ListedSource, whole_groups
-from alexnet.errors import InputError, counted
+from alexnet.errors import InputError, counted, escaped
 from alexnet.files import content_of
+from alexnet.isolated import parquet
+from alexnet.isolated.child import Broken, cells_of
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 MAX_BYTES = 2**28
@@ -178,6 +181,8 @@ def _read(table: Path, asked: Labels) -> list[dict[str, Any]]:
                 raise InputError(f"{table}, row {number}: not an object")
             if None in row:
                 raise InputError(f"{table}, row {number}: more values than columns")
+            if number * len(row) > cells_of(len(content)):  # rows are filled up to the length of the head
+                raise InputError(f"{table} has a head so long, and rows so short, that no such table is read")
             if number > MAX_ROWS:
                 raise InputError(f"{table} has more than {MAX_ROWS:,} rows")
             rows.append(row)
@@ -189,26 +194,11 @@ def _read(table: Path, asked: Labels) -> list[dict[str, Any]]:
 
 
 def _parquet(table: Path, content: bytes, asked: Labels) -> list[dict[str, Any]]:
+    if importlib.util.find_spec("pyarrow") is None:
+        raise InputError("reading Parquet needs pyarrow: pip install 'alexnet[tables]'")
+    known = {*SEVERAL, *(name for names in COLUMNS.values() for name in names), *asked.columns}
     try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError:
-        raise InputError("reading Parquet needs pyarrow: pip install 'alexnet[tables]'") from None
-    known = {*SEVERAL, *(name for names in COLUMNS.values() for name in names)}
-    try:
-        file = parquet.ParquetFile(pyarrow.BufferReader(content))
-        if file.metadata.num_rows > MAX_ROWS:
-            raise InputError(f"{table} has more than {MAX_ROWS:,} rows")
-        wanted = [
-            field.name
-            for field in file.schema_arrow
-            if field.name.strip().casefold() in known or field.name in asked.columns or _narrow(pyarrow.types, field)
-        ]
-        return file.read(columns=wanted or file.schema_arrow.names[:1]).to_pylist()
-    except (pyarrow.ArrowException, OSError) as error:
-        raise InputError(f"{table} is not a readable Parquet file ({str(error).splitlines()[0]})") from None
-
-
-def _narrow(types: Any, field: Any) -> bool:
-    """Whether a column may be of 0 and 1; images and long texts beside them are not read."""
-    return types.is_boolean(field.type) or types.is_integer(field.type) or types.is_floating(field.type)
+        cells = parquet.read(content, [*known], narrow=True, rows=MAX_ROWS).cells
+    except Broken as broken:
+        raise InputError(f"{table} {escaped(' '.join(str(broken).split()))}") from None
+    return [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]
