@@ -28,8 +28,6 @@ class Reader:
     """Whether the folder is read; False: the first file."""
     needs: tuple[str, ...] = ()
     """Packages beside our own."""
-    share: float = 1.0
-    """Of the files that others get: smaller where a process reads each file."""
 
     def place(self, folder: Path) -> Path:
         return folder if self.whole else folder / next(iter(self.make()))
@@ -133,8 +131,8 @@ def _image(kind: str, mode: str = "RGB", **how: Any) -> Reader:
     return Reader(lambda: {f"file.{kind.lower()}": datasets.image(kind, mode, **how)}, datasets.read_image, whole=False)
 
 
-def _features(suffix: str, *needs: str, share: float = 1.0) -> Reader:
-    return Reader(partial(records.features, suffix), records.read_features, whole=False, needs=needs, share=share)
+def _features(suffix: str, *needs: str) -> Reader:
+    return Reader(partial(records.features, suffix), records.read_features, whole=False, needs=needs)
 
 
 READERS: dict[str, Reader] = {
@@ -143,8 +141,8 @@ READERS: dict[str, Reader] = {
     "pth-legacy": _weights(partial(pth, legacy=True), ".pth"),
     "safetensors": _weights(st, ".safetensors"),
     "caffemodel": _weights(caffemodel, ".caffemodel"),
-    "h5": _weights(h5, ".h5", needs=("h5py",), share=0.2),
-    "keras": _weights(keras, ".keras", needs=("h5py",), share=0.2),
+    "h5": _weights(h5, ".h5", needs=("h5py",)),
+    "keras": _weights(keras, ".keras", needs=("h5py",)),
     "idx": Reader(datasets.idx, datasets.read_images),
     "idx-gz": Reader(partial(datasets.idx, packed=True), datasets.read_images),
     "cifar10": Reader(partial(datasets.cifar, "cifar10"), partial(datasets.read_cifar, name="cifar10")),
@@ -173,7 +171,7 @@ READERS: dict[str, Reader] = {
     "features-npz": _features("npz"),
     "features-npy": _features("npy"),
     "features-csv": _features("csv"),
-    "features-mat": _features("mat", share=0.1),
+    "features-mat": _features("mat"),
     "features-h5": _features("h5", "h5py"),
     "features-pt": _features("pt"),
 }

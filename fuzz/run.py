@@ -38,12 +38,17 @@ def _memory(name: str) -> int:
 
 def _work(pipe: Connection, root: str) -> None:
     """Answers each task with the valid files, then with what each mutated file did."""
+    from alexnet.isolated import child
+    from fuzz import forked
+
+    child.start, child._SECONDS = forked.start, SECONDS  # pyright: ignore[reportAttributeAccessIssue]
     while (task := pipe.recv()) is not None:
         _read_all(pipe, Path(tempfile.mkdtemp(dir=root)), *task)
 
 
 def _read_all(pipe: Connection, home: Path, name: str, numbers: Iterable[int], files: Files | None) -> None:
     from alexnet.errors import InputError
+    from alexnet.isolated.child import TOO_LONG
     from fuzz.mutate import mutated
     from fuzz.readers import READERS
 
@@ -72,6 +77,8 @@ def _read_all(pipe: Connection, home: Path, name: str, numbers: Iterable[int], f
             said = "read"
         except InputError as error:
             said = "refused" if str(error).isprintable() else f"unprintable: {str(error)!r}"
+            if TOO_LONG in str(error):
+                said = f"takes more than {SECONDS} s"
         except BaseException as error:  # what must not happen is what is looked for
             said = f"{type(error).__name__}: {str(error)[:200]}"
         if (peak := _memory("VmHWM") - before) > BYTES:
@@ -166,13 +173,6 @@ def _keep(seed: str, said: str) -> None:
     print(f"  {seed}: {said}", file=sys.stderr)
 
 
-def files_for(name: str, count: int) -> int:
-    """How many of `count` files the reader gets: fewer above 200 where a process reads each file."""
-    from fuzz.readers import READERS
-
-    return max(min(count, 200), round(count * READERS[name].share))
-
-
 def main() -> int:
     from fuzz.readers import READERS
 
@@ -186,7 +186,7 @@ def main() -> int:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     faults, failed, begun = Counter[str](), list[BaseException](), time.perf_counter()
     waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
-    for name in sorted(wanted.only.split(","), key=lambda name: READERS[name].share):  # the slow ones first
+    for name in wanted.only.split(","):
         waiting.put(name)
     signal.alarm(wanted.limit)
     print(f"{'reader':14} {'files':>7} {'read':>7} {'refused':>8} {'faults':>7} {'seconds':>8}")
@@ -196,10 +196,9 @@ def main() -> int:
         try:
             while True:
                 name, start = waiting.get_nowait(), time.perf_counter()
-                count = files_for(name, wanted.count)
-                tally = worker.fuzz(name, count, wanted.first)
+                tally = worker.fuzz(name, wanted.count, wanted.first)
                 faults[name] = tally["fault"]
-                row = f"{name:14} {count:7} {tally['read']:7} {tally['refused']:8} {tally['fault']:7}"
+                row = f"{name:14} {wanted.count:7} {tally['read']:7} {tally['refused']:8} {tally['fault']:7}"
                 print(f"{row} {time.perf_counter() - start:8.0f}", flush=True)
         except queue.Empty:
             pass

@@ -27,6 +27,7 @@ _HEADROOM = 1500 * 2**20  # of address space, above the file and the answer
 _SECONDS = 30  # of processor time, and one more for every 5 MB: what passes on a busy machine says nothing of the file
 _PATIENCE = 20  # so many times as long may pass
 _OVERTIME = -getattr(signal, "SIGXCPU", -1)  # the exit code of a process that used up its processor time
+TOO_LONG = "takes longer to read than any such file: a loop?"
 _SMALL, _DENSE = 2**29, 16  # bytes of an answer whatever the file's, and as many more for each of its bytes
 _TEXT = 2**26  # of them, in JSON
 _CELLS = 2**22  # of a table, and as many more
@@ -86,7 +87,7 @@ def ask(reader: str, file: bytes | BinaryIO, most: int | None = None, **options:
     if found is not None:
         return found
     if late or child.returncode == _OVERTIME:
-        raise Broken("takes longer to read than any such file: a loop?")
+        raise Broken(TOO_LONG)
     raise Broken("is damaged or cut short: reading it ended the library of its format")
 
 

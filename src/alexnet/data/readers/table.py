@@ -174,6 +174,10 @@ def _read(table: Path, asked: Labels) -> list[dict[str, Any]]:
             head = text.split("\n", 1)[0]
             mark = "\t" if suffix == ".tsv" else max(",;\t", key=head.count)
             read: Any = csv.DictReader(io.StringIO(text, newline=""), delimiter=mark)
+            names = read.fieldnames or ()
+            if len({*names}) < len(names):
+                twice = next(name for name in names if names.count(name) > 1)
+                raise InputError(f"{table} has two columns of one name, {printable(twice)!r}; rename one")
         else:
             read = map(json.loads, filter(str.strip, text.splitlines()))
         for number, row in enumerate(read, 1):
@@ -182,7 +186,7 @@ def _read(table: Path, asked: Labels) -> list[dict[str, Any]]:
             if None in row:
                 raise InputError(f"{table}, row {number}: more values than columns")
             if number * len(row) > cells_of(len(content)):  # rows are filled up to the length of the head
-                raise InputError(f"{table} has a head so long, and rows so short, that no such table is read")
+                raise InputError(f"{table} has a head so long, and rows so short, that it is not read")
             if number > MAX_ROWS:
                 raise InputError(f"{table} has more than {MAX_ROWS:,} rows")
             rows.append(row)
