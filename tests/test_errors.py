@@ -1,6 +1,6 @@
 """One line that names the valid choices."""
 
-from alexnet.errors import InputError, counted, unknown
+from alexnet.errors import InputError, agreeing, counted, unknown
 
 
 def test_a_misspelt_name_gets_the_nearest_ones() -> None:
@@ -19,3 +19,5 @@ def test_a_name_like_none_gets_all_and_at_most_forty() -> None:
 def test_one_is_singular() -> None:
     assert [counted(n, "image") for n in (0, 1, 2, 1200)] == ["0 images", "1 image", "2 images", "1,200 images"]
     assert [counted(n, "class", "classes") for n in (1, 3)] == ["1 class", "3 classes"]
+    assert agreeing(["optimizer.lr"], "differs", "differ") == "optimizer.lr differs"
+    assert agreeing(["fc7", "fc8"], "is", "are") == "fc7, fc8 are"

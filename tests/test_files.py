@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -115,3 +116,48 @@ def test_what_is_no_file_is_not_replaced(tmp_path: Path, kind: str) -> None:
             write()
     assert (place.lstat().st_ino, place.lstat().st_mode) == (before.st_ino, before.st_mode)
     assert len(list(tmp_path.iterdir())) == (2 if "link" in kind else 1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_files_that_belong_together_get_their_names_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """A signal between two of the renames waits until all have their names."""
+    came: list[int] = []
+    before = signal.signal(number, lambda number, _: came.append(number))
+    plain, at = os.replace, []
+
+    def renamed(source: str, target: str) -> None:
+        at.append(list(came))
+        plain(source, target)
+        os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(os, "replace", renamed)
+    try:
+        files.write_together({tmp_path / name: name.encode() for name in ("a", "b", "c")})
+        assert at == [[], [], []]
+        assert came
+        assert signal.getsignal(number) is not signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a", "b", "c"]
+
+
+def test_a_name_that_is_free(tmp_path: Path) -> None:
+    assert files.free(tmp_path / "a.png") == tmp_path / "a.png"
+    (tmp_path / "a.png").touch()
+    (tmp_path / "a-2.html").touch()
+    (tmp_path / "a-3.png").symlink_to("nowhere")
+    assert files.free(tmp_path / "a.png") == tmp_path / "a-2.png"
+    assert files.free(tmp_path / "a.png", ".html") == tmp_path / "a-4.png"
+
+
+def test_an_existing_file_is_replaced_by_force_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    files.check_new([path])
+    path.touch()
+    with pytest.raises(InputError, match="exists; add --force to replace it"):
+        files.check_new([path])
+    files.check_new([path], force=True)
+    with pytest.raises(InputError, match="is a folder"):
+        files.check_new([tmp_path], force=True)

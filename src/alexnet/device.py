@@ -12,22 +12,22 @@ import numpy
 import torch
 
 from alexnet import __version__
-from alexnet.errors import InputError, unknown
+from alexnet.errors import unknown
 
 
-def choose_device(name: str = "auto") -> torch.device:
+def choose_device(name: str | torch.device = "auto") -> torch.device:
     """The torch device called `name`; 'auto' takes the first of CUDA, MPS and CPU that is there."""
-    if name == "auto":
+    if isinstance(name, str) and name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps") if torch.backends.mps.is_available() else torch.device("cpu")
     try:
-        device = torch.device(name)
+        device = torch.device(name) if isinstance(name, str | torch.device) else None
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError):
         device = None
     if device is None or device.type not in ("cpu", "cuda", "mps"):
-        raise unknown("device", name, available_devices())
+        raise unknown("device", str(name), available_devices())
     return device
 
 
@@ -60,7 +60,7 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
         return contextlib.nullcontext()
     if precision == "bf16":
         return _bf16(device)
-    raise InputError(f"unknown precision {precision!r}; choose one of: auto, fp32, bf16")
+    raise unknown("precision", precision, ("fp32", "bf16"))
 
 
 @contextlib.contextmanager

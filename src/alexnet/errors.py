@@ -1,7 +1,7 @@
 """Errors that the user can correct, in one line each."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class InputError(ValueError):
@@ -25,6 +25,11 @@ def escaped(text: str) -> str:
 def counted(count: int, one: str, many: str = "") -> str:
     """How many there are of what: '1 image', '1,200 images'; `many`: the plural that is not `one` with an s."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def agreeing(names: Sequence[str], one: str, many: str) -> str:
+    """Names with the verb that they take: 'fc8 is', 'fc7, fc8 are'."""
+    return f"{', '.join(names)} {one if len(names) == 1 else many}"
 
 
 def unknown(kind: str, name: object, choices: Iterable[str]) -> InputError:

@@ -7,8 +7,10 @@ import json
 import lzma
 import os
 import secrets
+import signal
 import stat
 import struct
+import threading
 import zipfile
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -43,8 +45,8 @@ def atomic(path: Path | str) -> Iterator[BinaryIO]:
     path = _replaceable(path)
     name = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    handle = os.open(name, flags, 0o666)  # less the process's umask, which could not be read without setting it
-    try:
+    try:  # an interrupt may come at any moment
+        handle = os.open(name, flags, 0o666)  # less the process's umask, which could not be read without setting it
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
@@ -98,6 +100,24 @@ def check_target(path: Path) -> None:
     _replaceable(path)
 
 
+def check_new(paths: Iterable[Path], force: bool = False) -> None:
+    """InputError unless a file can become each of `paths` and none stands there yet; force: it may be replaced."""
+    for path in paths:
+        check_target(path)
+        if path.exists() and not force:
+            raise InputError(f"{str(path)!r} exists; add --force to replace it, or choose another name")
+
+
+def free(path: Path, *suffixes: str) -> Path:
+    """`path`, or the first of path-2, path-3 … where neither it is there nor what has one of `suffixes` in place of its
+    own."""
+    number, found = 1, path
+    while any(os.path.lexists(each) for each in (found, *map(found.with_suffix, suffixes))):
+        number += 1
+        found = path.with_name(f"{path.stem}-{number}{path.suffix}")
+    return found
+
+
 def _replaceable(path: Path | str) -> Path:
     """The path; InputError when a folder, device, pipe or socket stands there, or a link to one: whoever may write to
     its folder would replace /dev/null itself."""
@@ -117,13 +137,31 @@ def write_bytes(path: Path | str, content: bytes) -> None:
 
 def write_together(contents: Mapping[Path, bytes]) -> None:
     """Writes files that belong together: all are on the disk before the first gets its name, so that a full disk
-    changes none of them. They get their names in this order."""
+    changes none of them, and Ctrl-C and SIGTERM change all or none. They get their names in this order."""
     with contextlib.ExitStack() as stack:
         for path, content in reversed([*contents.items()]):  # a stack is left from its top
             file = stack.enter_context(atomic(path))
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        with _held_back():
+            stack.close()
+
+
+@contextlib.contextmanager
+def _held_back() -> Iterator[None]:
+    """While the block runs, SIGINT and SIGTERM wait."""
+    came: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    ours = [number for number in numbers if signal.getsignal(number) is not None]  # one set outside Python stays
+    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in ours}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in came:
+            signal.raise_signal(number)
 
 
 def write_text(path: Path | str, content: str) -> None:

@@ -225,7 +225,7 @@ def test_a_wrong_option(arguments: list[str], said: str, refused: Refused, tmp_p
         (["evaluate", "RUN", "--split", "test"], "digits has no split 'test'; it has: train, validation"),
         (["evaluate", "RUN", "--data", "nowhere"], "no file or folder nowhere"),
         (["evaluate", "nowhere"], "no run folder or model file"),
-        (["predict", "RUN", "x.png", "--top", "0"], "top must be at least 1"),
+        (["predict", "RUN", "x.png", "--top", "0"], "top takes a whole number of at least 1"),
         (["predict", "RUN"], "Missing argument"),
         (["predict", "RUN", "x.png", "--device", "toaster"], "unknown device"),
         (["summary", "alexnet-mnits"], "did you mean alexnet-mnist"),

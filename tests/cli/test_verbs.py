@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -129,6 +130,28 @@ def test_evaluate_measures_on_ones_own_images(command: Callable, trained: Run, t
     said = json.loads(command("evaluate", trained.path, "--data", tmp_path, "--json").out)
     assert said["count"] == 20
     assert said["top1"] > 0.7
+
+
+def test_a_figure_that_cannot_be_known_is_no_zero(command: Callable, trained: Run, tmp_path: Path) -> None:
+    digits = alexnet.dataset("digits")
+    for index in np.flatnonzero(digits.labels < 2)[:20]:
+        image, label = digits[index]
+        (tmp_path / "images" / str(label)).mkdir(exist_ok=True, parents=True)
+        Image.fromarray(image[:, :, 0]).save(tmp_path / "images" / str(label) / f"{index}.png")
+    arguments = ("evaluate", trained.path, "--data", tmp_path / "images", "--page", tmp_path / "page.html")
+    ended = command(*arguments)
+    assert "No image has 2, 3, 4, 5, 6, 7, 8, 9: not in balanced accuracy." in ended.out
+    row = next(line.split() for line in ended.out.splitlines() if line.startswith("9 "))
+    assert (row[2], row[-1]) == ("–", "0")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "No image has 2, 3, 4, 5, 6, 7, 8, 9: not in balanced accuracy." in page
+    said = json.loads(command(*arguments, "--json", "--force").out)
+    unseen = [each for each in said["per_class"] if not each["support"]]
+    assert [each["recall"] for each in unseen] == [None] * 8
+    assert said["macro_without"]["recall"] == [each["label"] for each in unseen]
+    assert said["macro"]["recall"] == said["balanced_accuracy"]
+    rejected = command("evaluate", trained.path, "--data", tmp_path / "images", "--reject", 1)
+    assert "0.00% kept, accuracy on these –" in rejected.out
 
 
 def test_predict_names_classes_with_probabilities(command: Callable, trained: Run, tmp_path: Path) -> None:

@@ -59,5 +59,5 @@ def test_a_dataset_is_what_dataset_gives(opened: Model) -> None:
     for wrong in ("digits", [GRAY]):
         with pytest.raises(alexnet.InputError, match=r"alexnet\.dataset"):
             alexnet.evaluate(opened, wrong)  # pyright: ignore[reportArgumentType]
-    with pytest.raises(alexnet.InputError, match="batch size"):
+    with pytest.raises(alexnet.InputError, match="batch_size"):
         alexnet.evaluate(opened, alexnet.dataset("digits"), batch_size=0)

@@ -137,7 +137,7 @@ def test_a_killed_extraction_is_resumed(digits_run: Opened, folder: Images, tmp_
     assert (again.count, again.resumed) == (21, 21)
     with pytest.raises(InputError, match="holds other features"):
         extract(digits_run, folder, want(digits_run.model, ["fc7"]), out, resume=True)
-    with pytest.raises(InputError, match="--force replaces it"):
+    with pytest.raises(InputError, match="add --force to replace it"):
         extract(digits_run, folder, wanted, out)
 
 

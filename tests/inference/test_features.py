@@ -104,7 +104,7 @@ def test_a_layer_at_bf16_is_near(opened: Model) -> None:
         ({"pool": "sum"}, "unknown pooling"),
         ({"preprocess": "keras"}, "unknown preprocessing"),
         ({"preprocess": "caffe"}, "takes gray ones"),
-        ({"batch_size": 0}, "batch size"),
+        ({"batch_size": 0}, "batch_size"),
     ],
 )
 def test_what_is_refused(opened: Model, options: dict, said: str) -> None:

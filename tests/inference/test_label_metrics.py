@@ -54,7 +54,10 @@ def test_classes_that_tell_nothing() -> None:
     assert ours.mean_average_precision(found) == 1.0  # of the two that are there
     nothing = ours.per_label(np.zeros((3, 2), np.uint8), probabilities[:, :2], np.full(2, 2.0))
     assert np.isnan(ours.mean_average_precision(nothing))
-    assert (ours.micro_f1(nothing), ours.macro_f1(nothing)) == (0.0, 0.0)
+    assert np.isnan([ours.micro_f1(nothing), ours.macro_f1(nothing)]).all()  # 0 / 0 is not 0
+    assert [np.isnan(values).tolist() for values in (found.recall, found.precision, found.f1)] == [
+        [True, False, False], [True, False, False], [True, False, False],
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("true", [0.5, 1.0, 3.0])

@@ -20,18 +20,27 @@ CONFUSION = metrics.confusion_of(LABELS, PREDICTIONS, K)
 
 
 def test_per_class_is_scikit_learns() -> None:
-    expected = reference.precision_recall_fscore_support(LABELS, PREDICTIONS, labels=range(K), zero_division=0)
+    expected = reference.precision_recall_fscore_support(LABELS, PREDICTIONS, labels=range(K), zero_division=np.nan)
     found = metrics.per_class(CONFUSION)
     for ours, theirs in zip((found.precision, found.recall, found.f1, found.support), expected, strict=True):
-        assert ours == pytest.approx(theirs)
+        assert ours == pytest.approx(theirs, nan_ok=True)
+    assert np.isnan(found.recall[-1])
+    assert found.f1[-1] == 0
     for name, score in (("precision", reference.precision_score), ("recall", reference.recall_score)):
-        assert found.macro(name) == pytest.approx(score(LABELS, PREDICTIONS, average="macro", zero_division=0))
+        assert found.macro(name) == pytest.approx(score(LABELS, PREDICTIONS, average="macro", zero_division=np.nan))
     assert found.macro("f1") == pytest.approx(reference.f1_score(LABELS, PREDICTIONS, average="macro", zero_division=0))
 
 
 def test_a_class_that_is_neither_there_nor_predicted_is_left_out_of_the_mean() -> None:
     found = metrics.per_class(np.diag([3, 2, 0]))
     assert [found.macro(name) for name in ("precision", "recall", "f1")] == [1, 1, 1]
+    lines = metrics.told_unknown(found.recall, found.f1, ("a", "b", "c"), "balanced accuracy")
+    assert [text.format(**names) for text, names in lines] == [
+        "No image has c: not in balanced accuracy.", "Not in macro F1, as never predicted either: c.",
+    ]  # fmt: skip
+    assert metrics.told_unknown(found.recall[:2], found.f1[:2], ("a", "b"), "balanced accuracy") == []
+    assert metrics.unknown_of(found.precision, ("a", "b", "c")) == ["c"]
+    assert metrics.known(float("nan")) is None
 
 
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")

@@ -60,5 +60,5 @@ def test_what_is_no_image_is_refused(trained: Run, image: np.ndarray) -> None:
 
 
 def test_nothing_to_name_is_refused(trained: Run) -> None:
-    with pytest.raises(InputError, match="top must be at least 1"):
+    with pytest.raises(InputError, match="top takes a whole number of at least 1"):
         alexnet.predict(alexnet.load(trained), [], top=0)

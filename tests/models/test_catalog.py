@@ -68,8 +68,8 @@ def test_dropout_is_changed_everywhere():
 
 
 @pytest.mark.parametrize(("options", "said"), [
-    ({"classes": 0}, "1 class or more"),
-    ({"channels": 0}, "1 channel or more"),
+    ({"classes": 0}, "classes takes a whole number of at least 1"),
+    ({"channels": 0}, "channels takes a whole number of at least 1"),
     ({"size": 1}, "can take images of .* not 1×1"),
     ({"init": "kaiming"}, "unknown initialization"),
     ({"dropout": 1.5}, "from 0 to less than 1"),

@@ -60,7 +60,7 @@ def test_groups_in_several_splits_are_said(command: Callable, images: Path, tmp_
     out = tmp_path / "run"
     done = command("train", "folder", "--data", images, "--out", out, *SMALL, "--set=data.group_by=(p\\d)-")
     assert done.code == 0
-    assert "1 groups of data.group_by lie in several splits, such as p0 in train and validation" in done.out
+    assert "1 group of data.group_by in several splits, such as p0 in train and validation" in done.out
 
 
 def test_what_is_wrong_is_one_line(refused: Callable, images: Path, tmp_path: Path) -> None:

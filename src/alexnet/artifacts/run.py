@@ -17,8 +17,8 @@ from alexnet.artifacts.seal import seal, sealed
 from alexnet.data.dataset import Dataset
 from alexnet.data.remote.address import is_url
 from alexnet.data.sources import ANY_SIZE, recognize
-from alexnet.errors import InputError
-from alexnet.files import LOCK, content_of, make_folder, read_json, sweep, write_bytes, write_json, write_text
+from alexnet.errors import InputError, agreeing
+from alexnet.files import LOCK, content_of, free, make_folder, read_json, sweep, write_bytes, write_json, write_text
 from alexnet.recipes import recipe as recipes
 from alexnet.recipes.durations import patience_of, steps_of_epoch
 from alexnet.recipes.schema import Recipe
@@ -320,8 +320,8 @@ def resume(recipe: str | Path | Recipe | None, out: Path | str | None, changes: 
     changed = [name for name, value in recipes.flat(wanted) if value != began[name] and name not in _MAY_CHANGE]
     if changed:
         raise InputError(
-            f"{str(run.path)!r} was started with another recipe: {', '.join(changed[:4])} differ; resuming may change "
-            f"only {', '.join(_MAY_CHANGE)}"
+            f"{str(run.path)!r} was started with another recipe: {agreeing(changed[:4], 'differs', 'differ')}; "
+            f"resuming may change only {', '.join(_MAY_CHANGE)}"
         )
     return run, wanted
 
@@ -338,12 +338,3 @@ def finished(run: Run, recipe: Recipe) -> bool:
 
 def write_recipe(run: Run, recipe: Recipe) -> None:
     write_text(run.path / RECIPE, recipes.to_toml(recipe))
-
-
-def free(path: Path) -> Path:
-    """`path`, or the first of path-2, path-3 … that does not exist."""
-    number, free = 1, path
-    while free.exists():
-        number += 1
-        free = path.with_name(f"{path.name}-{number}")
-    return free

@@ -10,9 +10,12 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
+from alexnet.cli.failures import Terminated
+
 
 def main() -> None:
-    """Runs one verb and exits: 0 done, 1 a fault of ours, 2 wrong input, 3 done with findings, 130 interrupted."""
+    """Runs one verb and exits: 0 done, 1 a fault of ours, 2 wrong input, 3 done with findings, 130 interrupted, 143
+    ended by SIGTERM."""
     _open_standard_files()
     with _interrupts() as interrupts:
         try:
@@ -31,7 +34,7 @@ def main() -> None:
 
             _forget_output(isinstance(error, OSError))
             # An import that Ctrl-C ended half way may be tried again, and then lacks a name or two.
-            code, text = explain(KeyboardInterrupt() if interrupts else error)
+            code, text = explain(interrupts[0] if interrupts else error)
             if text:
                 with contextlib.suppress(OSError):  # stderr may be closed too
                     say(text, err=True)
@@ -39,25 +42,26 @@ def main() -> None:
 
 
 @contextlib.contextmanager
-def _interrupts() -> Iterator[list[int]]:
-    """A list into which each Ctrl-C goes; it raises KeyboardInterrupt, too, which other code may swallow."""
-    asked: list[int] = []
+def _interrupts() -> Iterator[list[KeyboardInterrupt]]:
+    """A list into which each Ctrl-C and SIGTERM goes; it is raised, too, which other code may swallow. So SIGTERM, too,
+    leaves no temporary file."""
+    asked: list[KeyboardInterrupt] = []
 
     def note(number: int, _: FrameType | None) -> None:
-        asked.append(number)
-        raise KeyboardInterrupt
+        asked.append(Terminated() if number == signal.SIGTERM else KeyboardInterrupt())
+        raise asked[-1]
 
-    # Not where it is ignored, as by nohup; and only the main thread may.
-    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler or (
-        threading.current_thread() is not threading.main_thread()
-    ):
-        yield asked
-        return
-    signal.signal(signal.SIGINT, note)
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    # Not what is ignored, as by nohup; and only the main thread may.
+    main_thread = threading.current_thread() is threading.main_thread()
+    ours = [number for number, handler in usual.items() if main_thread and signal.getsignal(number) is handler]
+    for number in ours:
+        signal.signal(number, note)
     try:
         yield asked
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in ours:
+            signal.signal(number, usual[number])
 
 
 def _warned(message: Warning | str, *_: Any, **__: Any) -> None:

@@ -6,23 +6,24 @@ from typing import Annotated
 import typer
 
 from alexnet.cli.opening import opened_model
-from alexnet.cli.options import AnyModel, Device, Json, WeightsOption
+from alexnet.cli.options import AnyModel, Device, Force, Json, WeightsOption, picture
 from alexnet.cli.screen import print_json, say, shape, table
+from alexnet.cli.targets import chosen
 
 
 def activations(
     model: AnyModel,
     image: Annotated[Path, typer.Argument(help="An image file.")],
-    out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("activations.png"),
+    out: Annotated[Path | None, picture("activations.png")] = None,
+    force: Force = False,
     weights: WeightsOption = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """Show what each layer makes of an image, conv1 to the logits: maps, shapes, sparsity and ranges."""
-    from alexnet.files import check_target
     from alexnet.insight.activations import draw, look
 
-    check_target(out)
+    out = chosen(out, "activations.png", force)
     opened = opened_model(model, device, weights, several=True)
     seen, rows, values = look(opened.model, image)
     draw(opened.model, seen, rows, values, out, f"{opened.model.card.name} · {image.name}")

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from alexnet import __version__
 from alexnet.cli import screen
+from alexnet.cli.failures import explain
 from alexnet.cli.registry import VERBS, function_of
 from alexnet.cli.screen import say
 from alexnet.errors import InputError, unknown
@@ -32,9 +33,10 @@ class _Verbs(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:  # typer would end with 130, too, but print nothing
-            say("alexnet: interrupted", err=True)
-            raise typer.Exit(130) from None
+        except KeyboardInterrupt as interrupt:  # typer would end with 130, whatever it was, and print nothing
+            code, text = explain(interrupt)
+            say(text, err=True)
+            raise typer.Exit(code) from None
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Verbs"):

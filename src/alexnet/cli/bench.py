@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from alexnet.cli.options import DataOption, Device, Json, SetOption
+from alexnet.cli import targets
+from alexnet.cli.options import DataOption, Device, Force, Json, SetOption
 from alexnet.cli.screen import print_json
 from alexnet.errors import InputError
 
@@ -41,6 +42,7 @@ def bench(
     out: Annotated[
         Path | None, typer.Option(help="A folder for bench.json and, without --peer and --latency, a plot.")
     ] = None,
+    force: Force = False,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
@@ -56,6 +58,7 @@ def bench(
     batches = [int(size) for size in batch.split(",")] if batch else []
     if out is not None:
         make_folder(out)
+        targets.check((out / "bench.json", out / "roofline.png"), force)
     show: Callable[[Any], None]
     measured: Any
     with bar("timing", quiet=as_json) as progress:

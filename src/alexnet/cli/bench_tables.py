@@ -35,7 +35,8 @@ def bench(measured: "Bench") -> None:
         lines.append((row.name, row.batch, row.precision, *cells))
     table(("ms of a training step", "batch>", "precision", *(f"{phase}>" for phase in measured.rows[0].phases)), lines)
     say(
-        f"medians of {measured.rows[0].steps} steps; what is counted as a FLOP, a byte and the floor: benchmark/cost.py"
+        f"medians of {counted(measured.rows[0].steps, 'step')}; what is counted as a FLOP, a byte and the floor: "
+        "benchmark/cost.py"
     )
 
 

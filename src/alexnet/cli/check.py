@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alexnet.cli.options import Json, LabelsOption, NeededDataOrAddress, SeparatorOption
+from alexnet.cli import targets
+from alexnet.cli.options import Force, Json, LabelsOption, NeededDataOrAddress, SeparatorOption
 from alexnet.cli.screen import print_json, say, table
 from alexnet.errors import counted
 
@@ -25,6 +26,7 @@ def check(
     quarantine: Annotated[
         Path | None, typer.Option(help="A list to write, for data.quarantine: images training is better without.")
     ] = None,
+    force: Force = False,
     group_by: Annotated[
         str | None, typer.Option(help="Regular expression that finds an image's group (patient, burst) in its name.")
     ] = None,
@@ -48,7 +50,7 @@ def check(
     from alexnet.cli.progress import bar
     from alexnet.data.readers.source import Labels
     from alexnet.errors import InputError
-    from alexnet.files import check_target, write_text
+    from alexnet.files import write_text
     from alexnet.inference.model import load_model
     from alexnet.insight.check.check import check as examine
     from alexnet.insight.check.check import quarantine_text
@@ -59,9 +61,7 @@ def check(
     words = Words(language)
     if layer is not None and weights is None:
         raise InputError("--layer names a layer of --weights; add --weights RUN")
-    for target in (out, quarantine):
-        if target is not None:
-            check_target(target)
+    targets.check((out, quarantine), force)
     asked = labels is not None or label_separator is not None
     said = Labels(labels and labels.expanduser(), label_separator) if asked else None
     model = load_model(weights) if weights is not None else None

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from alexnet.cli.options import Json
+from alexnet.cli import targets
+from alexnet.cli.options import Force, Json
 from alexnet.cli.screen import print_json, say, table
 from alexnet.errors import counted
 
@@ -15,6 +16,7 @@ def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")],
     out: Annotated[Path | None, typer.Option(help="An HTML page to write, with curves.")] = None,
     plots: Annotated[Path | None, typer.Option(help="A folder for the curves: epoch.png and seconds.png.")] = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Compare runs: accuracy by epoch and by seconds, size, published and measured figures."""
@@ -22,6 +24,8 @@ def compare(
     from alexnet.insight import compare as side_by_side
     from alexnet.insight import epochs, paired
 
+    curves = [plots / f"{name}.png" for name in ("epoch", "seconds")] if plots is not None and plots.is_dir() else []
+    targets.check((out, *curves), force)
     rows = side_by_side.compare(runs)
     if out is not None or plots is not None:
         side_by_side.write_comparison(runs, out, plots)

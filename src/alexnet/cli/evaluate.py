@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from alexnet.cli import targets
 from alexnet.cli.evaluate_corruptions import say_robustness
 from alexnet.cli.evaluate_labels import refuse_reject, tell
 from alexnet.cli.launch import together
@@ -13,6 +14,7 @@ from alexnet.cli.options import (
     DataOrAddress,
     Device,
     ExportedToo,
+    Force,
     Json,
     LabelsOption,
     PrecisionOption,
@@ -62,6 +64,7 @@ def evaluate(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Every image's prediction: a .csv, .jsonl or .parquet file.")] = None,
     page: Annotated[Path | None, typer.Option(help="An HTML page to write, with the most frequent confusions.")] = None,
+    force: Force = False,
     device: Device = "auto",
     processes: Processes = None,
     as_json: Json = False,
@@ -72,7 +75,6 @@ def evaluate(
     from alexnet.cli.progress import bar
     from alexnet.device import choose_device
     from alexnet.errors import InputError
-    from alexnet.files import check_target
     from alexnet.inference import calibrate as temperatures
     from alexnet.inference.data import dataset_for, fitted, repeated
     from alexnet.inference.exported import loss_of
@@ -85,9 +87,7 @@ def evaluate(
     from alexnet.inference.runtimes import ready
     from alexnet.inference.views import corners
 
-    for target in (out, page):
-        if target is not None:
-            check_target(target)
+    targets.check((out, page), force)
     if out is not None:
         check_format(out)
     if baseline is not None and not corruptions:
@@ -173,6 +173,7 @@ def _calibrate(model: "Model", data: str | None, labels: Path | None, separator:
 
 def _print(measures: "Measures", every: bool) -> None:
     from alexnet.inference import metrics
+    from alexnet.pages.text import decimals, percent
 
     figures, found = measures.evaluation.figures, measures.per_class
     low, high = measures.intervals["accuracy"]
@@ -185,9 +186,11 @@ def _print(measures: "Measures", every: bool) -> None:
     most, share = metrics.majority(measures.labels)
     balanced = metrics.balanced_accuracy(measures.evaluation.confusion)
     say(
-        f"balanced accuracy {balanced:.2%}, macro F1 {found.macro('f1'):.4f}; always answering "
+        f"balanced accuracy {percent(balanced)}, macro F1 {decimals(found.macro('f1'))}; always answering "
         f"{measures.classes[most]!r} gives {share:.2%}"
     )
+    for line, names in metrics.told_unknown(found.recall, found.f1, measures.classes, "balanced accuracy"):
+        say(line.format(**names))
     applied = "" if measures.temperature is None else f" (temperature {measures.temperature:.3f} applied)"
     squared = "" if figures.mse is None else f", mean squared error of the probabilities {figures.mse:.4f}"
     say(f"expected calibration error {measures.reliability.ece:.2%}{applied}{squared}")
@@ -199,11 +202,11 @@ def _print(measures: "Measures", every: bool) -> None:
     if covered := measures.covered:
         say(
             f"rejecting below {measures.reject:g}: {counted(covered.rejected, 'image')} rejected, "
-            f"{covered.coverage:.2%} kept, accuracy on these {covered.accuracy:.2%}"
+            f"{covered.coverage:.2%} kept, accuracy on these {percent(covered.accuracy)}"
         )
     if every or len(measures.classes) <= _CLASSES:
         lines = (
-            (name, f"{found.precision[i]:.2%}", f"{found.recall[i]:.2%}", f"{found.f1[i]:.4f}", found.support[i])
+            (name, percent(found.precision[i]), percent(found.recall[i]), decimals(found.f1[i]), found.support[i])
             for i, name in enumerate(measures.classes)
         )
         table(("class", "precision>", "recall>", "F1>", "images>"), lines)

@@ -56,6 +56,9 @@ def tell(
 
 
 def _print(measures: "LabelMeasures", every: bool) -> None:
+    from alexnet.inference.metrics import told_unknown
+    from alexnet.pages.text import decimals, percent
+
     figures, each = measures.evaluation.figures, measures.evaluation.per_label
     low, high = measures.intervals["map"]
     views = f", {figures.views} views each" if figures.views > 1 else ""
@@ -69,17 +72,14 @@ def _print(measures: "LabelMeasures", every: bool) -> None:
     say(f"at {how}: {figures.label_accuracy:.2%} of all labels right, every label of {figures.exact:.2%} of the images")
     applied = "" if measures.temperature is None else f" (temperature {measures.temperature:.3f} applied)"
     say(f"expected calibration error {measures.reliability.ece:.2%}{applied}")
-    unseen = [name for name, support in zip(measures.classes, each.support, strict=True) if not support]
-    if unseen:
-        say(f"no image has {', '.join(unseen[:10])}{', …' if len(unseen) > 10 else ''}: not in the means over classes")
+    for line, names in told_unknown(each.recall, each.f1, measures.classes, "mAP"):
+        say(line.format(**names))
     if every or len(measures.classes) <= _CLASSES:
         lines = (
             (
                 name,
-                f"{each.average_precision[k]:.2%}" if each.support[k] else "–",
-                f"{each.precision[k]:.2%}",
-                f"{each.recall[k]:.2%}",
-                f"{each.f1[k]:.4f}",
+                *(percent(values[k]) for values in (each.average_precision, each.precision, each.recall)),
+                decimals(each.f1[k]),
                 f"{measures.evaluation.thresholds[k]:.4f}",
                 each.support[k],
             )

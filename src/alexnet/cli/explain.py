@@ -6,14 +6,16 @@ from typing import Annotated
 import typer
 
 from alexnet.cli.opening import opened_model
-from alexnet.cli.options import AnyModel, Device, Json, WeightsOption
+from alexnet.cli.options import AnyModel, Device, Force, Json, WeightsOption, picture
 from alexnet.cli.screen import print_json, say
+from alexnet.cli.targets import chosen
 
 
 def explain(
     model: AnyModel,
     image: Annotated[Path, typer.Argument(help="An image file.")],
-    out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("explained.png"),
+    out: Annotated[Path | None, picture("explained.png")] = None,
+    force: Force = False,
     method: Annotated[
         str, typer.Option(help="gradcam, layercam, guided, smoothgrad, ig, occlusion; several with commas; all.")
     ] = "gradcam",
@@ -26,12 +28,11 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Show which parts of an image speak for a class: Grad-CAM, integrated gradients, occlusion and others."""
-    from alexnet.files import check_target
     from alexnet.inference.features import network_of
     from alexnet.insight.explain import METHODS, method_named, sanity
     from alexnet.insight.explain_picture import draw, explain_image
 
-    check_target(out)
+    out = chosen(out, "explained.png", force)
     methods = list(METHODS) if method == "all" else [method_named(each, ("all",)) for each in method.split(",")]
     opened = opened_model(model, device, weights, several=True)
     found = explain_image(opened.model, image, methods, top, class_ or (), layer)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from alexnet.cli.options import DataOption, Json, ModelOrRun
+from alexnet.cli.options import DataOption, Force, Json, ModelOrRun
 from alexnet.cli.screen import print_json, say
 from alexnet.errors import InputError, counted
 
@@ -33,7 +33,7 @@ def export(
         str | None, typer.Option(help="hub: upload the folder to OWNER/NAME on the model hub, as a private repository.")
     ] = None,
     public: Annotated[bool, typer.Option("--public", help="Make the repository of --push public.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Write a trained model for other programs, after checking that it computes the same."""

@@ -34,10 +34,17 @@ class Failure(NamedTuple):
     text: str
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, as from a service manager, a queue's time limit or `kill`."""
+
+
 def explain(error: BaseException) -> Failure:
-    """What `error` means to the user. Exit codes: 2 wrong input, 130 interrupted, 1 a fault of ours."""
+    """What `error` means to the user. Exit codes: 2 wrong input, 130 interrupted, 143 ended by SIGTERM, 1 a fault
+    of ours."""
     if isinstance(error, InputError):
         return _line(2, str(error))
+    if isinstance(error, Terminated):
+        return _line(143, "terminated")
     if isinstance(error, KeyboardInterrupt):
         return _line(130, "interrupted")
     if isinstance(error, BrokenPipeError):  # the reader of a pipe has gone: nobody is left to tell

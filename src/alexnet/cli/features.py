@@ -11,6 +11,7 @@ from alexnet.cli.launch import is_first, together
 from alexnet.cli.opening import opened_model, say_runtime
 from alexnet.cli.options import (
     Device,
+    Force,
     Json,
     LabelsOption,
     MaybeModel,
@@ -57,7 +58,7 @@ def features(
     precision: PrecisionOption = "fp32",
     runtime: RuntimeOption = "torch",
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted extraction to --out.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
+    force: Force = False,
     device: Device = "auto",
     processes: Processes = None,
     as_json: Json = False,

@@ -6,13 +6,15 @@ from typing import Annotated
 import typer
 
 from alexnet.cli.opening import opened_model
-from alexnet.cli.options import AnyModel, Device, Json, SplitOption, WeightsOption
+from alexnet.cli.options import AnyModel, Device, Force, Json, SplitOption, WeightsOption, picture
 from alexnet.cli.screen import print_json, say
+from alexnet.cli.targets import chosen
 
 
 def filters(
     model: AnyModel,
-    out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("filters.png"),
+    out: Annotated[Path | None, picture("filters.png")] = None,
+    force: Force = False,
     layer: Annotated[str, typer.Option(help="A layer, such as conv1 or conv5.")] = "conv1",
     maximize: Annotated[
         list[int] | None, typer.Option(help="Synthesize an image that excites this unit; repeatable.")
@@ -31,12 +33,11 @@ def filters(
     """Show what units respond to: kernels as in the paper's Figure 3, synthesized images, top images."""
     from alexnet.cli.progress import bar
     from alexnet.errors import InputError
-    from alexnet.files import check_target
     from alexnet.inference.features import network_of
     from alexnet.inference.images import open_images
     from alexnet.insight import filters as looks
 
-    check_target(out)
+    out = chosen(out, "filters.png", force)
     if maximize and top_images:
         raise InputError("--maximize and --top-images make one picture each; give one of them")
     opened = opened_model(model, device, weights, several=True)

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from alexnet.cli.options import Json
+from alexnet.cli import targets
+from alexnet.cli.options import Force, Json
 from alexnet.cli.screen import print_json, say
 from alexnet.errors import InputError
 from alexnet.files import content_of
@@ -25,12 +26,15 @@ def import_(
     layout: Annotated[
         str | None, typer.Option(help="Of a Keras file that does not record it: channels_last or channels_first.")
     ] = None,
+    force: Force = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List every tensor.")] = False,
     as_json: Json = False,
 ) -> None:
     """Convert weights of another program to safetensors with a card."""
+    from alexnet.artifacts.pairing import mean_file
     from alexnet.weights.imports import import_weights
 
+    targets.check((out, out.with_suffix(".json"), mean_file(out.with_suffix(".json"))), force)
     imported = import_weights(file, out, model, _names(classes) if classes else None, layout)
     card = imported.card
     if as_json:

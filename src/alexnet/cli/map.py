@@ -6,8 +6,19 @@ from typing import Annotated
 import typer
 
 from alexnet.cli.opening import opened_model
-from alexnet.cli.options import AnyModel, Device, Json, LabelsOption, SeparatorOption, SplitOption, WeightsOption
+from alexnet.cli.options import (
+    AnyModel,
+    Device,
+    Force,
+    Json,
+    LabelsOption,
+    SeparatorOption,
+    SplitOption,
+    WeightsOption,
+    picture,
+)
 from alexnet.cli.screen import print_json, say
+from alexnet.cli.targets import chosen
 
 
 def map(
@@ -17,7 +28,8 @@ def map(
     method: Annotated[str, typer.Option(help="tsne, or umap (pip install 'alexnet[maps]').")] = "tsne",
     pool: Annotated[str, typer.Option(help="mean, max or none over each map.")] = "mean",
     images: Annotated[int, typer.Option(min=4, max=20_000, help="Maximum number of images.")] = 1000,
-    out: Annotated[Path, typer.Option(help="The PNG to write; the page lies beside it as .html.")] = Path("map.png"),
+    out: Annotated[Path | None, picture("map.png", "; the page lies beside it as .html")] = None,
+    force: Force = False,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the layout.")] = 0,
     split: SplitOption = None,
     labels: LabelsOption = None,
@@ -30,18 +42,17 @@ def map(
     from alexnet.cli.progress import bar
     from alexnet.data.readers.source import Labels
     from alexnet.errors import InputError
-    from alexnet.files import check_target, write_text
+    from alexnet.files import write_text
     from alexnet.inference.features import want
     from alexnet.inference.images import open_images
     from alexnet.inference.opening import untrained
     from alexnet.insight import embed
     from alexnet.pages.map import render
 
-    if out.suffix.lower() != ".png":
+    if out is not None and out.suffix.lower() != ".png":
         raise InputError(f"--out is the PNG, {out.stem or 'map'}.png; the page is written beside it as .html")
+    out = chosen(out, "map.png", force, ".html")
     place = out.with_suffix(".html")
-    check_target(out)
-    check_target(place)
     opened = opened_model(model, device, weights, several=True)
     if remark := untrained(opened, want(opened.model, [layer]).taps):
         say(remark, err=True)

@@ -1,7 +1,7 @@
 """Arguments and options that several verbs share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -62,4 +62,10 @@ RuntimeOption = Annotated[
     typer.Option("--runtime", help="torch, onnxruntime, openvino, or auto: the quickest that is installed, by timing."),
 ]
 SplitOption = Annotated[str | None, typer.Option(help="train, validation or test. Default: all images.")]
-PictureOption = Annotated[Path | None, typer.Option("--out", help="The PNG to write.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace existing files; without it none is replaced.")]
+
+
+def picture(name: str, more: str = "") -> Any:
+    """The option --out of a verb that writes a PNG, called `name` where none is given."""
+    stem = Path(name).stem
+    return typer.Option("--out", help=f"The PNG to write{more}. Default: {name}, or {stem}-2.png … where that exists.")

@@ -9,7 +9,7 @@ import typer
 
 from alexnet.cli.evaluate_labels import refuse_reject
 from alexnet.cli.opening import opened_model, say_runtime
-from alexnet.cli.options import MODEL, Device, Json, PrecisionOption, RuntimeOption, WeightsOption
+from alexnet.cli.options import MODEL, Device, Force, Json, PrecisionOption, RuntimeOption, WeightsOption
 from alexnet.cli.screen import print_json, say
 from alexnet.errors import InputError, counted
 
@@ -37,7 +37,7 @@ def predict(
         typer.Option(help="Copy each image into a folder of its class, or of each label."),
     ] = None,
     reject: Annotated[float, typer.Option(help="Answer 'unknown' below this probability.")] = 0.0,
-    force: Annotated[bool, typer.Option("--force", help="Replace the file of --out.")] = False,
+    force: Force = False,
     precision: PrecisionOption = "fp32",
     runtime: RuntimeOption = "torch",
     weights: WeightsOption = None,

@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from alexnet.cli.opening import opened_model
-from alexnet.cli.options import AnyModel, Device, Json, WeightsOption
+from alexnet.cli.options import AnyModel, Device, Force, Json, WeightsOption, picture
 from alexnet.cli.screen import print_json, say, table
+from alexnet.cli.targets import chosen
 
 
 def probe(
@@ -19,7 +20,8 @@ def probe(
     pool: Annotated[str, typer.Option(help="mean, max or none over each map.")] = "mean",
     neighbors: Annotated[int, typer.Option(min=1, help="Neighbors that vote (cosine).")] = 5,
     images: Annotated[int, typer.Option(min=4, help="Maximum number of images of each split.")] = 5000,
-    out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("probe.png"),
+    out: Annotated[Path | None, picture("probe.png")] = None,
+    force: Force = False,
     weights: WeightsOption = None,
     device: Device = "auto",
     as_json: Json = False,
@@ -27,7 +29,6 @@ def probe(
     """Measure what a linear classifier and the nearest neighbors read from each layer of the frozen network."""
     from alexnet.cli.progress import bar
     from alexnet.errors import InputError
-    from alexnet.files import check_target
     from alexnet.inference.features import network_of, want
     from alexnet.inference.images import open_parts
     from alexnet.inference.opening import untrained
@@ -35,7 +36,7 @@ def probe(
     from alexnet.insight.probe import draw
     from alexnet.insight.probe import probe as measure
 
-    check_target(out)
+    out = chosen(out, "probe.png", force)
     opened = opened_model(model, device, weights, several=True)
     names = [each.strip() for each in layers.split(",")] if layers else stages(network_of(opened.model))[:-1]
     if not names:

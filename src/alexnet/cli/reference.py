@@ -14,7 +14,7 @@ from alexnet.cli.registry import VERBS
 from alexnet.files import write_text
 
 FLOORS = (
-    ("errors", "files", "device", "isolated", "process", "preprocessing"),
+    ("errors", "arguments", "files", "device", "isolated", "process", "preprocessing"),
     ("models", "data", "recipes", "pages"),
     ("artifacts",),
     ("weights", "graphs"),

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from alexnet.cli.options import Json
+from alexnet.cli.options import Force, Json, picture
 from alexnet.cli.screen import print_json, say, table
+from alexnet.cli.targets import chosen
 
 if TYPE_CHECKING:
     from alexnet.insight.rsa import Analysis, Curve
@@ -25,16 +26,16 @@ def rsa(
         list[Path] | None,
         typer.Option("--seed-file", help="Features of another seed, for the noise band; two or more, repeatable."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("rsa.png"),
+    out: Annotated[Path | None, picture("rsa.png")] = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Compare representations of the same images: layers, networks and seeds by RSA or CKA."""
     from alexnet.errors import InputError
-    from alexnet.files import check_target
     from alexnet.inference.feature_read import read
     from alexnet.insight import rsa as analysis
 
-    check_target(out)
+    out = chosen(out, "rsa.png", force)
     wanted = [each.strip() for each in layers.split(",")] if layers else None
     check = _Same()
     plain = len({path.stem for path in files}) == len(files)

@@ -1,11 +1,13 @@
 """`alexnet serve`."""
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from alexnet.cli.failures import Terminated
 from alexnet.cli.opening import say_runtime
 from alexnet.cli.options import PrecisionOption, RuntimeOption
 from alexnet.cli.screen import say
@@ -68,7 +70,10 @@ def serve(
         say(f"serving {count} on http://{shown}:{number}/ (Ctrl-C stops)")
         if host not in ("127.0.0.1", "::1", "localhost") and not os.environ.get(_TOKEN):
             say(f"anyone who reaches {host} can use it: set ${_TOKEN} to ask for a bearer token")
-        run(app, listening)
+        with contextlib.suppress(
+            Terminated
+        ):  # what was accepted is finished: a service that stopped as it was asked to
+            run(app, listening)
 
 
 def _demo() -> Path:

@@ -8,8 +8,19 @@ from typing import Annotated
 import typer
 
 from alexnet.cli.opening import opened_model
-from alexnet.cli.options import AnyModel, Device, Json, LabelsOption, SeparatorOption, SplitOption, WeightsOption
+from alexnet.cli.options import (
+    AnyModel,
+    Device,
+    Force,
+    Json,
+    LabelsOption,
+    SeparatorOption,
+    SplitOption,
+    WeightsOption,
+    picture,
+)
 from alexnet.cli.screen import print_json, say
+from alexnet.cli.targets import chosen
 from alexnet.errors import InputError
 
 
@@ -27,7 +38,8 @@ def similar(
     distance: Annotated[str, typer.Option(help="euclidean, as in the paper, or cosine.")] = "euclidean",
     search: Annotated[str, typer.Option(help="auto (exact up to 1,000,000 images), exact, or faiss.")] = "auto",
     count: Annotated[int, typer.Option(min=1, max=100, help="Neighbors of each image.")] = 6,
-    out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("similar.png"),
+    out: Annotated[Path | None, picture("similar.png")] = None,
+    force: Force = False,
     split: SplitOption = None,
     labels: LabelsOption = None,
     label_separator: SeparatorOption = None,
@@ -38,7 +50,6 @@ def similar(
     """Find the images nearest to an image by a layer's features, as in the paper's Figure 4 (right)."""
     from alexnet.cli.progress import bar
     from alexnet.data.readers.source import Labels
-    from alexnet.files import check_target
     from alexnet.inference.features import want
     from alexnet.inference.images import of_files, open_images
     from alexnet.inference.opening import untrained
@@ -51,7 +62,7 @@ def similar(
         raise InputError("--labels and --label-separator are of --data, the images to search; give it, too")
     if search != "auto" and not index:
         raise InputError("--search is for an --index; without one every image is compared")
-    check_target(out)
+    out = chosen(out, "similar.png", force)
     opened = opened_model(model, device, weights, several=True)
     if remark := untrained(opened, want(opened.model, [layer]).taps):
         say(remark, err=True)

@@ -177,14 +177,17 @@ def _spreads(summary: dict[str, Any]) -> None:
 
 
 def _lr_range(recipe: "Recipe", data: str | None, out: Path | None, steps: int | None, device: str) -> None:
+    from alexnet.artifacts.run import check_free
     from alexnet.cli.progress import bar
     from alexnet.experiments import lr_range
+    from alexnet.files import free
     from alexnet.training.setup import prepare
 
+    check_free(out)
+    folder = out or free(Path("runs") / f"{recipe.name}-lr-range")
     setup = prepare(recipe, data, device)
     with bar("raising the learning rate") as progress:
         found = lr_range.lr_range(setup, steps or lr_range.STEPS, progress)
-    folder = out or Path("runs") / f"{recipe.name}-lr-range"
     lr_range.write(found, folder)
     if found.suggestion is None:
         say("the loss hardly fell at any learning rate; try more --steps")

@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from alexnet.cli.opening import opened_model
-from alexnet.cli.options import AnyModel, Device, Json, WeightsOption
+from alexnet.cli.options import AnyModel, Device, Force, Json, WeightsOption, picture
 from alexnet.cli.screen import print_json, say, table
+from alexnet.cli.targets import chosen
 
 
 def what_if(
@@ -22,18 +23,18 @@ def what_if(
             "no-lrn; several at once joined by +; repeatable. Default: the usual mistakes.",
         ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("what-if.png"),
+    out: Annotated[Path | None, picture("what-if.png")] = None,
+    force: Force = False,
     top: Annotated[int, typer.Option(min=1, max=8, help="Number of classes to show.")] = 5,
     weights: WeightsOption = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """Change one constant (colors, mean, scale, LRN, pooling) and see how prediction and features move."""
-    from alexnet.files import check_target
     from alexnet.insight.what_if import what_if as compare
     from alexnet.insight.what_if_picture import draw
 
-    check_target(out)
+    out = chosen(out, "what-if.png", force)
     opened = opened_model(model, device, weights, several=True)
     found = compare(opened.model, image, change or (), top)
     draw(opened.model, found, out, f"{opened.model.card.name} · {image.name}")

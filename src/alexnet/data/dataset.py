@@ -4,6 +4,7 @@ import copy
 import functools
 import hashlib
 import json
+import operator
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -12,8 +13,9 @@ from typing import Any, Self
 
 import numpy as np
 
+from alexnet import arguments
 from alexnet.data.loading.decode import refit
-from alexnet.errors import InputError
+from alexnet.errors import InputError, counted
 
 MEMORY_LIMIT = 2**30
 """Sets whose images take fewer bytes than this are kept in memory."""
@@ -51,12 +53,13 @@ class Dataset(ABC):
         """(height, width) in pixels."""
         self._digests = digests
         if len(self.names) != len(self.targets):
-            raise InputError(f"{len(self.names)} names for {len(self.targets)} labels")
+            raise InputError(f"{counted(len(self.names), 'name')} for {counted(len(self.targets), 'label')}")
+        classes_ = counted(len(self.classes), "class", "classes")
         if self.multilabel:
             if self.targets.shape[1] != len(self.classes) or (self.targets.size and self.targets.max() > 1):
-                raise InputError(f"{self.targets.shape[1]} columns of 0 and 1 for {len(self.classes)} classes")
+                raise InputError(f"{counted(self.targets.shape[1], 'column')} of 0 and 1 for {classes_}")
         elif len(self) and not 0 <= self.targets.min() <= self.targets.max() < len(self.classes):
-            raise InputError(f"labels {self.targets.min()}–{self.targets.max()} for {len(self.classes)} classes")
+            raise InputError(f"labels {self.targets.min()}–{self.targets.max()} for {classes_}")
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -88,23 +91,33 @@ class Dataset(ABC):
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, Any]:
         """Image (uint8 H×W×C) and label; of images with several labels the row of `targets`."""
-        return self.batch(np.array([range(len(self))[index]]))[0], self.target(index)
+        row = range(len(self))[operator.index(index)]
+        return self._batch(np.array([row]))[0], self.target(row)
 
     def target(self, index: int) -> Any:
         """The label of an image as an int, or its row of `targets`."""
         return self.targets[index] if self.multilabel else int(self.targets[index])
 
-    @abstractmethod
-    def batch(self, indices: np.ndarray) -> np.ndarray:
-        """Images at `indices` (int64 [n]), uint8 n × height × width × channels, in that order."""
+    def batch(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Images at `indices`, as in `subset`: uint8 n × height × width × channels, in that order."""
+        return self._batch(rows_of(indices, len(self)))
 
-    def subset(self, indices: np.ndarray) -> Self:
-        """The images at `indices` (int64 [n]) as a set of their own, with the same classes."""
+    @abstractmethod
+    def _batch(self, rows: np.ndarray) -> np.ndarray:
+        """As `batch` for int64 [n], each the number of an image."""
+
+    def subset(self, indices: Sequence[int] | np.ndarray) -> Self:
+        """The images at `indices` (int64 [n]) as a set of their own, with the same classes; of a mask (bool, one for
+        each image) those where it is True. InputError for anything else."""
+        return self._part(rows_of(indices, len(self)))
+
+    def _part(self, rows: np.ndarray) -> Self:
+        """As `subset` for int64 [n], each the number of an image."""
         part = copy.copy(self)
         vars(part).pop("fingerprint", None)
-        part.targets = self.targets[indices]
-        part.names = tuple(self.names[index] for index in indices)
-        part._digests = None if self._digests is None else self._digests[indices]
+        part.targets = self.targets[rows]
+        part.names = tuple(self.names[row] for row in rows)
+        part._digests = None if self._digests is None else self._digests[rows]
         return part
 
     @property
@@ -133,7 +146,8 @@ class Dataset(ABC):
         Raises InputError when an image's class is not among them, and for images with several labels when it is not
         said which of them have one of `classes`.
         """
-        if self.multilabel and self.classes == tuple(classes):
+        classes = arguments.texts("classes", classes, "['cat', 'dog']")
+        if self.multilabel and self.classes == classes:
             return self
         number = {name: index for index, name in enumerate(classes)}
         unseen = [self.classes[label] for label in self.present if self.classes[label] not in number]
@@ -150,7 +164,7 @@ class Dataset(ABC):
             part.targets = self.targets[:, [self.classes.index(name) for name in classes]]
         else:
             part.targets = np.array([number.get(name, -1) for name in self.classes], dtype=np.int64)[self.targets]
-        part.classes = tuple(classes)
+        part.classes = classes
         return part
 
 
@@ -168,22 +182,22 @@ class ArrayDataset(Dataset):
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
             raise InputError(f"images must be uint8 n×H×W×1 or n×H×W×3, not {images.dtype} {images.shape}")
         if len(images) != len(labels):
-            raise InputError(f"{len(images)} images for {len(labels)} labels")
+            raise InputError(f"{counted(len(images), 'image')} for {counted(len(labels), 'label')}")
         height, width, channels = images.shape[1:]
         super().__init__(labels, classes, names, channels=channels, size=(height, width), digests=digests)
         self.images = images
 
-    def batch(self, indices: np.ndarray) -> np.ndarray:
-        return self.images[indices]
+    def _batch(self, rows: np.ndarray) -> np.ndarray:
+        return self.images[rows]
 
-    def subset(self, indices: np.ndarray) -> Self:
-        part = super().subset(indices)
-        part.images = self.images[indices]
+    def _part(self, rows: np.ndarray) -> Self:
+        part = super()._part(rows)
+        part.images = self.images[rows]
         return part
 
     def closed_up(self, indices: np.ndarray) -> Self:
         """As `subset` by ascending indices, in the same memory: this set's own images are lost."""
-        part = super().subset(indices)
+        part = super()._part(indices)
         for start in range(0, len(indices), BLOCK):  # index k of an ascending list is at least k: none is overwritten
             rows = indices[start : start + BLOCK]
             self.images[start : start + len(rows)] = self.images[rows]
@@ -200,10 +214,10 @@ class RefittedDataset(Dataset):
         self.fit, self.antialias = fit, antialias
         self.rows = np.arange(len(base))
 
-    def batch(self, indices: np.ndarray) -> np.ndarray:
-        out = np.empty((len(indices), *self.size, self.channels), np.uint8)
-        for start in range(0, len(indices), BLOCK):
-            own = self.base.batch(self.rows[indices[start : start + BLOCK]])
+    def _batch(self, rows: np.ndarray) -> np.ndarray:
+        out = np.empty((len(rows), *self.size, self.channels), np.uint8)
+        for start in range(0, len(rows), BLOCK):
+            own = self.base.batch(self.rows[rows[start : start + BLOCK]])
             for place, one in enumerate(pool().map(self._refit, own), start):
                 out[place] = one
         return out
@@ -211,10 +225,26 @@ class RefittedDataset(Dataset):
     def _refit(self, image: np.ndarray) -> np.ndarray:
         return refit(image, self.channels, self.size, self.fit, self.antialias)
 
-    def subset(self, indices: np.ndarray) -> Self:
-        part = super().subset(indices)
-        part.rows = self.rows[indices]
+    def _part(self, rows: np.ndarray) -> Self:
+        part = super()._part(rows)
+        part.rows = self.rows[rows]
         return part
+
+
+def rows_of(indices: object, count: int) -> np.ndarray:
+    """The rows, int64 [n], of `count` that indices or a mask choose. InputError where they choose none of them."""
+    takes = f"numbers of {count:,} images, or a mask with {count:,} of True and False"
+    try:
+        given = np.asarray(indices)
+    except (TypeError, ValueError):
+        raise arguments.refusal("indices", takes, indices) from None
+    if given.dtype == bool and given.shape == (count,):
+        return np.flatnonzero(given)
+    if given.ndim == 1 and (given.dtype.kind in "iu" or not len(given)):
+        rows = given.astype(np.int64)
+        if not len(rows) or -count <= rows.min() <= rows.max() < count:
+            return np.where(rows < 0, rows + count, rows)
+    raise arguments.refusal("indices", takes, indices)
 
 
 def parted(dataset: Dataset, kept: np.ndarray, taken: np.ndarray) -> tuple[Dataset, Dataset]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from alexnet.data import groups
 from alexnet.data.splits import Splits, strata
-from alexnet.errors import InputError
+from alexnet.errors import InputError, counted
 
 
 def folded(splits: Splits, fold: int, folds: int, seed: int, group_by: str | None = None) -> Splits:
@@ -19,7 +19,9 @@ def folded(splits: Splits, fold: int, folds: int, seed: int, group_by: str | Non
     if splits.validation is not None:
         raise InputError(f"data.folds validates on training images, but {splits.name} has its own validation images")
     if folds > len(splits.train):
-        raise InputError(f"data.folds is {folds}, but there are only {len(splits.train)} training images")
+        raise InputError(
+            f"data.folds is {folds}, but there is no more than {counted(len(splits.train), 'training image')}"
+        )
     numbers = groups.of(splits.train.names, splits.groups, group_by)
     if numbers is None:
         part = parts(splits.train.targets, folds, seed)

@@ -8,7 +8,7 @@ import numpy as np
 
 from alexnet.data.dataset import Dataset
 from alexnet.data.readers.tree import same_name
-from alexnet.errors import InputError
+from alexnet.errors import InputError, counted
 from alexnet.files import content_of
 
 _MOST = 2**28
@@ -92,7 +92,7 @@ def parts(labels: np.ndarray, groups: np.ndarray, of: int, seed: int) -> np.ndar
     """
     counts = _counts(labels, groups)
     if len(counts) < of:
-        raise InputError(f"data.folds is {of}, but data.group_by finds only {len(counts)} groups")
+        raise InputError(f"data.folds is {of}, but data.group_by finds only {counted(len(counts), 'group')}")
     shuffled = np.random.default_rng(seed).permutation(len(counts))
     order = shuffled[np.argsort(-counts[shuffled].sum(1), kind="stable")]
     held, part = np.zeros((of, counts.shape[1])), np.empty(len(counts), np.int64)
@@ -128,7 +128,7 @@ def shared(parts: Iterable[tuple[str, Dataset]], pattern: str) -> list[str]:
         return []
     example = next(iter(several))
     where = " and ".join(sorted(several[example]))
-    return [f"{len(several):,} groups of data.group_by lie in several splits, such as {example} in {where}"]
+    return [f"{counted(len(several), 'group')} of data.group_by in several splits, such as {example} in {where}"]
 
 
 def read_quarantine(path: Path | str) -> tuple[str, ...]:

@@ -61,7 +61,8 @@ class Splits:
             shared = np.flatnonzero(np.isin(there[second][1], there[first][1]))
             if len(shared):
                 example = there[second][0].names[shared[0]]
-                notes.append(f"{len(shared):,} {second} images are also {first} images, such as {example}")
+                also = f"are also {first} images" if len(shared) > 1 else f"is also a {first} image"
+                notes.append(f"{counted(len(shared), f'{second} image')} {also}, such as {example}")
         keys = np.concatenate([own for _, own in there.values()])
         _, labels = np.unique(np.concatenate([part.targets for part, _ in there.values()]), axis=0, return_inverse=True)
         labels = labels.reshape(-1)
@@ -151,11 +152,11 @@ def drawn(
         train = np.concatenate([members[:per_class] for members in own])
     else:
         if not 0 < (total or 0) < len(labels):
-            raise InputError(f"{total} images train, and there are {len(labels):,} in all")
+            raise InputError(f"data.train_images is {total}, and there are {counted(len(labels), 'image')} in all")
         train = order[:total]
         lost = np.setdiff1d(labels, labels[train])
         if len(lost):
-            raise InputError(f"{total} images train, and none of them is of class {classes[lost[0]]!r}")
+            raise InputError(f"data.train_images is {total}, and none of them is of class {classes[lost[0]]!r}")
     return np.sort(train), np.setdiff1d(np.arange(len(labels)), train)
 
 

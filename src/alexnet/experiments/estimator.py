@@ -1,6 +1,7 @@
 """A scikit-learn estimator: a recipe's training on arrays of images, for pipelines, searches and cross-validation."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,6 +11,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
+from alexnet import arguments
 from alexnet.artifacts import card as cards
 from alexnet.data.dataset import ArrayDataset, Dataset, refitted
 from alexnet.data.loading.decode import stored_size
@@ -69,6 +71,7 @@ class AlexNetClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
     @own_settings()
     def fit(self, X: Any, y: Any) -> Self:
         images, labels = _images(X), np.asarray(y)
+        self._check()
         if labels.shape != (len(images),):
             several = "; several labels an image are trained from a table (alexnet.train)" if labels.ndim == 2 else ""
             raise InputError(
@@ -88,12 +91,21 @@ class AlexNetClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         self.n_epochs_ = math.ceil(setup.length)
         return self
 
+    def _check(self) -> None:
+        """InputError for a parameter of another type: scikit-learn sets them unchecked."""
+        arguments.number("validation", self.validation, "a fraction between 0 and 1")
+        arguments.whole("random_state", self.random_state, 0)
+        arguments.text("layer", self.layer)
+        if not isinstance(self.settings, Mapping | None):
+            raise arguments.refusal("settings", "recipe keys with their values, or None", self.settings)
+
     def predict_proba(self, X: Any) -> np.ndarray:
         """float64 n × classes, in the order of `classes_`."""
         check_is_fitted(self)
         place = {name: number for number, name in enumerate(self.model_.classes)}
-        found = np.zeros((len(X), len(place)))
-        for row, answer in enumerate(predict(self.model_, list(_images(X)), top=len(place))):
+        images = _images(X)
+        found = np.zeros((len(images), len(place)))
+        for row, answer in enumerate(predict(self.model_, list(images), top=len(place))):
             for each in answer.predictions:
                 found[row, place[each.label]] = each.score
         return found / found.sum(1, keepdims=True)

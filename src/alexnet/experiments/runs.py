@@ -9,9 +9,10 @@ from pathlib import Path
 
 import torch
 
-from alexnet.artifacts.run import Run, finished, free
+from alexnet.artifacts.run import Run, finished
 from alexnet.errors import InputError
 from alexnet.experiments.train import train
+from alexnet.files import free
 from alexnet.recipes import recipe as recipes
 from alexnet.recipes.durations import passes
 from alexnet.recipes.schema import Recipe

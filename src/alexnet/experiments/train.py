@@ -7,14 +7,14 @@ from typing import Any
 
 import torch
 
-from alexnet import __version__
-from alexnet.artifacts.run import Run, begin, begun, check_free, free, resume
+from alexnet import __version__, arguments
+from alexnet.artifacts.run import Run, begin, begun, check_free, resume
 from alexnet.data.remote.address import is_url
 from alexnet.device import own_settings
 from alexnet.errors import InputError
 from alexnet.experiments.finish import draw_samples, finish
 from alexnet.experiments.start import Start, start
-from alexnet.files import lock, make_folder
+from alexnet.files import free, lock, make_folder
 from alexnet.process.rendezvous import joined
 from alexnet.recipes import recipe as recipes
 from alexnet.recipes.schema import Recipe
@@ -57,6 +57,7 @@ def train(
     its own gains from `alexnet.process.program.set_up()`, which the command line calls.
     Raises InputError for what the user can mend, Interrupted after Ctrl-C or SIGTERM (state saved), Diverged.
     """
+    _check(recipe, out, data, resume_run, stop_after, reporter, settings, pretrained)
     changes = dict(settings or {}) | {name.replace("__", "."): value for name, value in overrides.items()}
     changes |= recipes.lasting(epochs, steps)
     if recipe is not None or not resume_run:
@@ -132,6 +133,33 @@ def train(
             if world.is_writer:
                 reporter.end(trainer.run, finish(trainer))
         return trainer.run
+
+
+def _check(
+    recipe: object,
+    out: object,
+    data: object,
+    resume_run: object,
+    stop_after: object,
+    reporter: object,
+    settings: object,
+    pretrained: object,
+) -> None:
+    """InputError for an argument of `train` that is of another type; the others become recipe keys, which are checked
+    as such."""
+    places = {"recipe": None if isinstance(recipe, Recipe) else recipe, "out": out, "data": data}
+    for name, value in places.items():
+        if value is not None:
+            arguments.path(name, value)
+    arguments.flag("resume_run", resume_run)
+    if stop_after is not None:
+        arguments.whole("stop_after", stop_after)
+    if pretrained is not None:
+        arguments.flag("pretrained", pretrained)
+    if not isinstance(reporter, Reporter | None):
+        raise arguments.refusal("reporter", "an alexnet.training.reporter.Reporter, or None", reporter)
+    if settings is not None and not (isinstance(settings, Mapping) and all(isinstance(key, str) for key in settings)):
+        raise arguments.refusal("settings", "recipe keys with their values, such as {'optimizer.lr': 0.01}", settings)
 
 
 _PLACES = ("data.labels", "data.quarantine", "model.weights", "model.teacher", "augment.pca_color_from")

@@ -2,7 +2,7 @@
 
 import hashlib
 import importlib.util
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from alexnet.errors import InputError, unknown
 from alexnet.export import brainscore, layouts
 from alexnet.export import model_card as cards
 from alexnet.export.agree import COUNT, Agreement, Samples, agree, samples
-from alexnet.files import check_target, json_bytes, make_folder, write_together
+from alexnet.files import check_new, json_bytes, make_folder, write_together
 from alexnet.inference.data import spread
 from alexnet.inference.model import Model
 
@@ -113,7 +113,7 @@ def export(
     if not kind.suffix:
         for folder in sorted({path.parent for path in product.files}):
             make_folder(folder)
-    _check_free(product.files, force)
+    check_new(product.files, force)
     write_together(product.files)
     sizes = {str(path): len(content) for path, content in product.files.items()}
     return Exported(format, sizes, product.agreement, product.quantized)
@@ -132,20 +132,13 @@ def _check(request: Request, format: str, force: bool) -> Format:
             takers = ", ".join(name for name, each in FORMATS.items() if option in each.options)
             raise InputError(f"--{option} means nothing for format {format}; it is for: {takers}")
     if kind.suffix:
-        _check_free((out, request.beside) if kind.beside else (out,), force)
+        check_new((out, request.beside) if kind.beside else (out,), force)
     elif out.is_file() or (out.is_dir() and any(out.iterdir()) and not force):
         raise InputError(f"{str(out)!r} exists; format {format} makes a folder: choose a new one, or add --force")
     if missing := [package for package in kind.packages if importlib.util.find_spec(package) is None]:
         needs = f"format {format} needs {' and '.join(missing)}"
         raise InputError(f"{needs}; install with: pip install 'alexnet[{kind.extra}]'")
     return kind
-
-
-def _check_free(paths: Iterable[Path], force: bool) -> None:
-    for path in paths:
-        check_target(path)
-        if path.exists() and not force:
-            raise InputError(f"{str(path)!r} exists; add --force to replace it, or choose another file")
 
 
 def _onnx(request: Request) -> Product:

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from alexnet.artifacts.card import UNKNOWN, Card, RunCard
 from alexnet.artifacts.figures import Figures, LabelFigures
 from alexnet.artifacts.run import BEST, CARD, Run
@@ -15,6 +13,7 @@ from alexnet.errors import InputError, counted
 from alexnet.inference.data import dataset_for
 from alexnet.inference.evaluate import Evaluation
 from alexnet.inference.label_evaluation import LabelEvaluation, evaluate
+from alexnet.inference.metrics import known, per_class
 from alexnet.inference.model import Model
 from alexnet.models import catalog
 
@@ -42,14 +41,13 @@ class Measured:
         several labels an image also its average precision and its threshold."""
         if isinstance(self.evaluation, LabelEvaluation):
             return self._per_label(self.evaluation, classes)
-        confusion = self.evaluation.confusion
-        right, true, said = np.diag(confusion), confusion.sum(1), confusion.sum(0)
+        found = per_class(self.evaluation.confusion)
         return [
             {
                 "name": name,
-                "precision": int(right[i]) / int(said[i]) if said[i] else None,
-                "recall": int(right[i]) / int(true[i]) if true[i] else None,
-                "images": int(true[i]),
+                "precision": known(found.precision[i]),
+                "recall": known(found.recall[i]),
+                "images": int(found.support[i]),
             }
             for i, name in enumerate(classes)
         ]
@@ -59,10 +57,10 @@ class Measured:
         return [
             {
                 "name": name,
-                "precision": float(found.precision[k]) if found.predicted[k] else None,
-                "recall": float(found.recall[k]) if found.support[k] else None,
+                "precision": known(found.precision[k]),
+                "recall": known(found.recall[k]),
                 "images": int(found.support[k]),
-                "average_precision": float(found.average_precision[k]) if found.support[k] else None,
+                "average_precision": known(found.average_precision[k]),
                 "threshold": float(evaluation.thresholds[k]),
             }
             for k, name in enumerate(classes)

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from alexnet.errors import InputError, unknown
+from alexnet.arguments import choice
+from alexnet.errors import InputError
 
 EXTRAS = {"onnxruntime": "alexnet[onnx]", "openvino": "alexnet[onnx,openvino]"}
 """The runtimes, and what installs each; both read the ONNX graph of the network."""
@@ -23,8 +24,7 @@ _PACKAGES = {
 
 def missing(name: str) -> str | None:
     """A line when a runtime is not installed, with what installs it; None: it is. InputError for another name."""
-    if name not in EXTRAS:
-        raise unknown("runtime", name, EXTRAS)
+    choice("runtime", name, EXTRAS)
     absent = [package for package in _PACKAGES[name] if importlib.util.find_spec(package) is None]
     return f"{name} needs {' and '.join(absent)}: pip install '{EXTRAS[name]}'" if absent else None
 

@@ -16,7 +16,7 @@ import torch
 
 from alexnet.data.dataset import NO_LABEL
 from alexnet.errors import InputError
-from alexnet.files import atomic, check_target, make_folder
+from alexnet.files import atomic, check_new, make_folder
 from alexnet.inference.model import Model
 from alexnet.inference.predict import BATCH, Predicted, Prediction
 
@@ -33,9 +33,7 @@ class Answers:
             raise InputError(f"--out {str(out)!r}: choose a file that ends in {', '.join(SUFFIXES)}")
         if out.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
             raise InputError("writing Parquet needs pyarrow: pip install 'alexnet[tables]'")
-        check_target(out)
-        if out.exists() and not force:
-            raise InputError(f"{str(out)!r} exists; add --force to replace it, or choose another file")
+        check_new([out], force)
         self.out, self.partial = out, out.with_name(f"{out.name}.partial")
         self.done: set[str] = set()
         self._question = question

@@ -140,11 +140,12 @@ def _unseen(dataset: Dataset, record: Split | None, origin: str, tell: Callable[
         return dataset
     if not kept.any():
         raise InputError(
-            f"the model was trained on all {len(dataset):,} images of {origin!r}: nothing is left to measure it on "
-            "(--split train measures it on them)"
+            f"the model was trained on all of {origin!r} ({counted(len(dataset), 'image')}): nothing is left to "
+            "measure it on (--split train measures it on them)"
         )
     left = len(dataset) - int(kept.sum())
-    tell(f"{left:,} of {len(dataset):,} images of {origin} trained the model and are left out")
+    are = "is" if left == 1 else "are"
+    tell(f"{left:,} of {counted(len(dataset), 'image')} of {origin} trained the model and {are} left out")
     return dataset.subset(np.flatnonzero(kept))
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from alexnet import arguments
 from alexnet.artifacts.figures import Figures
 from alexnet.data.dataset import Dataset
 from alexnet.data.loading.loader import Loader
@@ -106,8 +107,7 @@ def passed(
     and their labels. Leaves the module's mode as it was. InputError where there is no image."""
     if not (count := len(loader.dataset)):
         raise InputError("there is no image to evaluate")
-    if batch_size < 1:
-        raise InputError(f"the batch size must be at least 1, not {batch_size}")
+    arguments.whole("batch_size", batch_size)
     forward = quicken(module)
     mine = world.stretch(count, batch_size)
     done = mine.start

@@ -115,7 +115,10 @@ def _onnx(path: Path) -> Model:
     except Exception as error:  # ONNX Runtime's own
         raise InputError(f"{str(path)!r} does not run in ONNX Runtime: {str(error).splitlines()[0][:200]}") from None
     if len(names) != len(card.classes) or "probabilities" not in session.outputs:
-        raise InputError(f"{str(path)!r} does not fit the card in it: {len(names)} classes, not {len(card.classes)}")
+        raise InputError(
+            f"{str(path)!r} does not fit the card in it: {counted(len(names), 'class', 'classes')}, not "
+            f"{len(card.classes)}"
+        )
     return _model(session, content, precision, card, path)
 
 
@@ -161,7 +164,8 @@ def _model(run: Run, content: bytes, precision: str, card: Card, path: Path) -> 
         ) from None
     if found.shape != (1, len(card.classes)):
         raise InputError(
-            f"{str(path)!r} does not fit the card in it: {found.shape[-1]} outputs, {len(card.classes)} classes"
+            f"{str(path)!r} does not fit the card in it: {counted(found.shape[-1], 'output')} for "
+            f"{counted(len(card.classes), 'class', 'classes')}"
         )
     weights = {"file": path.name, "sha256": hashlib.sha256(content).hexdigest()}
     return Model(module, card.classes, raw, card, path, precision, weights, exported=True)

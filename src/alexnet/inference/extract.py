@@ -14,21 +14,21 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
 
 from alexnet.artifacts.card import lrn_constants
 from alexnet.device import environment, own_settings
-from alexnet.errors import InputError, counted
-from alexnet.files import make_folder, read_lines, read_object, write_json
+from alexnet.errors import InputError, agreeing, counted
+from alexnet.files import check_new, make_folder, read_lines, read_object, write_json
 from alexnet.inference import feature_read, feature_write
 from alexnet.inference.feature_table import ROWS, Layer, Table, digest
 from alexnet.inference.features import BATCH, Chunk, Wanted, network_of, run, shapes_of
 from alexnet.inference.images import Images
 from alexnet.inference.opening import Opened
-from alexnet.inference.rows import NOTHING, Fitted, Transform, fit
+from alexnet.inference.rows import NOTHING, Fitted, Transform, beside, fit
 from alexnet.process.group import ALONE, World
 
 Progress = Callable[[int, int], None]
@@ -74,10 +74,10 @@ def extract(
     out = Path(out)
     identity = world.each(lambda: _wanted(opened, images, wanted, out))
     world.same({"network, layers, runtime or images": _digest(identity, transform)[:16]})
-    if out.exists() and not force:
-        if resume and not _begun(out):
-            return world.each(lambda: _complete(out, identity, transform))
-        return world.each(lambda: _refused(out))
+    if out.exists() and resume and not force and not _begun(out):
+        return world.each(lambda: _complete(out, identity, transform))
+    if out.exists() or not _begun(out):  # what was begun has written nothing but, at its end, what lies beside `out`
+        world.each(lambda: check_new([*feature_write.targets(out), beside(out)], force))
     shapes = shapes_of(opened.model, wanted)
     shares = [World(rank, world.size).stretch(len(images), batch_size) for rank in range(world.size)]
     folders = [partial_folder(out, rank, world.size) for rank in range(world.size)]
@@ -122,10 +122,6 @@ def _wanted(opened: Opened, images: Images, wanted: Wanted, out: Path) -> dict[s
     if not len(images):
         raise InputError("there is no image to take features of")
     return _identity(opened, images, wanted)
-
-
-def _refused(out: Path) -> NoReturn:
-    raise InputError(f"{str(out)!r} is there already; --force replaces it")
 
 
 def _begun(out: Path) -> list[Path]:
@@ -243,8 +239,8 @@ class _Partial:
             different = [key for key, value in self.identity.items() if said[key] != value]
             if different:
                 raise InputError(
-                    f"{str(self.path)!r} is the extraction of something else: {', '.join(different)} "
-                    f"{'differs' if len(different) == 1 else 'differ'}; choose another --out, or --force to start anew"
+                    f"{str(self.path)!r} is the extraction of something else: "
+                    f"{agreeing(different, 'differs', 'differ')}; choose another --out, or --force to start anew"
                 )
         else:
             make_folder(self.path)

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from alexnet.arguments import choice
 from alexnet.device import choose_precision
-from alexnet.errors import InputError, unknown
+from alexnet.errors import InputError
 from alexnet.inference.model import Model, check_model
 from alexnet.models.quick import quicken
 
@@ -25,6 +26,7 @@ def at_precision(model: Model, precision: str | None = None) -> Model:
     check_model(model)
     if precision is None:
         return model
+    choice("precision", precision, PRECISIONS)
     if model.runtime != "torch":
         if precision not in ("auto", model.precision):
             raise InputError(
@@ -55,8 +57,7 @@ def quick(module: nn.Module, precision: str = "auto") -> nn.Module:
 
 def torch_precision(precision: str, module: nn.Module) -> str:
     """'fp32' or 'bf16', in which PyTorch computes `module`. InputError for another name, and for 'int8'."""
-    if precision not in PRECISIONS:
-        raise unknown("precision", precision, PRECISIONS)
+    choice("precision", precision, PRECISIONS)
     if precision == "int8":
         raise InputError("--precision int8 needs --runtime openvino: PyTorch computes in fp32 or bf16")
     return choose_precision(precision, next(module.parameters()).device)

@@ -23,6 +23,8 @@ from alexnet.errors import InputError
 from alexnet.files import atomic, atomic_path, check_target, write_json, write_text
 from alexnet.inference.feature_table import Layer, Table
 
+NAMES = "file_names.txt"
+"""THINGSvision's list of the images, beside the features."""
 _MAT_LIMIT = 2**31  # bytes of one variable in MATLAB's version 5 files, which SciPy writes
 
 
@@ -52,16 +54,19 @@ def thingsvision(path: Path) -> bool:
 def write(path: Path, table: Table) -> list[Path]:
     """Writes the table; returns the files. InputError where the format cannot hold it."""
     check(path, len(table.layers))
-    written = []
-    if thingsvision(path):
-        names = path.with_name("file_names.txt")
-        write_text(names, "".join(f"{name}\n" for name in table.names))
-        written.append(names)
-    if thingsvision(path) or path.suffix.lower() in (".npy", ".csv"):
+    _, *beside = written = targets(path)
+    if path.with_name(NAMES) in beside:
+        write_text(path.with_name(NAMES), "".join(f"{name}\n" for name in table.names))
+    if sidecar(path) in beside:
         write_json(sidecar(path), _record(table))
-        written.append(sidecar(path))
     _WRITERS[path.suffix.lower()](path, table)
-    return [path, *written]
+    return written
+
+
+def targets(path: Path) -> list[Path]:
+    """The files that `write` makes."""
+    beside = thingsvision(path) or path.suffix.lower() in (".npy", ".csv")
+    return [path, *([path.with_name(NAMES)] if thingsvision(path) else []), *([sidecar(path)] if beside else [])]
 
 
 def sidecar(path: Path) -> Path:

@@ -9,16 +9,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from alexnet import arguments
 from alexnet.artifacts import card as cards
 from alexnet.data.dataset import Dataset
 from alexnet.data.loading.decode import DecodeError
 from alexnet.data.transforms.augment import Augmenter
 from alexnet.device import autocast, own_settings
-from alexnet.errors import InputError, unknown
+from alexnet.errors import InputError
 from alexnet.inference.images import Images, batches, check_image, of_arrays, of_dataset, of_files, several
 from alexnet.inference.model import Model, check_model
 from alexnet.inference.preprocess import preprocessing_for
-from alexnet.inference.runtimes import tapped
+from alexnet.inference.runtimes import chosen_for, tapped
 from alexnet.models import aliases
 from alexnet.models.mode import evaluating
 from alexnet.models.network import Network
@@ -81,15 +82,24 @@ def features(
     - `preprocess`: one of `preprocess.CHOICES`; `pool`: 'mean' or 'max' over each map's places; `flatten`: maps become
       rows, in C order (channel, row, column).
 
+    - `precision`: 'fp32', 'bf16', 'auto' (bf16 where the processor has it), or 'int8' with OpenVINO.
     - `runtime`: 'torch', or 'onnxruntime' or 'openvino', in which the network's graph gives the taps, once they are
-      within `runtimes.BOUND` of PyTorch's.
+      within `runtimes.BOUND` of PyTorch's; 'auto': the quickest that is installed, by timing.
 
     Everything is kept in memory; `alexnet features` streams to a file. InputError for an unknown layer, and for an
     image that cannot be read.
     """
     model = of_module(model)
+    network_of(model)  # refused before its runtime is chosen
+    chosen = chosen_for(model, precision, runtime)
     wanted = want(
-        model, layers, preprocess=preprocess, pool=pool, flatten=flatten, precision=precision, runtime=runtime
+        model,
+        layers,
+        preprocess=preprocess,
+        pool=pool,
+        flatten=flatten,
+        precision=chosen.precision,
+        runtime=chosen.runtime,
     )
     found: dict[str, list[np.ndarray]] = {layer: [] for layer in wanted.layers}
     for chunk in run(model, as_images(images), wanted, batch_size):
@@ -141,15 +151,16 @@ def want(
     runtime: str = "torch",
 ) -> Wanted:
     """A checked request. InputError for a layer, a preprocessing or a way of pooling that there is not."""
-    if not layers or isinstance(layers, str):
-        raise InputError("layers is a list of at least one layer, such as conv5,fc7")
-    if pool not in POOLS:
-        raise unknown("pooling", pool, POOLS)
+    layers = arguments.texts("layers", layers, "['conv5', 'fc7']")
+    if not layers:
+        raise arguments.refusal("layers", "a list of at least one layer, such as ['conv5', 'fc7']", layers)
+    arguments.choice("pooling", pool, POOLS)
+    arguments.flag("flatten", flatten)
     taps = tuple(aliases.resolve(network_of(model).layer_names, layer) for layer in layers)
     twice = next((layer for number, layer in enumerate(layers) if layer in layers[:number]), None)
     if twice:
         raise InputError(f"layer {twice!r} is asked for twice")
-    return Wanted(tuple(layers), taps, preprocessing_for(model, preprocess), pool, flatten, precision, runtime)
+    return Wanted(layers, taps, preprocessing_for(model, preprocess), pool, flatten, precision, runtime)
 
 
 def network_of(model: Model) -> Network:
@@ -171,8 +182,7 @@ def shapes_of(model: Model, wanted: Wanted) -> dict[str, tuple[int, ...]]:
 
 def run(model: Model, images: Images, wanted: Wanted, batch_size: int = BATCH, first: int = 0) -> Iterator[Chunk]:
     """The features of `images` from row `first` on, a batch at a time; images that cannot be read are reported."""
-    if batch_size < 1:
-        raise InputError(f"the batch size must be at least 1, not {batch_size}")
+    arguments.whole("batch_size", batch_size)
     network = network_of(model)
     device = next(network.parameters()).device
     augmenter = Augmenter(wanted.preprocessing)

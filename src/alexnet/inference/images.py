@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from alexnet.data.dataset import Dataset, label_sets, threads
+from alexnet.data.dataset import Dataset, label_sets, rows_of, threads
 from alexnet.data.loading import decode
 from alexnet.data.loading.ahead import ahead
 from alexnet.data.loading.decode import EXTENSIONS, DecodeError
@@ -49,9 +49,9 @@ class Images:
         return len(self.names)
 
     def subset(self, rows: Sequence[int] | np.ndarray) -> "Images":
-        rows = [int(row) for row in rows]
-        names = tuple(self.names[row] for row in rows)
-        return replace(self, names=names, read=lambda row, how: self.read(rows[row], how), labels=self.labels[rows])
+        own = rows_of(rows, len(self))
+        names = tuple(self.names[row] for row in own)
+        return replace(self, names=names, read=lambda row, how: self.read(int(own[row]), how), labels=self.labels[own])
 
 
 def several(images: Any) -> Iterable[Any]:

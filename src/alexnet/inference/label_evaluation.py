@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from alexnet import arguments
 from alexnet.artifacts.figures import LabelFigures
 from alexnet.data.dataset import Dataset
 from alexnet.data.loading.loader import Loader
@@ -86,6 +87,10 @@ def evaluate(
     check_model(model)
     if not isinstance(dataset, Dataset):
         raise InputError(f"a dataset is what alexnet.dataset gives, not a {type(dataset).__name__}")
+    arguments.calls("progress", progress)
+    arguments.flag("keep", keep)
+    if not isinstance(world, World):
+        raise arguments.refusal("world", "an alexnet.process.group.World", world)
     how = How(batch_size=batch_size, progress=progress, views=views, keep=keep, world=world)
     kind = evaluate_labels if model.multilabel else evaluate_classes
     return kind(model, dataset, precision=precision, **how)

@@ -11,8 +11,8 @@ import numpy as np
 from alexnet.artifacts.figures import Thresholds
 from alexnet.inference import label_metrics as metrics
 from alexnet.inference.label_evaluation import LabelEvaluation
-from alexnet.inference.measures import write_rows
-from alexnet.inference.metrics import Interval, Reliability
+from alexnet.inference.measures import MEANS, write_rows
+from alexnet.inference.metrics import Interval, Reliability, known
 from alexnet.inference.robustness import Robustness
 
 COLUMNS = ("name", "labels", "predicted", "loss", "correct")
@@ -38,7 +38,7 @@ class LabelMeasures:
     def to_json(self) -> dict[str, Any]:
         """The figures (map, micro_f1, macro_f1, label_accuracy, exact, loss, count, precision …), then intervals, ece,
         thresholds (where they come from; None: 0.5), per_class, and where they are there the temperature that was
-        applied and robustness. The AP of a class that no image has is null."""
+        applied and robustness. A figure of a class that cannot be known is null, and in no mean."""
         each, said = self.evaluation.per_label, self.thresholds
         chosen = {"split": said.split, "count": said.count} if said else None
         applied: dict[str, Any] = {} if self.temperature is None else {"temperature": self.temperature}
@@ -51,10 +51,7 @@ class LabelMeasures:
             "per_class": [
                 {
                     "label": name,
-                    "average_precision": float(each.average_precision[k]) if each.support[k] else None,
-                    "precision": float(each.precision[k]),
-                    "recall": float(each.recall[k]),
-                    "f1": float(each.f1[k]),
+                    **{name: known(getattr(each, name)[k]) for name in ("average_precision", *MEANS)},
                     "threshold": float(self.evaluation.thresholds[k]),
                     "support": int(each.support[k]),
                 }

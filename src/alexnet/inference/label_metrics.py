@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from alexnet.inference import metrics
-from alexnet.inference.metrics import Interval, percentiles
+from alexnet.inference.metrics import Interval, mean_known, percentiles, ratio
 
 HALF = 0.5
 """The threshold of a class for which nothing better is known."""
@@ -18,8 +18,8 @@ RESAMPLES = 200
 
 @dataclass(frozen=True)
 class PerLabel:
-    """Of each class: fractions float64 [classes], counts int64 [classes]. What divides by zero is 0, as in
-    scikit-learn; the average precision of a class that no image has is NaN."""
+    """Of each class: fractions float64 [classes], counts int64 [classes]. What cannot be known is NaN, as in
+    `metrics.PerClass`: the average precision of a class that no image has, too."""
 
     average_precision: np.ndarray
     precision: np.ndarray
@@ -81,9 +81,9 @@ def per_label(targets: np.ndarray, probabilities: np.ndarray, thresholds: np.nda
     support, predicted = targets.sum(0, dtype=np.int64), given.sum(0)
     return PerLabel(
         average_precisions(targets, probabilities),
-        _ratio(right, predicted),
-        _ratio(right, support),
-        _ratio(2 * right, support + predicted),
+        ratio(right, predicted),
+        ratio(right, support),
+        ratio(2 * right, support + predicted),
         support,
         predicted,
     )
@@ -91,20 +91,19 @@ def per_label(targets: np.ndarray, probabilities: np.ndarray, thresholds: np.nda
 
 def mean_average_precision(found: PerLabel) -> float:
     """Over the classes that an image has; NaN where no image has a label."""
-    there = found.support > 0
-    return float(found.average_precision[there].mean()) if there.any() else math.nan
+    return mean_known(found.average_precision)
 
 
 def micro_f1(found: PerLabel) -> float:
-    right = np.rint(found.recall * found.support).sum()
+    """NaN where no image has a label or is given one."""
+    right = np.nansum(np.rint(found.recall * found.support))
     whole = found.support.sum() + found.predicted.sum()
-    return float(2 * right / whole) if whole else 0.0
+    return float(2 * right / whole) if whole else math.nan
 
 
 def macro_f1(found: PerLabel) -> float:
-    """Over the classes that are there or were predicted, as `metrics.PerClass.macro`."""
-    met = (found.support > 0) | (found.predicted > 0)
-    return float(found.f1[met].mean()) if met.any() else 0.0
+    """Over the classes that are there or were predicted; NaN where there is none."""
+    return mean_known(found.f1)
 
 
 def reliability(targets: np.ndarray, probabilities: np.ndarray) -> metrics.Reliability:
@@ -130,7 +129,3 @@ def bootstrap(
         drawn["map"].append(mean_average_precision(again))
         drawn["micro_f1"].append(micro_f1(again))
     return {name: percentiles(np.array(values)) for name, values in drawn.items()}
-
-
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)

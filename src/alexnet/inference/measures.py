@@ -18,6 +18,7 @@ from alexnet.inference.robustness import Robustness
 
 CONFUSIONS = 10
 FORMATS = (".csv", ".jsonl", ".parquet")
+MEANS = ("precision", "recall", "f1")
 COLUMNS = ("name", "label", "predicted", "probability", "loss", "correct")
 
 
@@ -67,20 +68,20 @@ class Measures:
 
     def to_json(self) -> dict[str, Any]:
         """The figures (top1, top5, loss, count, precision …), then balanced_accuracy, majority, macro, intervals,
-        ece, per_class, confusions, without_duplicates, and what was asked for."""
+        ece, per_class, confusions, without_duplicates, and what was asked for. A figure of a class that cannot be known
+        is null; macro_without names the classes that each mean leaves out for it."""
         each, (most, share) = self.per_class, metrics.majority(self.labels)
         content = self.evaluation.figures.to_json() | {
             "balanced_accuracy": metrics.balanced_accuracy(self.evaluation.confusion),
             "majority": {"label": self.classes[most], "accuracy": share},
-            "macro": {name: each.macro(name) for name in ("precision", "recall", "f1")},
+            "macro": {name: metrics.known(each.macro(name)) for name in MEANS},
+            "macro_without": {name: metrics.unknown_of(getattr(each, name), self.classes) for name in MEANS},
             "intervals": {name: list(bounds) for name, bounds in self.intervals.items()},
             "ece": self.reliability.ece,
             "per_class": [
                 {
                     "label": name,
-                    "precision": float(each.precision[i]),
-                    "recall": float(each.recall[i]),
-                    "f1": float(each.f1[i]),
+                    **{name: metrics.known(getattr(each, name)[i]) for name in MEANS},
                     "support": int(each.support[i]),
                 }
                 for i, name in enumerate(self.classes)
@@ -97,7 +98,7 @@ class Measures:
         if self.temperature is not None:
             content["temperature"] = self.temperature
         if found := self.covered:
-            accuracy = None if np.isnan(found.accuracy) else found.accuracy
+            accuracy = metrics.known(found.accuracy)
             content["reject"] = {"threshold": self.reject, "coverage": found.coverage, "accuracy": accuracy}
         return content
 

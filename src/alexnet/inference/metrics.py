@@ -5,7 +5,7 @@ length; nothing here needs the network again.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -21,8 +21,9 @@ _EXACT = 25  # discordant images below which McNemar's test is the exact binomia
 
 @dataclass(frozen=True)
 class PerClass:
-    """Of each class: fractions float64 [classes], support int64 [classes]. What divides by zero is 0, as in
-    scikit-learn."""
+    """Of each class: fractions float64 [classes], support int64 [classes]. What cannot be known is NaN: the recall of a
+    class that no image has, the precision of one that is never predicted, the F1 of one for which both hold
+    (scikit-learn's zero_division=nan)."""
 
     precision: np.ndarray
     recall: np.ndarray
@@ -32,9 +33,41 @@ class PerClass:
     """int64: how often the class was predicted."""
 
     def macro(self, name: str) -> float:
-        """The mean of 'precision', 'recall' or 'f1' over the classes that were there or were predicted."""
-        met = (self.support > 0) | (self.predicted > 0)
-        return float(getattr(self, name)[met].mean()) if met.any() else math.nan
+        """The mean of 'precision', 'recall' or 'f1' over the classes of which it is known; NaN where there is none."""
+        return mean_known(getattr(self, name))
+
+
+def mean_known(values: np.ndarray) -> float:
+    """The mean of the values that are not NaN; NaN where there is none."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else math.nan
+
+
+def unknown_of(values: np.ndarray, classes: Sequence[str]) -> list[str]:
+    """The classes whose value cannot be known, which a mean over classes leaves out."""
+    return [name for name, value in zip(classes, values, strict=True) if np.isnan(value)]
+
+
+def known(value: float) -> float | None:
+    """A figure for JSON: null where it cannot be known."""
+    return None if math.isnan(value) else float(value)
+
+
+Lines = list[tuple[str, dict[str, str]]]
+"""Sentences with {names}, and what stands there."""
+
+
+def told_unknown(recall: np.ndarray, f1: np.ndarray, classes: Sequence[str], mean: str) -> Lines:
+    """Which classes are left out of `mean`, a mean over the classes that an image has, and of macro F1."""
+    unseen, unmet = (unknown_of(values, classes) for values in (recall, f1))
+    lines: Lines = [(f"No image has {{names}}: not in {mean}.", {"names": _some(unseen)})] if unseen else []
+    if unmet:
+        lines.append(("Not in macro F1, as never predicted either: {names}.", {"names": _some(unmet)}))
+    return lines
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:10]) + (f" and {len(names) - 10:,} more" if len(names) > 10 else "")
 
 
 def confusion_of(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:
@@ -45,15 +78,13 @@ def confusion_of(labels: np.ndarray, predictions: np.ndarray, classes: int) -> n
 def per_class(confusion: np.ndarray) -> PerClass:
     """From int64 [classes, classes], rows true, columns predicted."""
     right, support, predicted = np.diagonal(confusion), confusion.sum(1), confusion.sum(0)
-    precision, recall = _ratio(right, predicted), _ratio(right, support)
-    return PerClass(precision, recall, _ratio(2 * right, support + predicted), support, predicted)
+    precision, recall = ratio(right, predicted), ratio(right, support)
+    return PerClass(precision, recall, ratio(2 * right, support + predicted), support, predicted)
 
 
 def balanced_accuracy(confusion: np.ndarray) -> float:
     """The mean recall of the classes that are there: what a model that always names one class gets is 1 / classes."""
-    support = confusion.sum(1)
-    present = support > 0
-    return float((np.diagonal(confusion)[present] / support[present]).mean()) if present.any() else math.nan
+    return per_class(confusion).macro("recall")
 
 
 def majority(labels: np.ndarray) -> tuple[int, float]:
@@ -231,5 +262,6 @@ def percentiles(values: np.ndarray) -> Interval:
     return Interval(float(low), float(high))
 
 
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
+def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """float64 [n]: part / whole; NaN where the whole is 0."""
+    return np.divide(part, whole, out=np.full(len(part), math.nan), where=whole > 0)

@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from alexnet import arguments
 from alexnet.artifacts import card as cards
 from alexnet.artifacts import store
 from alexnet.artifacts.card import Card
 from alexnet.artifacts.pairing import card_of, steady
-from alexnet.device import own_settings
+from alexnet.device import choose_device, own_settings
 from alexnet.errors import InputError
 from alexnet.files import read_json, sha256
 from alexnet.models import catalog
@@ -122,11 +123,16 @@ def load_model(model: Any, device: torch.device | str = "cpu", graphs: bool = Fa
     return found
 
 
+def place_of(model: Any) -> Path:
+    """Where a run, or what else MODEL names, lies. InputError for what is neither a path nor has one."""
+    return arguments.path("model", getattr(model, "path", model))
+
+
 def _load(model: Any, device: torch.device | str, graphs: bool) -> Model:
     if is_hub(model):
         folder, code = pulled(model)
         return dataclasses.replace(_load(folder, device, graphs), remark=code)
-    path = Path(getattr(model, "path", model))
+    path = place_of(model)
     if is_exported(path):
         from alexnet.inference.exported import open_exported
 
@@ -148,7 +154,7 @@ def _load(model: Any, device: torch.device | str, graphs: bool) -> Model:
     preprocessing = store.read_preprocessing(card, card_path)
     _check_lrn(module, card, card_path)
     store.fill(module, state, str(weights))
-    module.eval().to(device)
+    module.eval().to(choose_device(device))
     record = {"file": weights.name, "sha256": digest}
     code = code_in(path) if path.is_dir() and weights.name == store.HUB_WEIGHTS else None
     return Model(module, card.classes, preprocessing, card, path, weights=record, remark=code)

@@ -10,8 +10,8 @@ import torch
 
 from alexnet.artifacts import card as cards
 from alexnet.device import own_settings
-from alexnet.errors import InputError, unknown
-from alexnet.inference.model import Model, is_exported, load_model
+from alexnet.errors import InputError, agreeing, unknown
+from alexnet.inference.model import Model, is_exported, load_model, place_of
 from alexnet.models import catalog
 from alexnet.models.network import Network
 from alexnet.weights import public
@@ -51,7 +51,8 @@ def open_model(
     graphs: an exported graph is welcome, too; several: so is a model that may name several labels an image. InputError
     when there is no such model, or the weights do not fit.
     """
-    text, path = str(getattr(name, "path", name)), Path(getattr(name, "path", name))
+    path = place_of(name)
+    text = str(getattr(name, "path", name))
     if text in catalog.CATALOG and not path.exists():
         return _by_name(text, device, Path(weights) if weights else None, seed)
     if weights is not None:
@@ -110,8 +111,8 @@ def _remark(network: Network, loaded: Loaded, missing: tuple[str, ...]) -> str |
         return f"weights: {loaded.path}"
     trained = [n for n in network.layer_names if re.fullmatch(r"(conv|fc)\d+", n) and n not in missing]
     return (
-        f"weights: {loaded.path}, which holds {', '.join(trained)} alone; {', '.join(missing)} "
-        f"{'is' if len(missing) == 1 else 'are'} freshly initialized"
+        f"weights: {loaded.path}, which holds {', '.join(trained)} alone; "
+        f"{agreeing(missing, 'is', 'are')} freshly initialized"
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from alexnet import arguments
 from alexnet.data.loading import decode
 from alexnet.data.transforms.augment import Augmenter
 from alexnet.device import own_settings
@@ -72,8 +73,7 @@ def stream(model: Model, images: Iterable[Image], top: int = 5, strict: bool = F
 
     An image that cannot be read is answered with its `error`, and raises InputError where `strict`.
     """
-    if top < 1:
-        raise InputError(f"top must be at least 1, not {top}")
+    arguments.whole("top", top)
 
     def fitted(image: Image) -> np.ndarray | InputError:
         try:

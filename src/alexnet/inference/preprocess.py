@@ -1,6 +1,7 @@
 """Preprocessings by name: published features of the same network differ by them."""
 
-from alexnet.errors import InputError, unknown
+from alexnet import arguments
+from alexnet.errors import InputError
 from alexnet.inference.model import Model
 from alexnet.preprocessing import Preprocessing
 
@@ -19,8 +20,7 @@ def preprocessing_for(model: Model, choice: str = "own") -> Preprocessing:
     """The preprocessing called `choice`, at the network's own input size. InputError for another name, and where a
     network takes gray images, for which only its own is published."""
     own = model.preprocessing
-    if choice not in CHOICES:
-        raise unknown("preprocessing", choice, CHOICES)
+    arguments.choice("preprocessing", choice, CHOICES)
     if choice == "own":
         return own
     if own.channels != 3:

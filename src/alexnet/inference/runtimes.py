@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from alexnet.arguments import choice
 from alexnet.device import choose_precision, environment
-from alexnet.errors import InputError, unknown
+from alexnet.errors import InputError
 from alexnet.files import make_folder, read_json, write_json
 from alexnet.graphs import runtimes
 from alexnet.inference.fast import PRECISIONS, at_precision, quick, torch_precision
@@ -40,10 +41,9 @@ def ready(model: Model, precision: str | None = None, runtime: str = "torch") ->
     result say what was taken. InputError for another name, a missing package, a precision that the runtime does not
     have, an exported file, a device that is no CPU, and answers that differ.
     """
-    if runtime not in RUNTIMES:
-        raise unknown("runtime", runtime, RUNTIMES)
-    if precision is not None and precision not in PRECISIONS:
-        raise unknown("precision", precision, PRECISIONS)
+    choice("runtime", runtime, RUNTIMES)
+    if precision is not None:
+        choice("precision", precision, PRECISIONS)
     if runtime == "torch" or (runtime == "auto" and not _movable(model)):
         return at_precision(model, precision)
     if model.exported:
@@ -69,8 +69,9 @@ class Chosen:
 def chosen_for(model: Model, precision: str | None, runtime: str) -> Chosen:
     """What `ready` takes. InputError for another name, a missing package, a precision that the runtime does not have,
     and a device that is no CPU."""
-    if runtime not in RUNTIMES:
-        raise unknown("runtime", runtime, RUNTIMES)
+    choice("runtime", runtime, RUNTIMES)
+    if precision is not None:
+        choice("precision", precision, PRECISIONS)
     if runtime == "auto":
         runtime = quickest(model, precision) if _movable(model) else "torch"
     if runtime == "torch":

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from alexnet import arguments
 from alexnet.artifacts.card import RunCard, Shifts
 from alexnet.data.loading.decode import stored_size
 from alexnet.data.transforms.augment import Augmenter
@@ -62,7 +63,7 @@ def corners(model: Model) -> str:
 
 
 def _inputs(augmenter: Augmenter, images: Tensor, views: int) -> Iterator[Tensor]:
-    if views not in VIEWS:
+    if arguments.whole("views", views) not in VIEWS:
         raise InputError(f"views is {views}; choose one of: {', '.join(map(str, VIEWS))}")
     yield augmenter.evaluate(images)
     if views == 1:

@@ -8,7 +8,7 @@ from typing import Any
 from alexnet.artifacts.figures import score
 from alexnet.artifacts.run import Run
 from alexnet.errors import InputError
-from alexnet.files import check_target, make_folder, write_bytes, write_text
+from alexnet.files import check_target, make_folder, write_together
 from alexnet.insight import epochs, paired, plots
 from alexnet.pages import html
 from alexnet.pages.document import Block, Document, Picture, Section, Table
@@ -42,12 +42,13 @@ def write_comparison(runs: Sequence[Path], out: Path | None, images: Path | None
     if images is not None and images.exists() and not images.is_dir():
         raise InputError(f"{str(images)!r} is a file; name a folder for the PNGs")
     document, curves = describe(runs)
+    contents: dict[Path, bytes] = {}
     if images is not None:
         make_folder(images)
-        for name, content in curves.items():
-            write_bytes(images / f"{name}.png", content)
+        contents = {images / f"{name}.png": content for name, content in curves.items()}
     if out is not None:
-        write_text(out, html.render(document))
+        contents[out] = html.render(document).encode("utf-8", "backslashreplace")
+    write_together(contents)
 
 
 def describe(runs: Sequence[Path], words: Words | None = None) -> tuple[Document, dict[str, bytes]]:

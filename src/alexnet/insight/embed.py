@@ -14,7 +14,7 @@ from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from PIL import Image
 
 from alexnet.device import own_settings
-from alexnet.errors import InputError, unknown
+from alexnet.errors import InputError, counted, unknown
 from alexnet.inference.features import want
 from alexnet.inference.images import Images
 from alexnet.inference.model import Model
@@ -120,7 +120,7 @@ def colors_of(images: Images) -> tuple[list[str], list[tuple[str, str]]]:
     shade = dict(zip(order, COLORS, strict=False))
     legend = [(images.classes[label], color) for label, color in shade.items()]
     if len(order) > len(COLORS):
-        legend.append((f"{len(order) - len(COLORS)} others", FAINT))
+        legend.append((counted(len(order) - len(COLORS), "other"), FAINT))
     return [shade.get(int(label), FAINT) for label in images.labels], legend
 
 

@@ -26,7 +26,9 @@ def describe(measures: Measures, dataset: Dataset, name: str, words: Words | Non
         Tile(words("majority baseline"), percent(share), words("always {name}", name=measures.classes[most])),
         Tile(words("calibration error"), percent(measures.reliability.ece), words("{bins} bins", bins=metrics.BINS)),
     ]
-    about = words("{count} images, {precision}", count=f"{figures.count:,}", precision=figures.precision)
+    about = words.counted(
+        figures.count, "1 image, {precision}", "{count} images, {precision}", precision=figures.precision
+    )
     return Document(
         title=words("Evaluation of {name}", name=name),
         about=about,
@@ -34,7 +36,7 @@ def describe(measures: Measures, dataset: Dataset, name: str, words: Words | Non
         all_sections=[
             Section(words("Most frequent confusions"), confusions(measures, dataset, words)),
             Section(words("Calibration"), judged.calibration_of(measures.reliability, words, measures.temperature)),
-            Section(words("Per class"), [judged.table_of(measures.per_class, measures.classes, words)]),
+            Section(words("Per class"), judged.classes_of(measures.per_class, measures.classes, words)),
         ],
         language=words.language,
     )

@@ -27,17 +27,16 @@ def describe(measures: LabelMeasures, dataset: Dataset, name: str, words: Words 
     ]  # fmt: skip
     return Document(
         title=words("Evaluation of {name}", name=name),
-        about=words("{count} images, {precision}", count=f"{figures.count:,}", precision=figures.precision),
+        about=words.counted(
+            figures.count, "1 image, {precision}", "{count} images, {precision}", precision=figures.precision
+        ),
         tiles=tiles,
         all_sections=[
             Section(words("Worst mistakes"), mistakes(measures, dataset, words)),
             Section(words("Calibration"), judged.calibration_of(measures.reliability, words, measures.temperature)),
             Section(
                 words("Per class"),
-                [
-                    Text(several.told(measures.thresholds, words)),
-                    several.table_of(seen.per_label, seen.thresholds, measures.classes, words),
-                ],
+                several.labels_of(seen.per_label, measures.thresholds, seen.thresholds, measures.classes, words),
             ),
         ],
         language=words.language,

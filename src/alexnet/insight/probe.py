@@ -9,9 +9,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from alexnet import arguments
 from alexnet.artifacts.figures import interval
 from alexnet.device import own_settings
-from alexnet.errors import InputError
+from alexnet.errors import InputError, counted
 from alexnet.inference.features import want
 from alexnet.inference.images import Images
 from alexnet.inference.model import Model
@@ -80,8 +81,9 @@ def probe(
     train = collect(model, labeled(images), wanted, most, progress)
     test = collect(model, labeled(held_out), wanted, most, progress) if held_out is not None else None
     parts = _parts(train.images, test.images if test else None, seed)
-    if not 1 <= neighbors <= min(len(fit) for fit, _ in parts):
-        raise InputError(f"{neighbors} neighbors are not among {min(len(fit) for fit, _ in parts):,} training images")
+    arguments.whole("neighbors", neighbors)
+    if neighbors > (there := min(len(fit) for fit, _ in parts)):
+        raise InputError(f"{counted(neighbors, 'neighbor is', 'neighbors are')} not among {there:,} training images")
     rows = []
     for layer in wanted.layers:
         values = train.layers[layer] if test is None else np.concatenate([train.layers[layer], test.layers[layer]])

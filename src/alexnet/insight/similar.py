@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from alexnet import arguments
 from alexnet.device import own_settings
-from alexnet.errors import InputError, unknown
+from alexnet.errors import InputError
 from alexnet.inference import recheck
 from alexnet.inference import rows as row_transforms
 from alexnet.inference.extract import extract
@@ -50,8 +51,7 @@ class Neighbor:
 
 def check(distance: str) -> None:
     """InputError for a distance that there is not."""
-    if distance not in DISTANCES:
-        raise unknown("distance", distance, DISTANCES)
+    arguments.choice("distance", distance, DISTANCES)
 
 
 class Nearest:
@@ -155,10 +155,8 @@ class Index:
     ) -> list[list[Neighbor]]:
         """The `count` nearest to each query (as `describe` gives them). `how`: exact, faiss, or auto: exact up to
         MOST_EXACT images. InputError where FAISS is needed and missing."""
-        if how not in SEARCHES:
-            raise unknown("search", how, SEARCHES)
-        if count < 1:
-            raise InputError(f"the number of neighbors must be at least 1, not {count}")
+        arguments.choice("search", how, SEARCHES)
+        arguments.whole("count", count)
         values = self.features.layer(self.layer)
         if how == "faiss" or (how == "auto" and len(values) > MOST_EXACT):
             return self._named(_by_faiss(values, queries, count, distance))

@@ -3,7 +3,8 @@
 import dataclasses
 from typing import TYPE_CHECKING
 
-from alexnet.errors import InputError, unknown
+from alexnet import arguments
+from alexnet.errors import InputError
 from alexnet.models.entries import imagenet, resnets, small
 from alexnet.models.spec import Spec
 from alexnet.models.structure import Dropout, smallest
@@ -17,12 +18,13 @@ __all__ = ["CATALOG", "Spec", "create", "get"]
 
 CATALOG: dict[str, Spec] = {spec.name: spec for entries in (imagenet, small, resnets) for spec in entries.ENTRIES}
 
+MOST_CLASSES, MOST_CHANNELS = 10**6, 2**16
+"""Beyond these a layer's size is no number of C's."""
+
 
 def get(name: str) -> Spec:
     """The catalog entry called `name`. InputError with the nearest names when there is none."""
-    if name not in CATALOG:
-        raise unknown("network", name, CATALOG)
-    return CATALOG[name]
+    return CATALOG[arguments.choice("network", name, CATALOG)]
 
 
 def create(
@@ -45,13 +47,9 @@ def create(
     from alexnet.models.init import initialize
 
     spec = get(name)
-    classes = spec.classes if classes is None else classes
-    channels = spec.input[0] if channels is None else channels
-    height, width = spec.input[1:] if size is None else (size, size) if isinstance(size, int) else size
-    if classes < 1:
-        raise InputError(f"{name} can take 1 class or more, not {classes}")
-    if channels < 1:
-        raise InputError(f"{name} can take 1 channel or more, not {channels}")
+    classes = spec.classes if classes is None else arguments.whole("classes", classes, most=MOST_CLASSES)
+    channels = spec.input[0] if channels is None else arguments.whole("channels", channels, most=MOST_CHANNELS)
+    height, width = spec.input[1:] if size is None else arguments.sides("size", size)
     if spec.layers and min(height, width) < smallest(spec.layers):
         side = smallest(spec.layers)
         raise InputError(f"{name} can take images of {side}×{side} pixels or more, not {height}×{width}")
@@ -61,7 +59,7 @@ def create(
     if device.type != "meta":
         _materialize(model, device)
     model.spec = spec
-    initialize(model, init or spec.init)
+    initialize(model, spec.init if init is None else init)
     return model
 
 
@@ -86,8 +84,9 @@ def _materialize(model: "Network", device: "torch.device") -> None:
 
 
 def _with_dropout(spec: Spec, p: float) -> Spec:
-    if not 0 <= p < 1:
-        raise InputError(f"dropout is the share that is dropped, from 0 to less than 1, not {p}")
+    takes = "the share that is dropped, from 0 to less than 1"
+    if not 0 <= arguments.number("dropout", p, takes) < 1:
+        raise arguments.refusal("dropout", takes, p)
     if not any(isinstance(layer, Dropout) for layer in spec.layers):
         raise InputError(f"{spec.name} has no dropout to change")
     layers = (dataclasses.replace(layer, p=p) if isinstance(layer, Dropout) else layer for layer in spec.layers)

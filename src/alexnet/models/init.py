@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from alexnet.errors import unknown
+from alexnet.arguments import choice
 
 TRUNCATED_STD = 0.87962566103423978
 """Standard deviation of a unit normal cut at ±2 (keras-team/keras, initializers/random_initializers.py)."""
@@ -203,8 +203,7 @@ def places(model: nn.Module) -> dict[str, Place]:
 @torch.no_grad()
 def initialize(model: nn.Module, name: str) -> None:
     """Draws every weight of `model` anew from torch's global generator. InputError for an unknown `name`."""
-    if name not in INITIALIZATIONS:
-        raise unknown("initialization", name, INITIALIZATIONS)
+    choice("initialization", name, INITIALIZATIONS)
     if any(parameter.is_meta for parameter in model.parameters()):
         return  # only shapes: nothing to draw
     for part_name, place in places(model).items():

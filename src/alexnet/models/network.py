@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, overload
 
 from torch import Tensor, nn
 
+from alexnet import arguments
 from alexnet.errors import InputError, unknown
 from alexnet.models import blocks, resnet, structure
 from alexnet.models.layers import LocalResponseNorm, PaddedConv2d, ScaledDropout, SpatialResponseNorm
@@ -57,7 +58,7 @@ class Network(nn.Sequential):
     def tap(self, x: Tensor, names: Iterable[str]) -> dict[str, Tensor]:
         """Activations by tap name. 'conv1' is the layer after its non-linearity (wherever that stands), 'conv1:pre' the
         layer's own output; every other layer is tapped by its own name. Stops at the last layer that is asked for."""
-        layer_of = {name: self._tapped(name) for name in names}
+        layer_of = {name: self._tapped(name) for name in arguments.texts("names", names, "['conv5', 'fc7']")}
         seen: dict[str, Tensor] = {}
         for name, module in self.named_children():
             if len(seen) == len(set(layer_of.values())):

@@ -107,6 +107,7 @@ CHINESE: dict[str, str] = {
     "verdict": "结论",
     "weights file": "权重文件",
     # Figures
+    "1 image, {precision}": "1 张图像，{precision}",
     "{count} images, {precision}": "{count} 张图像，{precision}",
     "validation accuracy": "验证准确率",
     "test accuracy": "测试准确率",
@@ -217,6 +218,9 @@ CHINESE: dict[str, str] = {
     # Evaluation
     "Evaluation of {name}": "{name} 的评估",
     "mean of the classes' recalls": "各类别召回率的平均",
+    "No image has {names}: not in balanced accuracy.": "没有图像属于 {names}：不计入平衡准确率。",
+    "No image has {names}: not in mAP.": "没有图像属于 {names}：不计入 mAP。",
+    "Not in macro F1, as never predicted either: {names}.": "也从未被预测，不计入宏平均 F1：{names}。",
     "majority baseline": "多数类基线",
     "always {name}": "始终回答 {name}",
     "calibration error": "校准误差",

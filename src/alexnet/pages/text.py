@@ -47,6 +47,10 @@ def percent(fraction: float | None) -> str:
     return "–" if fraction is None or not math.isfinite(fraction) else f"{fraction:.2%}"
 
 
+def decimals(value: float) -> str:
+    return f"{value:.4f}" if math.isfinite(value) else "–"
+
+
 def duration(seconds: float) -> str:
     if not math.isfinite(seconds):
         return "–"

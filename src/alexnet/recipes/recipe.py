@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from alexnet import arguments
 from alexnet.errors import InputError, unknown
 from alexnet.recipes.contradictions import check
 from alexnet.recipes.schema import Drop, Recipe
@@ -78,8 +79,8 @@ def lasting(epochs: int | None, steps: int | None) -> dict[str, Any]:
     if steps is not None and epochs is not None:
         raise InputError("give a number of epochs or a number of steps, not both")
     if steps is not None:
-        return {"train.steps": steps}
-    return {"train.epochs": epochs, "train.steps": 0} if epochs is not None else {}
+        return {"train.steps": arguments.whole("steps", steps)}
+    return {"train.epochs": arguments.whole("epochs", epochs), "train.steps": 0} if epochs is not None else {}
 
 
 def to_toml(recipe: Recipe) -> str:
@@ -125,7 +126,7 @@ def _shipped() -> Any:
 
 
 def _read(name: str | Path) -> tuple[str, str]:
-    path = Path(name)
+    path = arguments.path("recipe", name)
     if path.suffix == ".toml":
         if not path.is_file():
             raise InputError(f"no recipe file {str(path)!r}")

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from alexnet.errors import InputError, unknown
+from alexnet.errors import InputError, counted, unknown
 from alexnet.inference.label_metrics import chosen
 from alexnet.insight.arithmetic import Trace, account, trace
 from alexnet.insight.explain import explain as attribute
@@ -135,7 +135,7 @@ class Api:
             if values.ndim == 3:
                 channel = (_place(asked.options.index) or (0,))[0]
                 if channel >= len(values):
-                    raise InputError(f"{name} has {len(values)} channels; there is no channel {channel}")
+                    raise InputError(f"{name} has {counted(len(values), 'channel')}; there is no channel {channel}")
                 values = values[channel]
             return {"layer": name, "shape": list(values.shape), "data": values.tolist()}
 

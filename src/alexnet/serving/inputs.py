@@ -12,6 +12,7 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from alexnet.errors import counted
 from alexnet.serving.limits import Limits
 from alexnet.serving.problems import Problem
 
@@ -82,7 +83,7 @@ async def read(request: Request, limits: Limits) -> Asked:
     if not images or not any(images):
         raise Problem(422, "the request holds no image")
     if len(images) > limits.images:
-        raise Problem(413, f"a request may hold at most {limits.images} images, not {len(images)}")
+        raise Problem(413, f"a request may hold at most {counted(limits.images, 'image')}, not {len(images)}")
     return Asked(images, options)
 
 

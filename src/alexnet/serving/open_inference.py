@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from alexnet import __version__
+from alexnet.errors import counted
 from alexnet.serving.api import Api
 from alexnet.serving.engine import Engine, room
 from alexnet.serving.inputs import checked, decoded64, parsed
@@ -82,7 +83,7 @@ class OpenInference:
         tensor = asked.inputs[0]
         count = tensor.shape[0]
         if not 1 <= count <= self.api.limits.images:
-            raise Problem(422, f"inputs.0.shape: 1 to {self.api.limits.images} images, not {count}")
+            raise Problem(422, f"inputs.0.shape: from 1 to {counted(self.api.limits.images, 'image')}, not {count}")
         if tensor.datatype == "BYTES":
             if tensor.shape != [count] or len(tensor.data) != count or not all(isinstance(d, str) for d in tensor.data):
                 raise Problem(422, "inputs.0: BYTES takes shape [N] and N base64 strings")

@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any
 
 from alexnet import __version__
+from alexnet.errors import counted
 from alexnet.insight.explain import METHODS
 from alexnet.serving.inputs import USES, Body
 from alexnet.serving.limits import OPEN, Limits
@@ -158,7 +159,7 @@ def _images(limits: Limits, models: list[str], name: str, summary: str, schema: 
     return {
         "post": {
             "summary": summary,
-            "description": f"At most {limits.images} images and {limits.body_bytes:,} bytes in a request.",
+            "description": f"At most {counted(limits.images, 'image')} and {limits.body_bytes:,} bytes in a request.",
             "parameters": parameters,
             "requestBody": {"required": True, "content": content},
             "responses": _answers(schema),

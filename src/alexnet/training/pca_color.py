@@ -11,7 +11,7 @@ from alexnet.artifacts.store import CARD
 from alexnet.data.splits import Splits
 from alexnet.data.statistics import spectrum
 from alexnet.data.transforms.color import PCAColor, Spectrum
-from alexnet.errors import InputError
+from alexnet.errors import InputError, counted
 from alexnet.recipes.schema import Augment
 
 
@@ -52,7 +52,9 @@ def _read(path: Path, splits: Splits) -> Spectrum:
     except InputError as error:
         raise InputError(f"{own} cannot be used: {error}") from None
     if found.channels != splits.train.channels:
-        raise InputError(f"{own} is for {found.channels} channels, these images have {splits.train.channels}")
+        raise InputError(
+            f"{own} is for {counted(found.channels, 'channel')}, these images have {splits.train.channels}"
+        )
     if (card.data.name, card.classes) != (splits.name, splits.train.classes):
         raise InputError(
             f"{own} was computed from {card.data.name!r} with {_few(card.classes)}, not from these images "

@@ -9,7 +9,7 @@ from typing import Any
 from alexnet.artifacts import card as cards
 from alexnet.artifacts import pairing, store
 from alexnet.artifacts.card import Card, Origin
-from alexnet.errors import InputError
+from alexnet.errors import InputError, counted
 from alexnet.files import check_target, write_together
 from alexnet.weights import public
 from alexnet.weights.foreign import Foreign
@@ -57,7 +57,7 @@ def import_weights(
     found = choose(foreign, source, model)
     count = found.network.classes
     if classes is not None and len(classes) != count:
-        raise InputError(f"{len(classes)} class names for {count} outputs")
+        raise InputError(f"{counted(len(classes), 'class name')} for {counted(count, 'output')}")
     _check_names(classes or ())
     origin = public.origin_of(foreign, source, found)
     if foreign.card is not None:  # our own file's card knows more

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import torch
 
+from alexnet import arguments
 from alexnet.artifacts.card import Origin
 from alexnet.artifacts.store import read_preprocessing
-from alexnet.errors import InputError
+from alexnet.errors import InputError, counted
 from alexnet.models import catalog
 from alexnet.models.network import Network
 from alexnet.preprocessing import Preprocessing
@@ -96,7 +97,9 @@ def _other_head(found: Fit, foreign: Foreign, last: str) -> str | None:
     own = found.network.get_submodule(last).get_parameter("weight")
     if theirs is None or theirs.shape[1:] != own.shape[1:]:
         return None
-    return f"{last} is initialized anew: the file has {len(theirs)} classes, the network {len(own)}"
+    return (
+        f"{last} is initialized anew: the file has {counted(len(theirs), 'class', 'classes')}, the network {len(own)}"
+    )
 
 
 def create(
@@ -116,6 +119,8 @@ def create(
     a warning (WeightsWarning) says which, but for those in `skip`. The other arguments are those of
     `alexnet.models.catalog.create`. InputError when the network cannot be made so, or when a tensor does not fit.
     """
+    if arguments.texts("skip", skip, "['fc8']") and weights is None:
+        raise InputError("skip names layers of weights; pass weights, too")
     network = catalog.create(name, classes=classes, channels=channels, size=size, init=init, dropout=dropout)
     if weights is not None:
         told = load_into(network, weights, skip).told

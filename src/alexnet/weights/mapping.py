@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from alexnet.arguments import texts
 from alexnet.errors import InputError, unknown
 from alexnet.models import catalog
 from alexnet.models.network import Network
@@ -62,7 +63,7 @@ def settled(found: Fit, source: Source) -> Fit:
 def select(network: Network, names: Iterable[str]) -> list[str]:
     """Layers by name, and by range as 'conv1..conv5', in the network's order. InputError for one it does not have."""
     layers, chosen = network.layer_names, set()
-    for name in names:
+    for name in texts("skip", names, "['fc8']"):
         first, dots, last = name.partition("..")
         ends = (first, last) if dots else (first, first)
         for end in ends:

@@ -5,11 +5,12 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+from alexnet import arguments
 from alexnet.artifacts import card as cards
 from alexnet.artifacts.card import Card
 from alexnet.artifacts.pairing import KEY, card_of
 from alexnet.artifacts.run import Run
-from alexnet.errors import InputError, unknown
+from alexnet.errors import InputError
 from alexnet.files import ARCHIVE_ERRORS, read_json
 from alexnet.weights import caffe, keras, npy, torchfile
 from alexnet.weights.foreign import Foreign, Source, check, read
@@ -27,7 +28,7 @@ def read_weights(path: Path | str, layout: str | None = None) -> tuple[Foreign, 
     Runs no code from the file and writes nothing. InputError when it is of no known kind, damaged, or holds a number
     that is not finite.
     """
-    path = Path(path)
+    path = arguments.path("weights", path)
     if path.is_dir():
         run = Run(path)
         run.check()
@@ -36,8 +37,7 @@ def read_weights(path: Path | str, layout: str | None = None) -> tuple[Foreign, 
     foreign = _reader(source)(source)
     check(source, foreign.layers)
     if layout is not None:
-        if layout not in keras.LAYOUTS:
-            raise unknown("layout", layout, keras.LAYOUTS)
+        arguments.choice("layout", layout, keras.LAYOUTS)
         if foreign.flatten not in ("", keras.LAYOUTS[layout]) or foreign.kind != "keras":
             said = "says itself that it has another layout" if foreign.kind == "keras" else "has one layout only"
             raise source.wrong(f"{said}; leave out --layout {layout}")

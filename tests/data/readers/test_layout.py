@@ -293,9 +293,9 @@ def test_what_splits_share_is_said(folder: Maker) -> None:
     for place in ("train/b/copy.png", "val/a/copy.png", "test/b/copy.png"):
         save(root / place, content)
     notes = open_splits("folder", root, size=(8, 8)).content_notes
-    assert "1 validation images are also train images, such as val/a/copy.png" in notes
-    assert "1 test images are also train images, such as test/b/copy.png" in notes
-    assert "1 test images are also validation images, such as test/b/copy.png" in notes
+    assert "1 validation image is also a train image, such as val/a/copy.png" in notes
+    assert "1 test image is also a train image, such as test/b/copy.png" in notes
+    assert "1 test image is also a validation image, such as test/b/copy.png" in notes
     assert any("2 images are the same under two classes" in note or "1 image is" in note for note in notes)
     assert open_splits("digits").content_notes == []
 

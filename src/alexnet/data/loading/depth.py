@@ -5,6 +5,7 @@ from alexnet.data.loading.decode import DecodeError, decode, extremes_of
 from alexnet.data.loading.samples import NARROW, Range, common_range, is_deep
 from alexnet.data.loading.stored import Listing
 from alexnet.data.loading.stores import Store
+from alexnet.errors import counted
 
 _SHALLOW = (".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".avif")
 """Extensions of files that have 8 bits a sample: they are not even opened."""
@@ -64,6 +65,7 @@ def dim_color(listing: Listing) -> str | None:
     if most >= NARROW * 255:
         return None
     return (
-        f"in doubt: {len(places):,} color images have 16 bits a sample, of which the high byte is read, and that is at "
-        f"most {most} of 255: they are nearly black; convert them to 8 bits over the range that they use"
+        f"in doubt: {counted(len(places), 'color image has', 'color images have')} 16 bits a sample, of which the high "
+        f"byte is read, and that is at most {most} of 255: such images are nearly black; convert them to 8 bits over "
+        "the range that they use"
     )

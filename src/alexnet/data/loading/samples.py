@@ -9,7 +9,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from alexnet.errors import InputError, counted
+from alexnet.arguments import number, refusal
+from alexnet.errors import counted
 
 Range = tuple[float, float]
 """The sample that becomes 0, and the one that becomes 255."""
@@ -21,9 +22,12 @@ NARROW = 1 / 8
 
 def checked_range(values: Iterable[float]) -> Range:
     """InputError unless there are two numbers, the first below the second."""
-    numbers = tuple(float(value) for value in values)
-    if len(numbers) != 2 or not np.isfinite(numbers).all() or not numbers[0] < numbers[1]:
-        raise InputError(f"data.samples takes [lowest, highest], such as [0, 4095], not {list(values)}")
+    takes = "[lowest, highest], such as [0, 4095]"
+    if not isinstance(values, Iterable):
+        raise refusal("data.samples", takes, values)
+    numbers = tuple(number("data.samples", value, takes) for value in values)
+    if len(numbers) != 2 or not numbers[0] < numbers[1]:
+        raise refusal("data.samples", takes, values)
     return numbers[0], numbers[1]
 
 

@@ -1,6 +1,7 @@
 """Images that stay on the disk, as files or as members of tar archives, and are decoded when they are asked for."""
 
 import hashlib
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,18 +98,18 @@ class OwnSizes(Dataset):
         self.store, self.samples = split.store, samples
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, Any]:
-        row = range(len(self))[index]
+        row = range(len(self))[operator.index(index)]
         return decode(self.store.read(row), self.channels, samples=self.samples), self.target(row)
 
-    def batch(self, indices: np.ndarray) -> np.ndarray:
-        images = [self[int(index)][0] for index in indices]
+    def _batch(self, rows: np.ndarray) -> np.ndarray:
+        images = [self[int(row)][0] for row in rows]
         if len({image.shape for image in images}) > 1:
             raise InputError("the images have sizes of their own: pass size=(height, width) to have batches of them")
         return np.stack(images)
 
-    def subset(self, indices: np.ndarray) -> Self:
-        part = super().subset(indices)
-        part.store = self.store.part(indices)
+    def _part(self, rows: np.ndarray) -> Self:
+        part = super()._part(rows)
+        part.store = self.store.part(rows)
         return part
 
 
@@ -125,21 +126,21 @@ class StoredDataset(Dataset):
         """What it takes to decode the images at `indices` (int64 [n])."""
         return Part([self.names[index] for index in indices], self.store.part(indices), self.form)
 
-    def batch(self, indices: np.ndarray) -> np.ndarray:
-        out = np.empty((len(indices), *self.size, self.channels), np.uint8)
+    def _batch(self, rows: np.ndarray) -> np.ndarray:
+        out = np.empty((len(rows), *self.size, self.channels), np.uint8)
         # Handing over an image costs a twentieth of decoding it: threads take several at a time.
-        step = max(1, min(8, len(indices) // (4 * sets.threads())))
+        step = max(1, min(8, len(rows) // (4 * sets.threads())))
 
         def put(start: int) -> None:
-            self.part(indices[start : start + step]).decoded(out[start : start + step])
+            self.part(rows[start : start + step]).decoded(out[start : start + step])
 
-        for _ in sets.pool().map(put, range(0, len(indices), step)):
+        for _ in sets.pool().map(put, range(0, len(rows), step)):
             pass
         return out
 
-    def subset(self, indices: np.ndarray) -> Self:
-        part = super().subset(indices)
-        part.store = self.store.part(indices)
+    def _part(self, rows: np.ndarray) -> Self:
+        part = super()._part(rows)
+        part.store = self.store.part(rows)
         return part
 
 

@@ -14,7 +14,7 @@ from alexnet.data.loading.stored import printable
 from alexnet.data.readers import tree
 from alexnet.data.readers.folder import SHOWN, role
 from alexnet.data.readers.source import Labels
-from alexnet.errors import InputError
+from alexnet.errors import InputError, counted
 
 COLUMNS = {
     "file": ("file", "filename", "file_name", "filepath", "file_path", "path", "image", "image_path", "img"),
@@ -68,7 +68,10 @@ def understood(table: Path, read: Sequence[Record], asked: Labels) -> Rows:
     if asked.columns or found["label"] is None:
         columns = _of_classes(table, read, others, asked)
         labels = [tuple(name for name in columns if _flag(table, n, name, row)) for n, row in enumerate(read, 1)]
-        several, used = True, f"{len(columns)} columns are the labels: {', '.join(columns[:SHOWN])}"
+        several, used = (
+            True,
+            f"{counted(len(columns), 'column is a label', 'columns are the labels')}: {', '.join(columns[:SHOWN])}",
+        )
         used += ", …" if len(columns) > SHOWN else ""
     else:
         columns, label = None, found["label"]

@@ -231,14 +231,14 @@ class _Reading:
             )
         elif any(role(each.name) for each in filled) and len(filled) > 1:
             like = [each.name for each in filled if role(each.name)]
-            self.notes.append(
-                f"in doubt: {_some(like)} {'is' if len(like) == 1 else 'are'} read as a class; {otherwise}"
-            )
+            how = "is read as a class" if len(like) == 1 else "are read as classes"
+            self.notes.append(f"in doubt: {_some(like)} {how}; {otherwise}")
         masks = [
             each.name for each in filled if re.fullmatch(r"masks|annotations?|segmentations?|trimaps", each.name, re.I)
         ]
         if masks:
-            self.notes.append(f"in doubt: {_some(masks)} is read as a class; if it holds masks, move it away")
+            how = "is read as a class; if it holds" if len(masks) == 1 else "are read as classes; if they hold"
+            self.notes.append(f"in doubt: {_some(masks)} {how} masks, move {'it' if len(masks) == 1 else 'them'} away")
 
     def check(self, listed: dict[str, dict[str, list[str]]]) -> None:
         """Raises InputError where there is nothing to train on, and notes names that are nearly the same."""

@@ -19,7 +19,7 @@ from alexnet.data.remote.address import INDEX, MAX_INDEX, Address, plain
 from alexnet.data.remote.cache import Cache, Object
 from alexnet.data.remote.store import STREAMS, RemoteMembers
 from alexnet.data.remote.stored import origin
-from alexnet.errors import InputError
+from alexnet.errors import InputError, counted
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MOST_SHARD = 2**40  # bytes
@@ -92,7 +92,7 @@ class Elsewhere:
     def note(self, content: bytes, shards: Sequence[dict[str, Any]]) -> str:
         """How the images are read, in one line."""
         size = sum(int(each["bytes"]) for each in shards)
-        told = f"{len(shards):,} shards of {size:,} bytes are read from {self.shown}"
+        told = f"{counted(len(shards), 'shard')} of {size:,} bytes in all, read from {self.shown}"
         if size > self.cache.room:
             told += (
                 f"; the folder for fetched shards may have {self.cache.room:,} bytes (ALEXNET_CACHE_BYTES): they are "

@@ -12,7 +12,7 @@ from torch import Tensor
 from alexnet.data.transforms.color import Part, PCAColor, rand_augment
 from alexnet.data.transforms.windows import rectangle, resized_crop, square, window
 from alexnet.device import derive_seed
-from alexnet.errors import InputError
+from alexnet.errors import InputError, counted
 from alexnet.preprocessing import Preprocessing
 
 FILLS = ("mean", "black", "edge")
@@ -159,8 +159,8 @@ class Augmenter:
             raise InputError(f"images must be uint8, not {images.dtype}")
         if images.shape[1] < height or images.shape[2] < width or images.shape[3] not in (1, channels):
             raise InputError(
-                f"images of {images.shape[1]}×{images.shape[2]} with {images.shape[3]} channels do not fit a network "
-                f"that takes {height}×{width} with {channels}"
+                f"images of {images.shape[1]}×{images.shape[2]} with {counted(images.shape[3], 'channel')} do not fit "
+                f"a network that takes {height}×{width} with {channels}"
             )
         if self.preprocessing.mean_by_place and images.shape[1:3] != self._offset.shape[1:3]:
             stored, own = ("×".join(map(str, each.shape[1:3])) for each in (images, self._offset))

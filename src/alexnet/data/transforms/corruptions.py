@@ -9,7 +9,7 @@ Differs from both: frost overlays photographs that are not ours to give; here it
 import io
 import zlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from PIL import Image
@@ -199,9 +199,14 @@ class Corrupted(Dataset):
         self.values = constants(name, strength, base.size)
         self.seed = (seed, CORRUPTIONS.index(name), strength)
 
-    def batch(self, indices: np.ndarray) -> np.ndarray:
+    def _batch(self, rows: np.ndarray) -> np.ndarray:
         randoms = [
             np.random.default_rng((*self.seed, zlib.crc32(self.names[i].encode("utf-8", "surrogatepass"))))
-            for i in indices
+            for i in rows
         ]
-        return apply(self.kind, self.base.batch(indices), self.values, randoms)
+        return apply(self.kind, self.base.batch(rows), self.values, randoms)
+
+    def _part(self, rows: np.ndarray) -> Self:
+        part = super()._part(rows)
+        part.base = self.base.subset(rows)
+        return part

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from alexnet.errors import counted
 from alexnet.insight.check import duplicates
 from alexnet.insight.check.inspect import Seen
 from alexnet.insight.check.listing import SPLITS, Listed
@@ -172,7 +173,7 @@ def _classes(listed: Listed) -> Iterator[tuple[str, Item]]:
     if len(trained) > 1 and trained.max() > IMBALANCE * trained.min():
         most, least = int(counts[0].argmax()), int(np.where(counts[0] > 0, counts[0], counts[0].max() + 1).argmin())
         text = (
-            f"{listed.classes[most]} has {counts[0, most]:,} training images, "
+            f"{listed.classes[most]} has {counted(int(counts[0, most]), 'training image')}, "
             f"{listed.classes[least]} has {counts[0, least]:,}"
         )
         yield "imbalance", Item((), text)

@@ -69,7 +69,7 @@ def doubts(listed: Listed, model: Model, layer: str | None = None) -> tuple[list
     return [
         Doubt(int(rows[i]), int(judged[labels[i]]), int(judged[other]), float(probabilities[i, labels[i]]))
         for i, other in ranked
-    ], [*notes, f"labels of {len(rows):,} images were judged by {layer} of {model.card.name}"]
+    ], [*notes, f"labels of {counted(len(rows), 'image')} were judged by {layer} of {model.card.name}"]
 
 
 def narrowed(features: np.ndarray, widest: int = WIDEST) -> np.ndarray:

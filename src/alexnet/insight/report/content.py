@@ -112,7 +112,9 @@ def _tiles(card: RunCard | None, rows: Rows, words: Words) -> list[Tile]:
             measured = {f"{card.data.validated_on} {what} while training": figures.in_training}
         for name, found in measured.items():
             if found:
-                of = words("{count} images, {precision}", count=f"{found.count:,}", precision=found.precision)
+                of = words.counted(
+                    found.count, "1 image, {precision}", "{count} images, {precision}", precision=found.precision
+                )
                 tiles.append(Tile(words(name), percent(score(found)), of))
         tiles.append(Tile(words("weights"), words("epoch {epoch}", epoch=figures.epoch), chosen(card, words)))
     elif rows:
@@ -254,7 +256,9 @@ def _ours(figure: Published, card: RunCard, rows: Rows, words: Words) -> tuple[s
         assert isinstance(found, Figures)
         value = {"loss": found.loss, "mse": found.mse, "top-5": found.top5}.get(unit, found.top1)
         split = words("test") if figures.test else words(card.data.validated_on)
-        images = words("{count} images, {precision}", count=f"{found.count:,}", precision=found.precision)
+        images = words.counted(
+            found.count, "1 image, {precision}", "{count} images, {precision}", precision=found.precision
+        )
         where = f"{split}, {images}"
     if value is None:
         return "–", ""

@@ -11,7 +11,7 @@ from alexnet.artifacts.predictions import Predictions
 from alexnet.inference import metrics
 from alexnet.insight import plots
 from alexnet.pages.document import Block, Chart, Table, Text, Tile
-from alexnet.pages.text import Words, percent
+from alexnet.pages.text import Words, decimals, percent
 
 
 def tiles(found: Predictions, classes: Sequence[str], words: Words) -> list[Tile]:
@@ -35,12 +35,18 @@ def per_class(found: Predictions, classes: Sequence[str], words: Words) -> list[
     confused = metrics.top_confusions(matrix, 5)
     told = ", ".join(f"{classes[c.true]} → {classes[c.predicted]} ({c.images:,})" for c in confused)
     text = [Text(words("Most frequent confusions: {told}", told=told))] if told else []
-    return [*text, table_of(metrics.per_class(matrix), classes, words)]
+    return [*text, *classes_of(metrics.per_class(matrix), classes, words)]
 
 
-def table_of(found: metrics.PerClass, classes: Sequence[str], words: Words) -> Table:
+def classes_of(found: metrics.PerClass, classes: Sequence[str], words: Words) -> list[Block]:
+    """Which classes the means leave out, and the table of all."""
+    lines = metrics.told_unknown(found.recall, found.f1, classes, "balanced accuracy")
+    return [*(Text(words(line, **names)) for line, names in lines), _table(found, classes, words)]
+
+
+def _table(found: metrics.PerClass, classes: Sequence[str], words: Words) -> Table:
     rows = [
-        (name, percent(found.precision[i]), percent(found.recall[i]), f"{found.f1[i]:.4f}", f"{found.support[i]:,}")
+        (name, percent(found.precision[i]), percent(found.recall[i]), decimals(found.f1[i]), f"{found.support[i]:,}")
         for i, name in enumerate(classes)
     ]
     return Table([words(name) for name in ("class", "precision", "recall", "F1", "images")], rows)

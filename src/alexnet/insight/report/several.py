@@ -9,8 +9,9 @@ from alexnet.artifacts.card import RunCard
 from alexnet.artifacts.figures import LabelFigures, Thresholds
 from alexnet.artifacts.label_predictions import LabelPredictions
 from alexnet.inference import label_metrics as metrics
+from alexnet.inference.metrics import told_unknown
 from alexnet.pages.document import Block, Table, Text, Tile
-from alexnet.pages.text import Words, duration, percent
+from alexnet.pages.text import Words, decimals, duration, percent
 
 HEAD = ("class", "AP", "precision", "recall", "F1", "threshold", "images")
 EPOCHS = ("epoch", "learning rate", "train loss", "val. loss", "mAP", "micro F1 at 0.5", "images/s", "time")
@@ -30,13 +31,22 @@ def tiles(found: LabelPredictions, words: Words) -> list[Tile]:
     return [
         Tile(words("95 % interval"), f"{percent(low)} – {percent(high)}", words("bootstrap, {split} images",
              split=words(found.split))),
-        Tile(words("micro F1"), f"{metrics.micro_f1(each):.4f}", words("macro F1 {macro}",
-             macro=f"{metrics.macro_f1(each):.4f}")),
+        Tile(words("micro F1"), decimals(metrics.micro_f1(each)), words("macro F1 {macro}",
+             macro=decimals(metrics.macro_f1(each)))),
     ]  # fmt: skip
 
 
 def per_class(found: LabelPredictions, card: RunCard, words: Words) -> list[Block]:
-    return [Text(told(card.thresholds, words)), table_of(_per_label(found), found.thresholds, card.classes, words)]
+    return labels_of(_per_label(found), card.thresholds, found.thresholds, card.classes, words)
+
+
+def labels_of(
+    found: metrics.PerLabel, chosen: Thresholds | None, thresholds: np.ndarray, classes: Sequence[str], words: Words
+) -> list[Block]:
+    """Where the thresholds come from, which classes the means leave out, and the table of all."""
+    lines = told_unknown(found.recall, found.f1, classes, "mAP")
+    left_out = [Text(words(line, **names)) for line, names in lines]
+    return [Text(told(chosen, words)), *left_out, table_of(found, thresholds, classes, words)]
 
 
 def told(thresholds: Thresholds | None, words: Words) -> str:
@@ -57,7 +67,7 @@ def table_of(found: metrics.PerLabel, thresholds: np.ndarray, classes: Sequence[
             percent(found.average_precision[k]),
             percent(found.precision[k]),
             percent(found.recall[k]),
-            f"{found.f1[k]:.4f}",
+            decimals(found.f1[k]),
             f"{thresholds[k]:.4f}",
             f"{found.support[k]:,}",
         )

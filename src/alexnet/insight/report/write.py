@@ -9,7 +9,7 @@ from pathlib import Path
 
 from alexnet.artifacts.run import Run
 from alexnet.errors import InputError, unknown
-from alexnet.files import check_target, make_folder, write_bytes, write_text
+from alexnet.files import check_target, make_folder, write_bytes, write_text, write_together
 from alexnet.insight import compare
 from alexnet.insight.report import markdown, notebook, slides, trackers
 from alexnet.insight.report.content import describe
@@ -69,12 +69,11 @@ def report(
         case "html":
             write_text(target, html.render(document))
         case "md":
-            folder = target.with_name(f"{target.stem}_files")
+            folder = files_of(target)
             text, pictures = markdown.render(document, folder.name)
             make_folder(folder)
-            for name, content in pictures.items():
-                write_bytes(folder / name, content)
-            write_text(target, text)
+            page = {target: text.encode("utf-8", "backslashreplace")}
+            write_together({folder / name: content for name, content in pictures.items()} | page)
         case "pptx":
             write_bytes(target, slides.render(document))
         case "ipynb":
@@ -82,6 +81,11 @@ def report(
         case _:
             write_bytes(target, _pdf(document))
     return target, left
+
+
+def files_of(target: Path) -> Path:
+    """The folder of a Markdown report's images."""
+    return target.with_name(f"{target.stem}_files")
 
 
 def _tracked(runs: Sequence[Path], tracker: str, folder: Path) -> tuple[Path, list[str]]:
@@ -94,9 +98,13 @@ def _tracked(runs: Sequence[Path], tracker: str, folder: Path) -> tuple[Path, li
     for run in runs:
         _ = Run(run).card  # refused before anything is written
     left = [line for run in runs for line in draw(Run(run))]
-    for run in runs:
-        apart = tracker == "tensorboard" and len(runs) > 1
-        trackers.write(Run(run), tracker, folder / run.name if apart else folder)
+    try:
+        for run in runs:
+            apart = tracker == "tensorboard" and len(runs) > 1
+            trackers.write(Run(run), tracker, folder / run.name if apart else folder)
+    except BaseException:  # the packages write as they go
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     return folder, left
 
 
