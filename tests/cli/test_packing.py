@@ -38,6 +38,16 @@ def test_pack_says_what_it_made_and_goes_on_where_it_stood(command: Callable, fo
     assert index == json.loads((tmp_path / "shards" / "index.json").read_text())
 
 
+def test_pack_shuffles_when_told(command: Callable, folder: Path, tmp_path: Path) -> None:
+    for name, more in (("listed", ()), ("shuffled", ("--shuffle",))):
+        command("pack", "--data", folder, "--out", tmp_path / name, "--size", 16, *more)
+    one, other = (json.loads((tmp_path / name / "train-000000.json").read_text()) for name in ("listed", "shuffled"))
+    assert one["labels"] == sorted(one["labels"])
+    assert other["labels"] != sorted(other["labels"])
+    assert sorted(one["names"]) == sorted(other["names"])
+    assert "pack of other images" in command("pack", "--data", folder, "--out", tmp_path / "listed", "--shuffle").err
+
+
 @pytest.mark.usefixtures("bare")
 @pytest.mark.parametrize("packed", [False, True])
 def test_what_lies_at_data_decides_how_it_is_read(

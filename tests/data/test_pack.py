@@ -19,7 +19,7 @@ from alexnet.data.dataset import ArrayDataset
 from alexnet.data.loading.containers import READ
 from alexnet.data.loading.decode import decode
 from alexnet.data.loading.stored import Form, StoredDataset
-from alexnet.data.pack import pack
+from alexnet.data.pack import pack, shuffled
 from alexnet.data.readers.folder import list_folder
 from alexnet.data.readers.shards import read_shards
 from alexnet.data.sources import open_splits, recognize
@@ -238,3 +238,25 @@ def test_deep_samples_are_spread_over_the_range_of_all_images(tmp_path: Path) ->
     images = splits.train.batch(np.arange(6))
     assert abs(int(images[0].mean()) - 25) < 3
     assert abs(int(images[5].mean()) - 224) < 3
+
+
+def test_shuffled_training_images_put_every_class_into_each_shard(folder: Maker, tmp_path: Path) -> None:
+    source = folder("train/cat", "train/dog", "val/cat", "val/dog", count=20)
+    pack(list_folder(source), FORM, tmp_path / "listed", images=10)
+    pack(shuffled(list_folder(source)), FORM, tmp_path / "shuffled", images=10)
+    pack(shuffled(list_folder(source)), FORM, tmp_path / "again", images=10)
+    assert content(tmp_path / "again") == content(tmp_path / "shuffled")
+
+    def labels(place: str, split: str) -> list[set[int]]:
+        index = json.loads((tmp_path / place / "index.json").read_text())
+        files = [tmp_path / place / each["file"] for each in index["splits"][split]]
+        return [set(json.loads(each.with_suffix(".json").read_text())["labels"]) for each in files]
+
+    assert labels("listed", "train") == [{0}, {0}, {1}, {1}]
+    assert labels("shuffled", "train") == [{0, 1}] * 4
+    assert labels("shuffled", "validation") == labels("listed", "validation") == [{0}, {0}, {1}, {1}]
+    splits = {place: read_shards(tmp_path / place).splits["train"] for place in ("listed", "shuffled")}
+    one, other = ({name: (image.tobytes(), label) for name, (image, label) in zip(split.names, split, strict=True)}
+                  for split in splits.values())  # fmt: skip
+    assert one == other
+    assert len(one) == 40

@@ -20,15 +20,26 @@ def pack(
         str, typer.Option(help="folder, table, caltech256, imagenet, or auto: recognized by the files.")
     ] = "auto",
     fit: Annotated[str, typer.Option(help="crop (resize the short side, cut the center) or squash.")] = "crop",
+    shuffle: Annotated[
+        bool,
+        typer.Option(
+            "--shuffle",
+            help="Write the training images in a random order, so that each shard holds some of every class: for "
+            "sets of which only some shards fit on the disk of the machine that trains.",
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Make a resized copy of images in tar shards, which train several times as fast."""
     from alexnet.cli.progress import bar
     from alexnet.data.pack import pack as write
+    from alexnet.data.pack import shuffled
     from alexnet.data.readers.source import Labels
     from alexnet.data.sources import list_images
 
     listing = list_images(format, data, Labels(labels and labels.expanduser(), label_separator), several=True)
+    if shuffle:
+        listing = shuffled(listing)
     with bar("packing", quiet=as_json) as progress:
         index = write(listing, {"channels": 3, "size": (size, size), "fit": fit}, out, progress)
     if as_json:

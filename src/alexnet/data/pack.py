@@ -14,6 +14,7 @@ import json
 import re
 import tarfile
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -68,6 +69,18 @@ def pack(
     with lock(out):
         sweep(out)
         return _packed(listing, form, out, parts, progress)
+
+
+def shuffled(listing: Listing) -> Listing:
+    """The same listing, its training images in a random order: each shard then holds some of every class.
+
+    The order is fixed by a seed of 0, so that an unfinished pack goes on with it. Other splits keep their order, in
+    which an evaluation reads each shard once.
+    """
+    split = listing.splits["train"]
+    rows = np.random.default_rng(0).permutation(len(split.names))
+    mixed = Split([split.names[row] for row in rows], split.labels[rows], split.store.part(rows))
+    return replace(listing, splits={**listing.splits, "train": mixed})
 
 
 def _packed(

@@ -8,7 +8,7 @@ import torch
 
 from alexnet.data.dataset import ArrayDataset, Dataset
 from alexnet.data.loading.shard_order import WINDOW, chosen, shard_order, shards_of, told
-from alexnet.data.loading.stored import Split, StoredDataset
+from alexnet.data.loading.stored import Form, Split, StoredDataset
 from alexnet.data.loading.stores import Members, Store
 from alexnet.data.remote.cache import Cache, Object
 from alexnet.data.remote.store import RemoteMembers, spans
@@ -130,6 +130,24 @@ def test_what_is_chosen_for_shards_elsewhere(tmp_path: Path) -> None:
         ]
     (line,) = told("shards-8", short)
     assert line == "data.shuffle = 'shards-8': shards in a random order, 8 at a time, each once in an epoch"
+
+
+@pytest.mark.parametrize("how", ["sorted", "mixed"])
+def test_shards_sorted_by_class_are_told(tmp_path: Path, how: str) -> None:
+    short = splits(tmp_path, 20)
+    store, rows = short.train.store, np.arange(4000)  # pyright: ignore[reportAttributeAccessIssue]
+    split = Split([str(row) for row in rows], rows // 1000 if how == "sorted" else rows % 4, store)
+    form: Form = {"channels": 1, "size": (8, 8), "fit": "crop"}
+    short.train = StoredDataset(split, list("abcd"), form, np.zeros((4000, 32), np.uint8))
+    assert (
+        told("shards-8", short)[1:]
+        == {
+            "sorted": [
+                "a shard holds 1 of 4 classes in the mean: `alexnet pack --shuffle` writes shards that mix better"
+            ],
+            "mixed": [],
+        }[how]
+    )
 
 
 def test_a_window_without_room_is_refused(tmp_path: Path) -> None:

@@ -1,11 +1,16 @@
 """What the orders of images cost where the shards do not fit on the disk, and how well they shuffle.
 
     python -m alexnet.benchmark.scripts.shuffle [--images 16000] [--shards 32] [--share 4] [--batch 64]
+    OMP_NUM_THREADS=1 python -m alexnet.benchmark.scripts.shuffle --accuracy 3
 
 Packs images of 64 classes, sorted by class as `alexnet pack` does, serves them on this machine, and reads epochs in
 each order with a folder for fetched shards that has room for one in `--share` of them. Prints the bytes that were
 fetched, as a multiple of the set's; by the order alone, the mean number of shards and of classes in a batch and the
-largest share of one class, and what each of several processes on machines of their own needs.
+largest share of one class, and what each of several processes on machines of their own needs; the same for shards that
+`alexnet pack --shuffle` writes.
+
+With --accuracy: test accuracy of CIFAR-10 (in $ALEXNET_DATA; 6,000 images to train, 2,000 to test) after training from
+such shards in each order, with so many seeds.
 """
 
 import argparse
@@ -22,17 +27,19 @@ import numpy as np
 import torch
 from PIL import Image
 
+import alexnet
 from alexnet.benchmark.scripts.remote import _Quiet, _Server
 from alexnet.data import dataset as sets
 from alexnet.data.loading.loader import Loader
 from alexnet.data.loading.order import order
 from alexnet.data.loading.shard_order import chosen, shards_of, window_of
-from alexnet.data.pack import pack
+from alexnet.data.pack import pack, shuffled
 from alexnet.data.readers.folder import list_folder
 from alexnet.data.sources import open_splits
 from alexnet.process.group import World
 
 CLASSES, SIDE = 64, 32
+SMALL = {"model.name": "alexnet-digits", "data.resize": 16, "train.least_steps": 0}
 
 
 class _Counting(_Quiet):
@@ -53,7 +60,33 @@ def prepare(root: Path, images: int, shards: int) -> None:
         Image.fromarray(random.integers(0, 256, (SIDE, SIDE, 3), np.uint8)).save(content, "JPEG")
         path.write_bytes(content.getvalue())
     form: Any = {"channels": 3, "size": (SIDE, SIDE), "fit": "crop"}
-    pack(list_folder(root / "images"), form, root / "www", images=-(-images // shards))
+    listing = list_folder(root / "images")
+    pack(listing, form, root / "www", images=-(-images // shards))
+    pack(shuffled(listing), form, root / "shuffled", images=-(-images // shards))
+
+
+def accuracies(root: Path, shards: int, share: int, seeds: int) -> None:
+    """Prints test accuracies after training on shards sorted by class, in each order, and on shuffled ones."""
+    for split, count in (("train", 6000), ("test", 2000)):
+        whole = alexnet.dataset("cifar10", split=split)
+        for number in range(count):
+            image, label = whole[number]
+            place = root / "images" / split / whole.classes[label]
+            place.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(place / f"{number:05}.png")
+    form: Any = {"channels": 3, "size": (SIDE, SIDE), "fit": "crop"}
+    listing = list_folder(root / "images")
+    for name, packed in (("sorted", listing), ("shuffled", shuffled(listing))):
+        pack(packed, form, root / name, images=-(-6000 // shards))
+    window = f"shards-{shards // share}"
+    for name, shuffle in (("sorted", "epoch"), ("sorted", window), ("shuffled", window)):
+        found = []
+        for seed in range(seeds):
+            out, settings = root / f"{name}-{shuffle}-{seed}", {**SMALL, "data.shuffle": shuffle, "train.seed": seed}
+            run = alexnet.train("folder", data=root / name, out=out, epochs=6, settings=settings)
+            assert run.card.figures.test is not None
+            found.append(run.card.figures.test.top1)
+        print(f"{name:9} {shuffle:10} test accuracy {' '.join(f'{each:.4f}' for each in found)}", flush=True)
 
 
 def drawn(epoch: int) -> torch.Generator:
@@ -81,7 +114,12 @@ def main() -> None:
     parser.add_argument("--shards", type=int, default=32)
     parser.add_argument("--share", type=int, default=4, help="one in so many shards fits")
     parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--accuracy", type=int, default=0, metavar="SEEDS", help="train with so many seeds instead")
     asked = parser.parse_args()
+    if asked.accuracy:
+        with tempfile.TemporaryDirectory() as name:
+            accuracies(Path(name), asked.shards, asked.share, asked.accuracy)
+        return
     sets.MEMORY_LIMIT = 0
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
@@ -103,6 +141,10 @@ def main() -> None:
             for size in (2, 4, 8):
                 parts = needed(taken, shards, asked.batch, size)
                 print(f"{shuffle:12} {size} processes need {np.mean(parts):.2f} sets each, at most {max(parts):.2f}")
+        mixed = open_splits("shards", str(root / "shuffled"), validation=None).train
+        if (places := shards_of(mixed)) is not None:
+            taken = order(len(labels), own, 0, drawn, places, asked.batch)
+            print(f"{own:12} of a batch, shuffled shards: {quality(taken.numpy(), places, mixed.labels, asked.batch)}")
         for shuffle, epoch in ((own, 0), (own, 1), (own, 2), ("epoch", 0)):
             _Counting.sent, begin = 0, time.perf_counter()
             taken = order(len(labels), shuffle, epoch, drawn, shards, asked.batch)

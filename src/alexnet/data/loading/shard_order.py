@@ -101,14 +101,28 @@ def chosen(shuffle: str, splits: Splits, batch: int) -> str:
 
 
 def told(shuffle: str, splits: Splits) -> list[str]:
-    """What is said of an order of shards that do not fit, in one line."""
+    """What is said of an order of shards that do not fit, in a line or two."""
     dataset = splits.train
     store = dataset.store if isinstance(dataset, StoredDataset) else None
     if not isinstance(store, RemoteMembers) or _fits(splits, store):
         return []
     if window := window_of(shuffle):
-        return [f"data.shuffle = {shuffle!r}: shards in a random order, {window} at a time, each once in an epoch"]
+        line = f"data.shuffle = {shuffle!r}: shards in a random order, {window} at a time, each once in an epoch"
+        return [line, *_few_classes(dataset.labels, store.which, len(dataset.classes))]
     return [f"data.shuffle = {shuffle!r} may want many shards for a batch; 'shards' would fetch each once in an epoch"]
+
+
+def _few_classes(labels: np.ndarray, shards: np.ndarray, classes: int) -> list[str]:
+    """A line where the mean shard holds images of less than half of the classes."""
+    if labels.ndim > 1 or not len(labels):
+        return []
+    held = len(np.unique(shards.astype(np.int64) * classes + labels)) / len(np.unique(shards))
+    if held >= min(classes, len(labels) / len(np.unique(shards))) / 2:
+        return []
+    return [
+        f"a shard holds {held:.0f} of {classes} classes in the mean: "
+        "`alexnet pack --shuffle` writes shards that mix better"
+    ]
 
 
 def _fits(splits: Splits, store: RemoteMembers) -> bool:
