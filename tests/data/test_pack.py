@@ -255,8 +255,7 @@ def test_shuffled_training_images_put_every_class_into_each_shard(folder: Maker,
     assert labels("listed", "train") == [{0}, {0}, {1}, {1}]
     assert labels("shuffled", "train") == [{0, 1}] * 4
     assert labels("shuffled", "validation") == labels("listed", "validation") == [{0}, {0}, {1}, {1}]
-    splits = {place: read_shards(tmp_path / place).splits["train"] for place in ("listed", "shuffled")}
-    one, other = ({name: (image.tobytes(), label) for name, (image, label) in zip(split.names, split, strict=True)}
-                  for split in splits.values())  # fmt: skip
+    read = [read_shards(tmp_path / place).splits["train"] for place in ("listed", "shuffled")]
+    one, other = ({name: (split[i][0].tobytes(), split[i][1]) for i, name in enumerate(split.names)} for split in read)
     assert one == other
     assert len(one) == 40
