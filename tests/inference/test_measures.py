@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from alexnet.artifacts.figures import Calibration
 from alexnet.artifacts.run import Run
 from alexnet.errors import InputError
+from alexnet.files import lock
 from alexnet.inference import calibrate, metrics
 from alexnet.inference.data import dataset_for
 from alexnet.inference.evaluate import evaluate
@@ -102,6 +104,20 @@ def test_a_temperature_changes_probabilities_and_no_class(copied: Path) -> None:
     assert after.probabilities == pytest.approx(expected.numpy(), abs=1e-5)
     one = predict(applied, [dataset[0][0]], top=1)[0].predictions[0]
     assert one.score == pytest.approx(float(after.probabilities[0]), abs=1e-5)
+
+
+def test_a_run_that_is_trained_meanwhile_keeps_its_card(copied: Path, refused: Callable[..., str]) -> None:
+    model = load_model(copied)
+    found = Calibration(temperature=2.0, split="validation", count=1, ece_before=0.1, ece_after=0.1)
+    before = (copied / "card.json").read_bytes()
+    with lock(copied):  # as training holds it
+        assert "is in use by process" in refused("evaluate", copied, "--calibrate")
+        with pytest.raises(InputError, match="is in use by process"):
+            calibrate.keep(model, found)
+    (copied / "best.safetensors").write_bytes(b"of a later epoch")
+    with pytest.raises(InputError, match="was replaced while it was calibrated"):
+        calibrate.keep(model, found)
+    assert (copied / "card.json").read_bytes() == before
 
 
 def test_the_verb(copied: Path, command: Callable, refused: Callable, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Calibration by a temperature: fitted on validation images, kept in the card, applied only where it is asked for."""
 
+import contextlib
 import dataclasses
 import math
 from typing import cast
@@ -11,8 +12,9 @@ from torch import Tensor, nn
 from alexnet.artifacts import store
 from alexnet.artifacts.card import RunCard
 from alexnet.artifacts.figures import Calibration
+from alexnet.artifacts.run import Run
 from alexnet.errors import InputError
-from alexnet.files import write_json
+from alexnet.files import lock, sha256, write_json
 from alexnet.inference import label_metrics, metrics
 from alexnet.inference.evaluate import Evaluation
 from alexnet.inference.label_evaluation import LabelEvaluation
@@ -46,7 +48,10 @@ def calibrated(model: Model) -> Model:
 
 
 def check_calibration(model: Model) -> None:
-    """InputError where there are no validation images on which a temperature may be fitted."""
+    """InputError where there are no validation images on which a temperature may be fitted, and where the run is being
+    trained: its card is about to change."""
+    with _held(model):
+        pass
     if isinstance(model.card, RunCard) and model.card.data.validation_is_test:
         raise InputError(
             "this run validated on the test split: a temperature fitted there would make test figures unfair"
@@ -86,9 +91,18 @@ def _fitted_labels(evaluation: LabelEvaluation, targets: np.ndarray, split: str)
 
 
 def keep(model: Model, calibration: Calibration) -> None:
-    """Writes the calibration into the model's card, wherever that lies."""
-    weights, beside = store.locate(model.path)
-    card = model.card.changed(calibration=calibration.to_json())
-    if not card.sha256:  # it was in the weights, or of an earlier version
-        card = card.changed(sha256={"weights": model.weights["sha256"]})
-    write_json(beside or weights.with_suffix(".json"), card.to_json())
+    """Writes the calibration into the model's card, wherever that lies. InputError where the weights are others by
+    now."""
+    with _held(model):
+        weights, beside = store.locate(model.path)
+        if sha256(weights) != model.weights["sha256"]:
+            raise InputError(f"{str(weights)!r} was replaced while it was calibrated; run the command again")
+        card = model.card.changed(calibration=calibration.to_json())
+        if not card.sha256:  # it was in the weights, or of an earlier version
+            card = card.changed(sha256={"weights": model.weights["sha256"]})
+        write_json(beside or weights.with_suffix(".json"), card.to_json())
+
+
+def _held(model: Model) -> contextlib.AbstractContextManager[None]:
+    """Holds the run folder of a model, as training does, so that neither replaces what the other wrote."""
+    return lock(model.path) if Run(model.path).is_run else contextlib.nullcontext()
