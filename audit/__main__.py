@@ -1,6 +1,7 @@
-"""`python -m audit vulnerabilities | licenses | sbom FILE`: what this package brings along, and what is known of it.
+"""`python -m audit vulnerabilities [DATABASE] | licenses | sbom FILE`: what this package needs, and what is known.
 
-Of the environment that it runs in: this package and all that it needs there, extras included.
+Of the environment that it runs in: this package and all that it needs there, extras included. DATABASE: a checkout of
+github.com/pypa/advisory-database, which is then asked in place of PyPI.
 """
 
 import importlib
@@ -8,6 +9,7 @@ import json
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -85,9 +87,22 @@ def sbom() -> str:
     return output.JsonV1Dot6(bom).output_as_string(indent=2) + "\n"
 
 
-def pip_audit() -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pip_audit", "--local", "--progress-spinner", "off", "--format", "json"]
+def pip_audit(*more: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pip_audit", "--local", "--progress-spinner", "off", "--format", "json", *more]
     return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def pip_audit_by(database: Path) -> int:
+    """As `vulnerabilities`, by a database on this machine."""
+    from audit.advisories import served
+
+    if not (database / "vulns").is_dir():
+        print(
+            f"{database} is no checkout of github.com/pypa/advisory-database: it has no folder vulns", file=sys.stderr
+        )
+        return 2
+    with served(database) as address, tempfile.TemporaryDirectory() as cache:  # answers of another database are kept
+        return vulnerabilities(lambda: pip_audit("--cache-dir", cache, "-s", "osv", "--osv-url", address))
 
 
 def vulnerabilities(run: Callable[[], subprocess.CompletedProcess[str]] = pip_audit) -> int:
@@ -115,6 +130,8 @@ def main(arguments: list[str]) -> int:
     match arguments:
         case ["vulnerabilities"]:
             return vulnerabilities()
+        case ["vulnerabilities", database]:
+            return pip_audit_by(Path(database))
         case ["licenses"]:
             print(licenses(), end="")
         case ["sbom", path]:

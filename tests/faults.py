@@ -106,7 +106,7 @@ def interrupted(place: Path, expected: str, draws: random.Random) -> None:
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, draws.choice([signal.SIGINT, signal.SIGTERM]))
     code, said = finished(process)
-    if code not in (0, 130, -signal.SIGINT, -signal.SIGTERM):
+    if code not in (0, 130, 143, -signal.SIGINT, -signal.SIGTERM):
         raise Lost(f"ended with {code}: {said.strip()[:200]}")
     resumed(place, expected)
 

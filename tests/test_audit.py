@@ -55,3 +55,34 @@ def test_an_audit_that_asked_nobody_says_so(
     assert audit.vulnerabilities(lambda: subprocess.CompletedProcess([], 0, text, err)) == code
     shown = capsys.readouterr()
     assert said in shown.out + shown.err
+
+
+ADVISORY = """
+id: PYSEC-2026-1
+modified: 2026-11-03T10:29:41.505456Z
+details: An issue.
+affected:
+- package: {ecosystem: PyPI, name: jinja2}
+  ranges:
+  - {type: GIT, repo: r, events: [{introduced: "0"}, {fixed: abc}]}
+  - {type: ECOSYSTEM, events: [{introduced: "2.0"}, {fixed: "999"}]}
+  versions: ["1.5"]
+"""
+
+
+def test_a_database_on_this_machine_is_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("pip_audit", reason="comes with pip install 'alexnet[dev]'")
+    from audit.advisories import affecting
+
+    assert audit.main(["vulnerabilities", str(tmp_path)]) == 2
+    assert "it has no folder vulns" in capsys.readouterr().err
+    (tmp_path / "vulns" / "jinja2").mkdir(parents=True)
+    assert audit.main(["vulnerabilities", str(tmp_path)]) == 0
+    assert ", 0 known vulnerabilities" in capsys.readouterr().out
+    (tmp_path / "vulns" / "jinja2" / "PYSEC-2026-1.yaml").write_text(ADVISORY)
+    assert audit.main(["vulnerabilities", str(tmp_path)]) == 3
+    assert "PYSEC-2026-1; fixed in 999" in capsys.readouterr().out
+    in_it = [
+        version for version in ("1.4", "1.5", "1.9", "2.0", "3.1.6", "999") if affecting(tmp_path, "jinja2", version)
+    ]
+    assert in_it == ["1.5", "2.0", "3.1.6"]
