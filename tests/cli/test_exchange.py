@@ -37,7 +37,7 @@ def test_import_says_what_became_what(command: Command, theirs: Path, tmp_path: 
     assert "license: unknown" in ended.out
     names = tmp_path / "names.txt"
     names.write_text("\n".join("abcdefghij"), encoding="utf-8")
-    ended = command("import", theirs, "--out", tmp_path / "ours.safetensors", "--classes", names, "--json")
+    ended = command("import", theirs, "--out", tmp_path / "ours.safetensors", "--classes", names, "--json", "--force")
     assert json.loads(ended.out)["classes"] == list("abcdefghij")
 
 

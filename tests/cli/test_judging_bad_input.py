@@ -29,12 +29,12 @@ def copy(run: Run, to: Path, *names: str) -> Path:
 def test_an_empty_folder(refused: Callable, tmp_path: Path, kept: Path, trained: Run) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert "is not a run" in refused("report", empty, "--out", kept)
-    assert "is not a run" in refused("report", trained.path, empty, "--out", kept)
-    assert "is not a run" in refused("compare", trained.path, empty, "--out", kept)
-    refused("check", "--data", empty, "--out", kept)
-    refused("evaluate", empty, "--page", kept)
-    refused("evaluate", trained.path, "--data", empty, "--page", kept)
+    assert "is not a run" in refused("report", empty, "--out", kept, "--force")
+    assert "is not a run" in refused("report", trained.path, empty, "--out", kept, "--force")
+    assert "is not a run" in refused("compare", trained.path, empty, "--out", kept, "--force")
+    refused("check", "--data", empty, "--out", kept, "--force")
+    refused("evaluate", empty, "--page", kept, "--force")
+    refused("evaluate", trained.path, "--data", empty, "--page", kept, "--force")
     assert kept.read_text(encoding="utf-8") == "mine"
 
 
@@ -72,8 +72,8 @@ def test_a_broken_template(
     html.environment.cache_clear()
     copied = copy(trained, tmp_path / "run", "predictions.npz")
     try:
-        assert "document.html" in refused("report", copied, "--out", kept)
-        assert "document.html" in refused("compare", copied, "--out", kept)
+        assert "document.html" in refused("report", copied, "--out", kept, "--force")
+        assert "document.html" in refused("compare", copied, "--out", kept, "--force")
     finally:
         html.environment.cache_clear()
     assert kept.read_text(encoding="utf-8") == "mine"

@@ -97,4 +97,4 @@ def test_the_verb_writes_what_the_extension_names(
     with Image.open(tmp_path / "net.png") as image:
         assert image.width > 1000
     assert ".svg or .png" in refused("draw", "alexnet-2012", "--out", tmp_path / "net.pdf")
-    assert "unknown network" in refused("draw", "alexnet-2013", "--out", tmp_path / "net.svg")
+    assert "unknown network" in refused("draw", "alexnet-2013", "--out", tmp_path / "net.svg", "--force")

@@ -166,11 +166,11 @@ def test_a_picture_of_an_image(trained: Run, tmp_path: Path, command: Callable, 
     assert set(said["classes"][0]["maps"]) == {"gradcam", "occlusion"}
     with Image.open(out) as drawn:
         assert drawn.width > 1.1 * drawn.height
-    checked = command("explain", trained.path, image, "--out", out, "--method", "smoothgrad", "--check")
+    checked = command("explain", trained.path, image, "--out", out, "--force", "--method", "smoothgrad", "--check")
     assert (checked.code, "smoothgrad: rank correlation" in checked.out) == (0, True)
     assert "unknown method" in refused("explain", trained.path, image, "--method", "lime")
     assert "unknown class 'seven'; the model knows: 0, 1" in refused("explain", trained.path, image, "--class", "seven")
-    assert "no such file" in refused("explain", trained.path, tmp_path / "none.png", "--out", out)
+    assert "no such file" in refused("explain", trained.path, tmp_path / "none.png", "--out", out, "--force")
 
 
 def test_named_classes_are_explained_in_their_order(opened: Model) -> None:

@@ -134,7 +134,8 @@ def test_the_verbs(trained: Run, tmp_path: Path, command: Callable, refused: Cal
     ended = command("probe", trained.path, "--data", "digits", "--layers", "fc6,fc7", "--images", 60, "--out", out)
     assert ended.code == 0
     assert re.search(r"fc7 +128 +\d\d\.\d\d%", ended.out)
-    said = json.loads(command("map", trained.path, "--data", "digits", "--images", 40, "--out", out, "--json").out)
+    asked = ("map", trained.path, "--data", "digits", "--images", 40, "--out", out, "--force")
+    said = json.loads(command(*asked, "--json").out)
     assert (len(said["images"]), said["page"]) == (40, str(tmp_path / "p.html"))
     assert (tmp_path / "p.html").read_text().count("data:image/jpeg") == 1
     with Image.open(out) as drawn:

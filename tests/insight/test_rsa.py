@@ -69,8 +69,8 @@ def test_files_are_compared(tmp_path: Path, command: Callable, refused: Callable
     assert said["table"][0][2] == pytest.approx(1)
     assert said["table"][0][1] == pytest.approx(rsa.compare(rsa.rdm(X), rsa.rdm(Y)))
     assert out.stat().st_size > 1_000
-    assert "same images" in refused("rsa", tmp_path / "a.npy", tmp_path / "short.npy", "--out", out)
-    assert "no dissimilarity matrix" in refused("rsa", *given, "--rdm", tmp_path / "a.npy", "--out", out)
+    assert "same images" in refused("rsa", tmp_path / "a.npy", tmp_path / "short.npy", "--out", out, "--force")
+    assert "no dissimilarity matrix" in refused("rsa", *given, "--rdm", tmp_path / "a.npy", "--out", out, "--force")
 
 
 def test_intervals_and_the_noise_band_hold_what_they_must() -> None:

@@ -143,9 +143,10 @@ def test_the_verb_writes_a_sheet_and_an_index(trained: Run, digits, tmp_path: Pa
     assert all("10.png" not in each["name"] for each in near)
     with Image.open(out) as drawn:
         assert drawn.width > 400
-    first = command("similar", trained.path, query, *data, "--index", tmp_path / "i.npy", "--out", out, "--count", 3)
+    index = ("--index", tmp_path / "i.npy", "--count", 3)
+    first = command("similar", trained.path, query, *data, *index, "--out", out, "--force")
     assert (first.code, "skipped" in first.err) == (3, True)
-    again = command("similar", trained.path, query, "--index", tmp_path / "i.npy", "--count", 3)
+    again = command("similar", trained.path, query, *index)
     assert again.code == 0
     assert again.out.endswith("no picture: it needs --data, the images of the index\n")
     assert again.out.splitlines()[:4] == first.out.splitlines()[:4]

@@ -147,9 +147,10 @@ def test_the_verb_prints_and_draws(trained: Run, tmp_path: Path, command: Callab
     assert "mean=0+scale=1" in ended.out
     with Image.open(out) as drawn:
         assert drawn.width > 400
-    said = json.loads(command("what-if", trained.path, tmp_path / "digit.png", *changes, "--out", out, "--json").out)
+    asked = ("what-if", trained.path, tmp_path / "digit.png", "--out", out, "--force")
+    said = json.loads(command(*asked, *changes, "--json").out)
     assert [each["change"] for each in said["after"]] == ["lrn.alpha=1", "mean=0+scale=1"]
     assert said["before"]["cosines"]["fc7"] == pytest.approx(1)
-    ended = command("what-if", trained.path, tmp_path / "digit.png", "--change", "nolrn", "--out", out)
+    ended = command(*asked, "--change", "nolrn")
     assert (ended.code, ended.err.count("\n")) == (2, 1)
     assert "did you mean no-lrn" in ended.err
