@@ -3,9 +3,11 @@
 import dataclasses
 import gzip
 import io
+import json
 import struct
 import tarfile
 import tempfile
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +134,44 @@ def caltech() -> Files:
 
 def folder() -> Files:
     return {f"{name}/{i}.{kind}": image(kind) for name in "ab" for i, kind in enumerate(("png", "jpeg", "gif"))}
+
+
+def table(suffix: str) -> Files:
+    """A table of the labels of `_images`."""
+    rows = [
+        {"file": f"{i}.png", "label": "ab"[i % 2], "split": ("train", "test")[i // 4], "patient": i // 2}
+        | {"x": i % 2, "y": float(i % 3 == 0)}
+        for i in range(6)
+    ]
+    if suffix == "jsonl":
+        content = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    elif suffix == "csv":
+        content = "\n".join([",".join(rows[0]), *(",".join(map(str, row.values())) for row in rows)]).encode()
+    else:
+        import pyarrow
+        from pyarrow import parquet
+
+        file = io.BytesIO()
+        parquet.write_table(pyarrow.Table.from_pylist(rows), file)
+        content = file.getvalue()
+    return {f"labels.{suffix}": content}
+
+
+@lru_cache
+def _images() -> tempfile.TemporaryDirectory[str]:
+    """Six images in a folder that goes with the process."""
+    folder = tempfile.TemporaryDirectory()
+    for number in range(6):
+        (Path(folder.name) / f"{number}.png").write_bytes(image("PNG"))
+    return folder
+
+
+def read_table(path: Path) -> None:
+    from alexnet.data.readers.source import Labels
+    from alexnet.data.readers.table import list_table
+
+    for asked in (Labels(), Labels(columns=("x", "y"))):
+        list_table(path, Path(_images().name), asked=asked)
 
 
 def shards() -> Files:

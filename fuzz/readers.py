@@ -135,6 +135,10 @@ def _features(suffix: str, *needs: str) -> Reader:
     return Reader(partial(records.features, suffix), records.read_features, whole=False, needs=needs)
 
 
+def _table(suffix: str, *needs: str) -> Reader:
+    return Reader(partial(datasets.table, suffix), datasets.read_table, whole=False, needs=needs)
+
+
 READERS: dict[str, Reader] = {
     "npy": _weights(npy, ".npy"),
     "pth": _weights(pth, ".pth"),
@@ -173,5 +177,14 @@ READERS: dict[str, Reader] = {
     "features-csv": _features("csv"),
     "features-mat": _features("mat"),
     "features-h5": _features("h5", "h5py"),
+    "features-parquet": _features("parquet", "pyarrow"),
     "features-pt": _features("pt"),
+    "index": Reader(records.index, records.read_index),
+    "table-csv": _table("csv"),
+    "table-jsonl": _table("jsonl"),
+    "table-parquet": _table("parquet", "pyarrow"),
+    "hub": Reader(records.hub, records.read_model),
+    "onnx": Reader(records.graph, records.read_graph, whole=False, needs=("onnxruntime", "onnxscript")),
+    "predictions": Reader(records.label_predictions, records.read_label_predictions, whole=False),
+    "list": Reader(records.image_list, records.read_image_list, whole=False),
 }

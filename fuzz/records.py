@@ -4,8 +4,10 @@ import contextlib
 import io
 import json
 import tempfile
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -64,9 +66,114 @@ def read_recipe(path: Path) -> None:
     recipes.load(path)
 
 
+def hub() -> Files:
+    """As `alexnet export --format hub` writes it, less the card: the one within the weights is read."""
+    return {"model.safetensors": run()["best.safetensors"]}
+
+
+@lru_cache
+def graph() -> Files:
+    from alexnet.export import formats
+
+    with _model() as opened, tempfile.TemporaryDirectory() as root:
+        formats.export(opened.model, "onnx", Path(root) / "file.onnx")
+        return {"file.onnx": (Path(root) / "file.onnx").read_bytes()}
+
+
+@contextlib.contextmanager
+def _model() -> Iterator[Any]:
+    """The model of `run`, opened from a folder that is there for a while."""
+    from alexnet.inference.opening import open_model
+
+    with tempfile.TemporaryDirectory() as root:
+        for name, content in card().items():
+            (Path(root) / name).write_bytes(content)
+        yield open_model(Path(root))
+
+
+def read_graph(path: Path) -> None:
+    from alexnet.inference.exported import open_exported
+
+    open_exported(path)
+
+
+def label_predictions() -> Files:
+    from alexnet.artifacts.label_predictions import LabelPredictions
+
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (2, 4, 4, 3), np.uint8)
+    targets, probabilities = rng.integers(0, 2, (5, 3), np.uint8), rng.random((5, 3), np.float32)
+    rest = {"thresholds": np.full(3, 0.5, np.float32), "shown": np.arange(2), "samples": images}
+    made = LabelPredictions(
+        "test", tuple("abcde"), targets, probabilities, rng.random(5, np.float32), thumbnails=images,
+        sample_labels=targets[:2], **rest,
+    )  # fmt: skip
+    return {"predictions.npz": made.packed()}
+
+
+def read_label_predictions(path: Path) -> None:
+    from alexnet.artifacts.label_predictions import parse
+
+    parse(path.read_bytes(), "predictions.npz")
+
+
+def image_list() -> Files:
+    return {"list.txt": b"a.png\n\xff/b.jpg\r\n\n/nowhere/c d.webp\n"}
+
+
+def read_image_list(path: Path) -> None:
+    from alexnet.inference.gather import Gathered
+    from alexnet.inference.predict import stream
+
+    for _ in stream(_opened(run()["best.safetensors"]).model, Gathered([str(path)])):
+        pass
+
+
+@lru_cache
+def _opened(_: bytes) -> Any:
+    with _model() as opened:
+        return opened
+
+
+def _images() -> Any:
+    from alexnet.inference.images import Images
+
+    def read(row: int, how: Any) -> tuple[np.ndarray, bytes]:
+        return np.full((*how.size, how.channels), 50 * row, np.uint8), bytes(32)
+
+    return Images(tuple("abcd"), read, np.arange(4))
+
+
+@lru_cache
+def index() -> Files:
+    """Features with their record and their principal components."""
+    from alexnet.inference.extract import extract
+    from alexnet.inference.features import want
+    from alexnet.inference.rows import Transform
+
+    with _model() as opened, tempfile.TemporaryDirectory() as root:
+        wanted = want(opened.model, ["fc7"])
+        extract(opened, _images(), wanted, Path(root) / "f.npy", transform=Transform(center=True, pca=2))
+        files = {each.name: each.read_bytes() for each in Path(root).iterdir()}
+    return {**card(), **files}
+
+
+def read_index(path: Path) -> None:
+    """What `alexnet similar --index` and `alexnet features --check` read."""
+    from alexnet.inference.recheck import recheck
+    from alexnet.insight.similar import Index
+
+    opened = _opened(run()["best.safetensors"])
+    found = Index.load(path / "f.npy", opened)
+    found.search(found.describe(_images())[0], 2)
+    recheck(opened, _images(), path / "f.npy", 2)
+
+
 def features(suffix: str) -> Files:
     """Features of four images from two layers, as `alexnet features` writes them, or bare where it has no room."""
     values = {"fc6": np.arange(12, dtype=np.float32).reshape(4, 3), "fc7": np.ones((4, 2), np.float32)}
+    if suffix in ("h5", "parquet"):
+        return _written(suffix, values)
     record = {"names": np.array([f"{i}.png" for i in range(4)]), "labels": np.arange(4)}
     content = io.BytesIO()
     if suffix == "npz":
@@ -79,18 +186,24 @@ def features(suffix: str) -> Files:
         from scipy.io import savemat
 
         savemat(content, values | {"labels": record["labels"]})
-    elif suffix == "h5":
-        import h5py
-
-        with h5py.File(content, "w") as file:
-            for name, value in values.items():
-                file[name] = value
     elif suffix == "pt":
         import torch
 
         torch.save({"features": {name: torch.from_numpy(value) for name, value in values.items()}}, content)
     files = {f"file.{suffix}": content.getvalue()}
     return files | ({"file.json": json.dumps({"names": list("abcd")}).encode()} if suffix in ("npy", "csv") else {})
+
+
+def _written(suffix: str, values: dict[str, np.ndarray]) -> Files:
+    from alexnet.inference import feature_write
+    from alexnet.inference.feature_table import Table, in_memory
+
+    layers = {name: in_memory(value) for name, value in values.items()}
+    names, digests = [f"{i}.png" for i in range(4)], np.zeros((4, 32), np.uint8)
+    table = Table(layers, names, np.arange(4), tuple("abcd"), digests, {"model": "x"})
+    with tempfile.TemporaryDirectory() as root:
+        feature_write.write(Path(root) / f"file.{suffix}", table)
+        return {f"file.{suffix}": (Path(root) / f"file.{suffix}").read_bytes()}
 
 
 def read_features(path: Path) -> None:

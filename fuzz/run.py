@@ -41,14 +41,14 @@ def _work(pipe: Connection, root: str) -> None:
     from alexnet.isolated import child
     from fuzz import forked
 
-    child.start, child._SECONDS = forked.start, SECONDS  # pyright: ignore[reportAttributeAccessIssue]
+    child.start = forked.start  # pyright: ignore[reportAttributeAccessIssue]
+    child._SECONDS = 2  # some damaged HDF5 loops for ever; nothing is imported within this bound
     while (task := pipe.recv()) is not None:
         _read_all(pipe, Path(tempfile.mkdtemp(dir=root)), *task)
 
 
 def _read_all(pipe: Connection, home: Path, name: str, numbers: Iterable[int], files: Files | None) -> None:
     from alexnet.errors import InputError
-    from alexnet.isolated.child import TOO_LONG
     from fuzz.mutate import mutated
     from fuzz.readers import READERS
 
@@ -77,8 +77,6 @@ def _read_all(pipe: Connection, home: Path, name: str, numbers: Iterable[int], f
             said = "read"
         except InputError as error:
             said = "refused" if str(error).isprintable() else f"unprintable: {str(error)!r}"
-            if TOO_LONG in str(error):
-                said = f"takes more than {SECONDS} s"
         except BaseException as error:  # what must not happen is what is looked for
             said = f"{type(error).__name__}: {str(error)[:200]}"
         if (peak := _memory("VmHWM") - before) > BYTES:

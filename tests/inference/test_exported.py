@@ -67,6 +67,34 @@ def test_an_imagenet_form_keeps_its_crop_and_its_colors(make: Callable[..., Mode
     assert [each.score for each in a.predictions] == pytest.approx([each.score for each in b.predictions], abs=1e-5)
 
 
+def _renamed(graph: Any) -> None:
+    graph.graph.node[0].op_type = "Relu\x1b"
+
+
+def _outside(graph: Any) -> None:
+    tensor = graph.graph.node.add(op_type="Constant", output=["odd"]).attribute.add(name="value").t
+    tensor.data_location = 1
+    tensor.external_data.add(key="location", value="/etc/passwd")
+
+
+@pytest.mark.parametrize(("change", "said"), [(_renamed, "does not run"), (_outside, "weights in other files")])
+def test_a_changed_graph_is_one_line(
+    exported: dict[str, Path], tmp_path: Path, change: Callable[[Any], None], said: str
+) -> None:
+    import onnx
+
+    graph = onnx.load(exported["onnx"])
+    change(graph)
+    (tmp_path / "x.onnx").write_bytes(graph.SerializeToString())
+    with pytest.raises(InputError, match=said) as error:
+        load(tmp_path / "x.onnx")
+    assert str(error.value).isprintable()
+    content = exported["onnx"].read_bytes()
+    (tmp_path / "x.onnx").write_bytes(content.replace(b"\x22\x04Conv", b"\x22\x04C\xffnv"))
+    with pytest.raises(InputError, match=r"not a readable ONNX file|does not run") as error:
+        load(tmp_path / "x.onnx")
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """The run's own validation images as class folders would trip over nothing: 40 digits."""

@@ -13,7 +13,6 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from alexnet.errors import InputError  # noqa: E402
-from alexnet.isolated import child  # noqa: E402
 from fuzz import run  # noqa: E402
 from fuzz.mutate import mutated  # noqa: E402
 from fuzz.readers import READERS, Reader  # noqa: E402
@@ -102,16 +101,3 @@ def test_another_process_takes_the_place_of_one_that_died_or_hung(
     worker.end()
     assert capsys.readouterr().err == "  npy 2: ended by SIGKILL\n  npy 4: takes more than 0.1 s\n"
     assert "npy 4" in (tmp_path / "faults.txt").read_text()
-
-
-@LINUX
-def test_a_file_that_takes_too_long_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def long(path: Path) -> None:
-        raise InputError(f"{path.name} {child.TOO_LONG}")
-
-    monkeypatch.setitem(READERS, "x", Reader(lambda: {"file.x": b"abc"}, long, whole=False))
-    monkeypatch.setattr(run.resource, "setrlimit", lambda *_: None)
-    monkeypatch.chdir(tmp_path)
-    ours, theirs = Pipe()
-    run._read_all(theirs, tmp_path, "x", range(1), None)
-    assert [ours.recv(), ours.recv()][1] == "takes more than 10 s"

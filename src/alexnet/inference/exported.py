@@ -8,9 +8,10 @@ expressions and may unpickle objects, which a stranger's file must not make it d
 import hashlib
 import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from alexnet.artifacts.card import Card
 from alexnet.artifacts.figures import Figures, LabelFigures, score
 from alexnet.artifacts.seal import sealed
 from alexnet.data.loading.decode import stored_size
-from alexnet.errors import InputError, counted
+from alexnet.errors import InputError, counted, escaped
 from alexnet.files import content_of, sha256
 from alexnet.inference.model import Model
 from alexnet.models import catalog
@@ -102,24 +103,45 @@ def _onnx(path: Path) -> Model:
     content = content_of(path, _MOST)
     try:
         graph = onnx.load_model_from_string(content)
-    except Exception as error:  # protobuf's own, of several kinds
+        outside = any(each.external_data or each.data_location for each in _tensors(graph.graph.node, graph.graph))
+        outside = outside or bool(graph.functions)
+        said = {prop.key: prop.value for prop in graph.metadata_props}.get("card")
+        precision = "int8" if any("Quant" in node.op_type for node in graph.graph.node) else "fp32"
+    except Exception as error:  # protobuf's own, of several kinds; text that is no UTF-8 comes as bytes
         raise InputError(f"{str(path)!r} is not a readable ONNX file ({type(error).__name__})") from None
-    if any(each.data_location == onnx.TensorProto.EXTERNAL for each in graph.graph.initializer):
+    if outside:
         raise InputError(f"{str(path)!r} keeps weights in other files, which are not opened")
-    card = _card({prop.key: prop.value for prop in graph.metadata_props}.get("card"), path)
-    kinds = {node.op_type for node in graph.graph.node}
-    precision = "int8" if any("Quant" in kind for kind in kinds) else "fp32"
+    card = _card(said, path)
     try:
         session = Session(content)
         names = session.names()
     except Exception as error:  # ONNX Runtime's own
-        raise InputError(f"{str(path)!r} does not run in ONNX Runtime: {str(error).splitlines()[0][:200]}") from None
+        raise InputError(f"{str(path)!r} does not run in ONNX Runtime: {_first_line(error)}") from None
     if len(names) != len(card.classes) or "probabilities" not in session.outputs:
         raise InputError(
             f"{str(path)!r} does not fit the card in it: {counted(len(names), 'class', 'classes')}, not "
             f"{len(card.classes)}"
         )
     return _model(session, content, precision, card, path)
+
+
+def _tensors(nodes: Iterable[Any], graph: Any = None) -> Iterator[Any]:
+    """Every tensor of an ONNX graph and of the graphs within its nodes."""
+    if graph is not None:
+        yield from graph.initializer
+        for sparse in graph.sparse_initializer:
+            yield from (sparse.values, sparse.indices)
+    for node in nodes:
+        for own in node.attribute:
+            yield from (own.t, *own.tensors)
+            for sparse in (own.sparse_tensor, *own.sparse_tensors):
+                yield from (sparse.values, sparse.indices)
+            for inner in (own.g, *own.graphs):
+                yield from _tensors(inner.node, inner)
+
+
+def _first_line(error: Exception) -> str:
+    return escaped((str(error) or type(error).__name__).splitlines()[0][:200])
 
 
 def _program(path: Path) -> Model:
@@ -159,9 +181,7 @@ def _model(run: Run, content: bytes, precision: str, card: Card, path: Path) -> 
     try:
         found = run(probe)[0]
     except Exception as error:
-        raise InputError(
-            f"{str(path)!r} does not take the images of its card: {str(error).splitlines()[0][:200]}"
-        ) from None
+        raise InputError(f"{str(path)!r} does not take the images of its card: {_first_line(error)}") from None
     if found.shape != (1, len(card.classes)):
         raise InputError(
             f"{str(path)!r} does not fit the card in it: {counted(found.shape[-1], 'output')} for "

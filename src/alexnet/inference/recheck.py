@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors.numpy
 
+from alexnet.artifacts import store
 from alexnet.artifacts.card import lrn_constants
 from alexnet.device import own_settings
 from alexnet.errors import InputError
@@ -69,8 +69,7 @@ def recheck(opened: Opened, images: Images, path: Path | str, count: int = 8, se
         if name not in place:
             raise InputError(f"{str(path)!r} has features of {name!r}, which is not among the images given")
     wanted = wanted_of(opened, said, found)
-    transform = Transform(**{key: said["transform"][key] for key in ("center", "pca", "l2")})
-    arrays = transform_arrays(found, transform)
+    transform, arrays = transform_of(said, found)
     again: dict[str, list[np.ndarray]] = {layer: [] for layer in wanted.layers}
     changed = []
     for chunk in run(opened.model, images.subset([place[name] for name in names]), wanted):
@@ -99,7 +98,8 @@ def same_model(opened: Opened, said: Mapping[str, Any], found: Features) -> None
     card = opened.model.card
     if said.get("network") != card.name:
         raise InputError(f"{str(found.path)!r} holds features of {said.get('network')}, not of {card.name}")
-    theirs, ours = said.get("weights", {}), opened.weights
+    theirs, ours = said.get("weights"), opened.weights
+    theirs = theirs if isinstance(theirs, dict) else {}
     if theirs.get("sha256") != ours.get("sha256") or theirs.get("initialized") != ours.get("initialized"):
         short = [
             str(each.get("sha256") or f"initialized by seed {each.get('initialized')}")[:24] for each in (theirs, ours)
@@ -121,10 +121,15 @@ def wanted_of(opened: Opened, said: Mapping[str, Any], found: Features) -> Wante
         raise InputError(f"the provenance of {str(found.path)!r} is not of this version: {error}") from None
 
 
-def transform_arrays(found: Features, transform: Transform) -> dict[str, np.ndarray]:
+def transform_of(said: Mapping[str, Any], found: Features) -> tuple[Transform, dict[str, np.ndarray]]:
+    """What was done to the rows after the network, and its arrays, which lie beside the features."""
+    try:
+        transform = Transform(**{key: said["transform"][key] for key in ("center", "pca", "l2")})
+    except (TypeError, KeyError, AttributeError) as error:
+        raise InputError(f"the provenance of {str(found.path)!r} is not of this version: {error}") from None
     if not transform.center and not transform.pca:
-        return {}
+        return transform, {}
     path = row_transforms.beside(found.path)
     if not path.is_file():
         raise InputError(f"{str(found.path)!r} was centered; its means, {path.name}, must lie beside it")
-    return safetensors.numpy.load_file(path)
+    return transform, {name: value.float().numpy() for name, value in store.load_tensors(path).items()}

@@ -130,8 +130,7 @@ class Index:
             layer = next(iter(found.layers)) if len(found.layers) == 1 else "fc7"
         if layer not in found.layers or layer not in wanted.layers:
             raise InputError(f"{str(path)!r} has no layer {layer!r}; it has: {', '.join(found.layers)}")
-        transform = Transform(**{key: said["transform"][key] for key in ("center", "pca", "l2")})
-        arrays = recheck.transform_arrays(found, transform)
+        transform, arrays = recheck.transform_of(said, found)
         own = {n.rpartition("/")[2]: array for n, array in arrays.items() if n.rpartition("/")[0] == layer}
         return cls(opened, found, layer, wanted, transform, own)
 

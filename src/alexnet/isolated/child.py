@@ -24,7 +24,7 @@ from typing import IO, Any, BinaryIO
 import numpy as np
 
 _HEADROOM = 1500 * 2**20  # of address space, above the file and the answer
-_SECONDS = 30  # of processor time, and one more for every 5 MB: what passes on a busy machine says nothing of the file
+_SECONDS = 8  # of processor time, and one more for every 5 MB: what passes on a busy machine says nothing of the file
 _PATIENCE = 20  # so many times as long may pass
 _OVERTIME = -getattr(signal, "SIGXCPU", -1)  # the exit code of a process that used up its processor time
 TOO_LONG = "takes longer to read than any such file: a loop?"
