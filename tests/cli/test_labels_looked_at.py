@@ -79,7 +79,7 @@ def test_the_table_may_lie_elsewhere_and_have_a_separator(
     assert "not for image files" in refused("features", tagged.run.path, "--data", image, "--labels", joined, *out)
     assert "not for digits" in refused("features", tagged.run.path, "--data", "digits", "--labels", joined, *out)
     index = tmp_path / "i.npy"
-    asked = ("similar", tagged.run.path, image, "--index", index, "--out", tmp_path / "s.png")
+    asked = ("similar", tagged.run.path, image, "--index", index, "--out", tmp_path / "s.png", "--force")
     assert command(*asked, "--data", tagged.images).code == 0
     assert "are of --data" in refused(*asked, "--labels", joined)
 
@@ -93,7 +93,7 @@ def test_label_sets_of_classes_whose_names_hold_the_sign() -> None:
 def test_what_if_gives_labels_by_their_thresholds(tagged: Any, tmp_path: Path, command: Callable) -> None:
     image = tagged.images / "121.png"
     (own,) = alexnet.predict(load_model(tagged.run, several=True), [image], top=3)
-    asked = ("what-if", tagged.run.path, image, "--change", "scale=1", "--out", tmp_path / "w.png")
+    asked = ("what-if", tagged.run.path, image, "--change", "scale=1", "--out", tmp_path / "w.png", "--force")
     found = json.loads(command(*asked, "--json").out)
     assert found["before"]["labels"] == list(own.labels or ())
     scores = {each["label"]: each["score"] for each in found["before"]["predictions"]}

@@ -99,7 +99,7 @@ def test_files_are_compared_layer_by_layer(tmp_path: Path, command: Callable, re
     np.save(tmp_path / "human.npy", rsa.rdm(Y))
     files = [tmp_path / "one" / "f.npz", tmp_path / "two" / "f.npz"]  # two files of one name
     seeds = ["--seed-file", tmp_path / "seed1.npz", "--seed-file", tmp_path / "seed2.npz"]
-    options = [*seeds, "--rdm", tmp_path / "human.npy", "--bootstrap", 20, "--out", tmp_path / "r.png"]
+    options = [*seeds, "--rdm", tmp_path / "human.npy", "--bootstrap", 20, "--out", tmp_path / "r.png", "--force"]
     said = json.loads(command("rsa", *files, *options, "--json").out)
     assert len(said["names"]) == len(set(said["names"])) == 5
     assert np.shape(said["intervals"]) == (5, 5, 2)
