@@ -110,6 +110,7 @@ def test_a_table_that_cannot_be_right_is_refused_in_one_line(
         ("t.csv", b"file,label\na,b,c\n", "row 1: more values than columns"),
         ("t.csv", b"\xff\xfe\x00", "not UTF-8"),
         ("t.csv", b"file,label," + b",".join(b"%d" % i for i in range(50_000)) + b"\na" * 1000, "rows so short"),
+        ("t.csv", b"file,label\n" + b"[" * 500 + b",a\n", "files that are not in"),
         ("t.csv", b"file,label,label\na,b,c\n", "two columns of one name, 'label'"),
         ("t.csv", b"", "has no rows"),
         ("t.parquet", b"PAR1nothing", "damaged or cut short"),

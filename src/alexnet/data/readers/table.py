@@ -145,13 +145,20 @@ def _check_files(table: Path, root: Path, names: Mapping[str, Row]) -> None:
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts:
             raise InputError(f"{table} names {printable(name)!r}, which is outside {root}; names are relative to it")
-    gone = [name for name in names if not (root / name).is_file()]
+    gone = [name for name in names if not _is_there(root / name)]
     if gone:
         shown = ", ".join(printable(name) for name in gone[:SHOWN]) + (", …" if len(gone) > SHOWN else "")
         raise InputError(
             f"{table} names {len(gone):,} of {len(names):,} files that are not in {root}: {shown}; --data names the "
             "folder that they are relative to"
         )
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name longer than any file's
+        return False
 
 
 def _read(table: Path, asked: Labels) -> list[dict[str, Any]]:
