@@ -266,6 +266,15 @@ def read_object(path: Path | str, needed: Iterable[str] = ()) -> dict[str, Any]:
     return content
 
 
+def whole_object(line: bytes) -> dict[str, Any] | None:
+    """The object of a line of a JSON-lines file; None where it is cut short, damaged or no object."""
+    try:
+        row = json.loads(line) if line.endswith(b"\n") else None
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) else None
+
+
 def read_lines(path: Path | str) -> list[dict[str, Any]]:
     """The objects of a JSON-lines file; none where there is no file."""
     path = Path(path)

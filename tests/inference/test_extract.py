@@ -141,9 +141,18 @@ def test_a_killed_extraction_is_resumed(digits_run: Opened, folder: Images, tmp_
         extract(digits_run, folder, wanted, out)
 
 
-@pytest.mark.parametrize("lost", ["0.f32", "rows.jsonl"])
+@pytest.mark.parametrize(
+    ("lost", "left"),
+    [
+        ("0.f32", b""),
+        ("rows.jsonl", b""),
+        ("rows.jsonl", bytes(300)),
+        ("rows.jsonl", b"{}\n[1]\n"),
+        ("rows.jsonl", b"{\n"),
+    ],
+)
 def test_what_a_partial_extraction_lost_is_computed_again(
-    digits_run: Opened, folder: Images, tmp_path: Path, lost: str
+    digits_run: Opened, folder: Images, tmp_path: Path, lost: str, left: bytes
 ) -> None:
     wanted, out = want(digits_run.model, LAYERS), tmp_path / "f.npz"
 
@@ -153,7 +162,7 @@ def test_what_a_partial_extraction_lost_is_computed_again(
 
     with pytest.raises(Killed):
         extract(digits_run, folder, wanted, out, batch_size=4, progress=kill)
-    (partial_folder(out) / lost).write_bytes(b"")
+    (partial_folder(out) / lost).write_bytes(left)
     done = extract(digits_run, folder, wanted, out, batch_size=4, resume=True)
     assert (done.resumed, done.count) == (0, 21)
     assert recheck(digits_run, folder, out, 21).agree

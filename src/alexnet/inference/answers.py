@@ -16,7 +16,7 @@ import torch
 
 from alexnet.data.dataset import NO_LABEL
 from alexnet.errors import InputError
-from alexnet.files import atomic, check_new, make_folder
+from alexnet.files import atomic, check_new, make_folder, whole_object
 from alexnet.inference.model import Model
 from alexnet.inference.predict import BATCH, Predicted, Prediction
 
@@ -48,7 +48,7 @@ class Answers:
         if self.partial.is_file():
             with self.partial.open("rb") as file:
                 for number, line in enumerate(file):
-                    row = _row(line)
+                    row = whole_object(line)
                     if row is None or (number == 0 and row != self._question):
                         break
                     kept += len(line)
@@ -73,7 +73,7 @@ class Answers:
     def __iter__(self) -> Iterator[Predicted]:
         with self.partial.open("rb") as file:
             for number, line in enumerate(file):
-                row = _row(line)
+                row = whole_object(line)
                 if number and row is not None:
                     said = [Prediction(each["label"], each["score"]) for each in row.get("predictions", ())]
                     labels = row.get("labels")
@@ -123,15 +123,6 @@ class Answers:
     def _several(self) -> bool:
         """Whether the model names several labels an image: the table then has them in a column of its own."""
         return any(each.labels is not None for each in self)
-
-
-def _row(line: bytes) -> dict[str, Any] | None:
-    """The object of a whole line; None for another."""
-    try:
-        row = json.loads(line) if line.endswith(b"\n") else None
-    except (ValueError, RecursionError):
-        return None
-    return row if isinstance(row, dict) else None
 
 
 def _head(most: int, several: bool) -> list[str]:

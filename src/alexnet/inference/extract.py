@@ -22,7 +22,7 @@ import torch
 from alexnet.artifacts.card import lrn_constants
 from alexnet.device import environment, own_settings
 from alexnet.errors import InputError, agreeing, counted
-from alexnet.files import check_new, make_folder, read_lines, read_object, write_json
+from alexnet.files import check_new, make_folder, read_lines, read_object, whole_object, write_json
 from alexnet.inference import feature_read, feature_write
 from alexnet.inference.feature_table import ROWS, Layer, Table, digest
 from alexnet.inference.features import BATCH, Chunk, Wanted, network_of, run, shapes_of
@@ -301,18 +301,17 @@ class _Partial:
         """Cuts off what a kill left half written; returns the images that are done."""
         log = self.path / "rows.jsonl"
         content = log.read_bytes() if log.is_file() else b""
-        lines = content[: content.rfind(b"\n") + 1].splitlines()
         most = min(self._rows(layer) for layer in self.places)
         kept, good = [], 0
-        for number, line in enumerate(lines):
-            said = json.loads(line)
-            if said["row"] != number or ("sha256" in said and good == most):
+        for number, line in enumerate(content.splitlines(keepends=True)):
+            said = whole_object(line)
+            if said is None or said.get("row") != number or ("sha256" in said and good == most):
                 break
             good += "sha256" in said
             kept.append(line)
         if content:
             with open(log, "rb+") as file:
-                file.truncate(sum(len(line) + 1 for line in kept))
+                file.truncate(sum(map(len, kept)))
         for layer, place in self.places.items():
             if place.is_file():
                 with open(place, "rb+") as file:
