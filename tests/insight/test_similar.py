@@ -57,6 +57,21 @@ def test_the_search_is_exact(distance: str) -> None:
             assert [row for row, _ in each] == np.argsort(expected, kind="stable")[:12].tolist()
 
 
+@pytest.mark.parametrize("distance", ["euclidean", "cosine"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1e19, 1e300])
+def test_features_without_a_distance_are_refused(distance: str, value: float) -> None:
+    """Their rows would be among no neighbors, or among all."""
+    rows = np.ones((5, 3))
+    rows[3, 1] = value
+    with pytest.raises(InputError, match=r"row 3: features that are not finite, or above 3e18"):
+        Nearest(rows, 2, distance)
+    with pytest.raises(InputError, match=r"row 3: "):
+        Nearest(rows[:1], 2, distance).add(rows, range(5))
+    large = Nearest(np.full((1, 3), 1e18), 1, distance)
+    large.add(np.array([[-1e18] * 3, [1e18] * 3]), [0, 1])
+    assert large.result() == [[(1, 0.0)]]
+
+
 def test_images_are_found_streamed_and_from_an_index_alike(ready: Opened, digits, tmp_path: Path) -> None:
     images = of_dataset(digits)
     query = of_arrays([digits[5][0], 255 - digits[9][0]])

@@ -32,6 +32,7 @@ MOST_EXACT = 1_000_000
 """Images up to which 'auto' is exact."""
 _BLOCK = 4096  # rows
 _EPSILON = float(np.finfo(np.float32).eps)
+_MOST = 1e37  # of a squared length: the sum of two, and twice their product, are float32 too
 
 Progress = Callable[[int, int], None]
 
@@ -87,8 +88,14 @@ class Nearest:
         return float(np.sqrt(square)) if self.distance == "euclidean" else square / 2
 
     def scaled(self, values: np.ndarray) -> np.ndarray:
-        """Rows whose Euclidean distances are searched: of length 1 for cosine."""
-        x = np.asarray(values, np.float32).reshape(len(values), -1)
+        """Rows whose Euclidean distances are searched: of length 1 for cosine. InputError for what has no length."""
+        with np.errstate(over="ignore"):
+            x = np.asarray(values, np.float32).reshape(len(values), -1)
+            unknown = np.flatnonzero(~((x * x).sum(1) < _MOST))
+        if len(unknown):
+            raise InputError(
+                f"row {unknown[0]}: features that are not finite, or above 3e18, have no distance in float32"
+            )
         if self.distance == "euclidean":
             return x
         return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
