@@ -32,5 +32,5 @@ def test_each_image_validates_exactly_once() -> None:
 def test_sets_that_cannot_be_folded_are_refused() -> None:
     with pytest.raises(InputError, match="its own validation images"):
         folded(open_splits("digits", validation=0.1), 1, 5, 0)
-    with pytest.raises(InputError, match="only 1797 training images"):
+    with pytest.raises(InputError, match="no more than 1,797 training images"):
         folded(open_splits("digits", validation=None), 1, 2000, 0)

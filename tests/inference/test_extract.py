@@ -82,7 +82,8 @@ def test_every_format_gives_back_what_was_computed(
 def test_files_read_as_their_own_programs_read_them(digits_run: Opened, folder: Images, tmp_path: Path) -> None:
     expected = features(digits_run.model, folder, ["fc7"])["fc7"]
     for name in ("f.npz", "f.h5", "f.mat", "f.pt", "f.npy", "features.hdf5", "features.mat"):
-        extract(digits_run, folder, want(digits_run.model, ["fc7"]), tmp_path / name)
+        again = name == "features.mat"  # THINGSvision's list of names lies beside both of the last two
+        extract(digits_run, folder, want(digits_run.model, ["fc7"]), tmp_path / name, force=again)
     np.testing.assert_allclose(np.load(tmp_path / "f.npy"), expected, rtol=1e-5, atol=1e-5)
     with np.load(tmp_path / "f.npz") as content:  # no pickle
         assert content["names"].tolist() == list(folder.names)

@@ -100,7 +100,7 @@ def test_a_layer_at_bf16_is_near(opened: Model) -> None:
         ({"layers": ["conv6"]}, "unknown layer 'conv6'; choose one of: conv1, .*fc8:pre .or torchvision's"),
         ({"layers": []}, "at least one layer"),
         ({"layers": ["fc7", "fc7"]}, "asked for twice"),
-        ({"layers": "fc7"}, "layers is a list"),
+        ({"layers": "fc7"}, "layers takes a list of strings"),
         ({"pool": "sum"}, "unknown pooling"),
         ({"preprocess": "keras"}, "unknown preprocessing"),
         ({"preprocess": "caffe"}, "takes gray ones"),

@@ -89,7 +89,7 @@ def test_a_resumed_run_needs_neither_the_weights_nor_the_card_it_began_with(run:
         ),
         ({"pca_color.eigenvalues": [0.1, math.nan, 0.1]}, "is not JSON: NaN is no number of JSON"),
         ({"pca_color.eigenvectors": [[1, 0, 0], [1, 0, 0], [0, 0, 1]]}, "not perpendicular"),
-        ({"pca_color.eigenvalues": [0.1], "pca_color.eigenvectors": [[1]]}, "is for 1 channels, these images have 3"),
+        ({"pca_color.eigenvalues": [0.1], "pca_color.eigenvectors": [[1]]}, "is for 1 channel, these images have 3"),
         ({"data.name": "imagenet"}, "from 'imagenet' with 'class0', 'class1', 'class2' and 7 more, not from"),
         ({"classes": ["cat", "dog"]}, "with 'cat', 'dog', not from these images"),
     ],

@@ -151,7 +151,7 @@ def run(
         best[these] = likeliest.exp()
         top5 = said.topk(min(5, said.shape[1]), 1).indices
         in_top5[these] = (top5 == labels[:, None]).any(1)
-        losses[these] = -said.gather(1, labels[:, None])[:, 0]
+        losses[these] = 0 - said.gather(1, labels[:, None])[:, 0]  # a loss of -0.0 would lose its sign in a sum
         squares[these] = (said.exp() - functional.one_hot(labels, said.shape[1])).square().mean(1)
         if kept is not None:
             kept[these] = said

@@ -117,7 +117,7 @@ def test_draws_do_not_overlap_and_refuse_what_cannot_be() -> None:
         assert np.array_equal(train, drawn(labels, "abcd", per_class, total, seed=1)[0])
     for per_class, total, said in (
         (25, None, "class 'a' has 25 in all"),
-        (None, 100, "there are 100 in all"),
+        (None, 100, "there are 100 images in all"),
         (None, 2, "none of them is of class"),
     ):
         with pytest.raises(InputError, match=said):
