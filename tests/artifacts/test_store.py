@@ -143,3 +143,11 @@ def test_other_lrn_constants_are_refused(tmp_path: Path) -> None:
     write_json(tmp_path / "m.json", card)
     with pytest.raises(InputError, match="other LRN constants"):
         alexnet.load(tmp_path / "m.safetensors")
+
+
+def test_what_safetensors_says_of_a_damaged_file_is_printable(tmp_path: Path) -> None:
+    header = b'{"a":{"dtype":"\x7f32","shape":[1],"data_offsets":[0,4]}}'
+    (tmp_path / "w.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    with pytest.raises(InputError, match="is not a readable safetensors file") as caught:
+        store.load_tensors(tmp_path / "w.safetensors")
+    assert str(caught.value).isprintable()

@@ -83,3 +83,12 @@ def test_a_layers_name_is_shown_without_its_escapes(tmp_path: Path, kind: str) -
         read(path)
     assert str(error.value).isprintable()
     assert r"fc\x1b[2J" in str(error.value)
+
+
+@pytest.mark.parametrize("what", ["names", "labels", "digests"])
+def test_a_record_of_other_rows_is_refused(tmp_path: Path, what: str) -> None:
+    record = {"names": ["a", "b", "c"], "labels": [0, 1, 0], "image_sha256": ["0" * 64] * 3}
+    key = {"digests": "image_sha256"}.get(what, what)
+    np.savez(tmp_path / "f.npz", fc7=np.ones((3, 2), np.float32), **{**record, key: record[key][:2]})
+    with pytest.raises(InputError, match=f"has 3 rows of fc7 and 2 {what}"):
+        read(tmp_path / "f.npz")

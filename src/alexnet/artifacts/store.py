@@ -10,7 +10,7 @@ from alexnet.artifacts import card as cards
 from alexnet.artifacts.card import Card
 from alexnet.artifacts.pairing import mean_content, mean_file, packed
 from alexnet.artifacts.run import Run
-from alexnet.errors import InputError
+from alexnet.errors import InputError, escaped
 from alexnet.files import write_bytes, write_together
 from alexnet.preprocessing import MeanImage, Preprocessing
 
@@ -38,7 +38,7 @@ def load_file(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
     except FileNotFoundError:
         raise InputError(f"no weights at {str(path)!r}") from None
     except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(f"{str(path)!r} is not a readable safetensors file: {error}") from None
+        raise InputError(f"{str(path)!r} is not a readable safetensors file: {escaped(str(error))}") from None
 
 
 def fill(module: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:

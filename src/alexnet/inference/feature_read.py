@@ -49,8 +49,9 @@ def read(path: Path | str) -> Features:
     if (claimed := sum(values.nbytes for values in found.layers.values())) > most_of(path.stat().st_size):
         raise InputError(f"{str(path)!r} claims {claimed:,} bytes of numbers, more than such a file can hold")
     for name, values in found.layers.items():
-        if found.names is not None and len(values) != len(found.names):
-            raise InputError(f"{str(path)!r} has {len(values)} rows of {escaped(name)} and {len(found.names)} names")
+        for what, each in (("names", found.names), ("labels", found.labels), ("digests", found.digests)):
+            if each is not None and len(values) != len(each):
+                raise InputError(f"{str(path)!r} has {len(values)} rows of {escaped(name)} and {len(each)} {what}")
     return found
 
 
