@@ -6,7 +6,6 @@ from typing import get_type_hints
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import alexnet
 from alexnet.artifacts import store
@@ -72,15 +71,8 @@ CASES = [(verb, each) for (verb, _), several in TABLE.items() for each in severa
 
 
 @pytest.fixture
-def here(trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(trained: Run, tmp_path: Path, two_classes: None) -> Path:
     """A folder with images of two classes, an image, a feature file and weights without a card."""
-    monkeypatch.chdir(tmp_path)
-    digits = alexnet.dataset("digits")
-    for index in np.flatnonzero(digits.labels < 2)[:24]:
-        place = tmp_path / "images" / digits.classes[digits.labels[index]]
-        place.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(digits[int(index)][0][:, :, 0]).save(place / f"{index}.png")
-    Image.fromarray(digits[0][0][:, :, 0]).save("own.png")
     return tmp_path
 
 

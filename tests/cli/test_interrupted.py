@@ -8,9 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 import alexnet
 from alexnet.artifacts import store
@@ -93,15 +91,8 @@ RESUMED = ("new.npz.partial/", "shards/.lock", "copy/")
 
 
 @pytest.fixture
-def here(trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(trained: Run, tmp_path: Path, two_classes: None) -> Path:
     """Images of two classes, weights without a card, a copy of a run, and files that are to stay."""
-    monkeypatch.chdir(tmp_path)
-    digits = alexnet.dataset("digits")
-    for index in np.flatnonzero(digits.labels < 2)[:24]:
-        place = tmp_path / "images" / digits.classes[digits.labels[index]]
-        place.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(digits[int(index)][0][:, :, 0]).save(place / f"{index}.png")
-    Image.fromarray(digits[0][0][:, :, 0]).save("own.png")
     store.save(tmp_path / "w.safetensors", alexnet.load(trained).module.state_dict())
     shutil.copytree(trained.path, tmp_path / "copy")
     for name in ("old.html", "old.png", "old.svg", "old.safetensors", "old.json"):
