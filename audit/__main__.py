@@ -101,8 +101,13 @@ def pip_audit_by(database: Path) -> int:
             f"{database} is no checkout of github.com/pypa/advisory-database: it has no folder vulns", file=sys.stderr
         )
         return 2
-    with served(database) as address, tempfile.TemporaryDirectory() as cache:  # answers of another database are kept
-        return vulnerabilities(lambda: pip_audit("--cache-dir", cache, "-s", "osv", "--osv-url", address))
+    # A cache of its own: that of the user keeps the answers of another database.
+    with served(database) as (address, unreadable), tempfile.TemporaryDirectory() as cache:
+        ended = pip_audit("--cache-dir", cache, "-s", "osv", "--osv-url", address)
+    if unreadable:
+        print(f"{unreadable[0]}: the packages were not all checked", file=sys.stderr)
+        return 2
+    return vulnerabilities(lambda: ended)
 
 
 def vulnerabilities(run: Callable[[], subprocess.CompletedProcess[str]] = pip_audit) -> int:

@@ -15,13 +15,25 @@ import yaml
 from packaging.version import InvalidVersion, Version
 
 
+class UnreadableAdvisory(Exception):
+    """A file of the database that is no advisory; its message is one line."""
+
+
 def affecting(database: Path, name: str, version: str) -> list[dict[str, Any]]:
-    """The advisories of `database` that a version of a package is in; `name` normalized, as 'pip-audit'."""
+    """The advisories of `database` that a version of a package is in; `name` normalized, as 'pip-audit'.
+
+    Raises:
+        UnreadableAdvisory: a file of this package is no advisory.
+    """
     found = []
     for path in sorted((database / "vulns" / name).glob("*.yaml")):
-        advisory = yaml.load(path.read_bytes(), yaml.CSafeLoader)
-        parts = [each for each in advisory.get("affected", ()) if each["package"]["name"].lower() == name]
-        if any(version in each.get("versions", ()) or _in_range(each, version) for each in parts):
+        try:
+            advisory = yaml.load(path.read_bytes(), yaml.CSafeLoader)
+            parts = [each for each in advisory.get("affected", ()) if each["package"]["name"].lower() == name]
+            inside = any(version in each.get("versions", ()) or _in_range(each, version) for each in parts)
+        except (OSError, yaml.YAMLError, AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+            raise UnreadableAdvisory(f"{path} is no advisory in OSV's format ({type(error).__name__})") from error
+        if inside:
             # The dates are not asked for, and YAML makes them of another type than JSON has.
             found.append({key: value for key, value in advisory.items() if key not in ("modified", "published")})
     return found
@@ -45,13 +57,19 @@ def _in_range(affected: dict[str, Any], version: str) -> bool:
 
 
 @contextlib.contextmanager
-def served(database: Path) -> Iterator[str]:
-    """The address that answers OSV's queries from a database."""
+def served(database: Path) -> Iterator[tuple[str, list[str]]]:
+    """The address that answers OSV's queries from a database; and a list, to which each advisory that could not be read
+    adds a line."""
+    unreadable: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            found = affecting(database, asked["package"]["name"], asked["version"])
+            found: list[dict[str, Any]] = []
+            try:
+                found = affecting(database, asked["package"]["name"], asked["version"])
+            except UnreadableAdvisory as error:
+                unreadable.append(str(error))
             content = json.dumps({"vulns": found} if found else {}).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(content)))
@@ -65,7 +83,7 @@ def served(database: Path) -> Iterator[str]:
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}/v1/query"
+        yield f"http://127.0.0.1:{server.server_port}/v1/query", unreadable
     finally:
         server.shutdown()
         server.server_close()

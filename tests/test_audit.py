@@ -82,6 +82,13 @@ def test_a_database_on_this_machine_is_asked(tmp_path: Path, capsys: pytest.Capt
     (tmp_path / "vulns" / "jinja2" / "PYSEC-2026-1.yaml").write_text(ADVISORY)
     assert audit.main(["vulnerabilities", str(tmp_path)]) == 3
     assert "PYSEC-2026-1; fixed in 999" in capsys.readouterr().out
+    for broken in ("affected: [", "- a", "affected: [{package: jinja2}]", "affected: 3"):
+        (tmp_path / "vulns" / "jinja2" / "PYSEC-2026-2.yaml").write_text(broken)
+        assert audit.main(["vulnerabilities", str(tmp_path)]) == 2
+        shown = capsys.readouterr()
+        assert "PYSEC-2026-2.yaml is no advisory" in shown.err
+        assert (shown.err.count("\n"), shown.out) == (1, "")
+    (tmp_path / "vulns" / "jinja2" / "PYSEC-2026-2.yaml").unlink()
     in_it = [
         version for version in ("1.4", "1.5", "1.9", "2.0", "3.1.6", "999") if affecting(tmp_path, "jinja2", version)
     ]
