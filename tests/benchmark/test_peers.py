@@ -1,6 +1,7 @@
 """Side by side: both sides in processes of their own, in turn; here with a peer that is ourselves."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from types import ModuleType
 import pytest
 import torch
 
+from alexnet import benchmark
 from alexnet.benchmark import peers, worker
 from alexnet.benchmark.workload import of_network
 from alexnet.errors import InputError
@@ -58,6 +60,18 @@ def test_torchvisions_side(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(seconds(1)) == 1
     with pytest.raises(InputError, match="alexnet bench alexnet-owt --peer torchvision"):
         worker.start("torchvision", of_network("alexnet-digits", 1), 1, "cpu")
+
+
+@pytest.mark.parametrize(("own", "then"), [(None, "1"), ("0", "0")])
+def test_keras_has_onednn_on_every_processor(own: str | None, then: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorFlow's own default is off with AVX2 alone, where it would be compared at half its speed."""
+    monkeypatch.setattr(os, "environ", {} if own is None else {"TF_ENABLE_ONEDNN_OPTS": own})
+    fake = ModuleType("alexnet.benchmark.keras_peer")
+    fake.__dict__["start"] = lambda *_: (list, dict(os.environ))  # as Keras finds it
+    monkeypatch.setitem(sys.modules, fake.__name__, fake)
+    monkeypatch.setattr(benchmark, "keras_peer", fake, raising=False)
+    facts = worker.start("keras", of_network("alexnet-digits", 1), 1, "cpu")[1]
+    assert (facts["TF_ENABLE_ONEDNN_OPTS"], facts["KERAS_BACKEND"]) == (then, "tensorflow")
 
 
 def test_all_sides_take_turns(monkeypatch: pytest.MonkeyPatch, command: Callable, refused: Callable) -> None:
