@@ -16,11 +16,16 @@ import torch
 
 import alexnet
 from alexnet import arguments
+from alexnet.artifacts.run import Run
 from alexnet.data.pick import CHECKS
 from alexnet.data.sources import open_splits
 from alexnet.experiments import train as training
+from alexnet.inference.images import of_dataset
 from alexnet.inference.model import Model
+from alexnet.inference.opening import open_model
+from alexnet.insight import similar, what_if
 
+ROOT = Path(__file__).parents[1]
 DIGITS = alexnet.dataset("digits").subset(np.arange(40))
 IMAGES = [DIGITS[0][0]]
 OBJECT = object()
@@ -53,6 +58,10 @@ class _Began(Exception):
 
 def _classifier(X: Any, y: Any, **parameters: Any) -> Any:
     return alexnet.AlexNetClassifier(**{"recipe": "digits", **parameters}).fit(X, y)
+
+
+def _similar(index: similar.Index, images: Any, count: Any = 6, distance: Any = "euclidean", how: Any = "auto") -> Any:
+    return index.similar(images, count, distance, how)
 
 
 GRAY = DIGITS.batch(np.arange(40))[..., 0]
@@ -105,6 +114,24 @@ FUNCTIONS: dict[str, Asked] = {
         alexnet.create("alexnet-digits").tap, {"x": VALUES, "names": ["list"]}, {},
         {"x": torch.zeros(1, 1, 8, 8), "names": ["fc6"]},
     ),
+    "Run": Asked(Run, {"path": ["text", "here", "nowhere"]}, {"path": "run"}),
+    "what_if": Asked(
+        what_if.what_if, {"model": (), "image": (), "changes": ["list"], "top": ()},
+        {"image": "image|no such file|not a file"}, {"model": "OPENED", "image": IMAGES[0], "changes": ["scale=1"]},
+    ),
+    "open_model": Asked(
+        open_model, {"name": (), "device": (), "weights": ["none"], "seed": ["zero"], "graphs": ["true"],
+                     "several": ["true"]},
+        {"name": PATHS + "|unknown model", "weights": "weights|no file|not a file"}, {"name": "alexnet-digits"},
+    ),
+    "Index.load": Asked(
+        similar.Index.load, {"path": (), "opened": (), "layer": ["none"]}, {"path": "path|no feature file"},
+        {"path": "FEATURES", "opened": "READY"},
+    ),
+    "Index.similar": Asked(
+        _similar, {"index": VALUES, "images": (), "count": (), "distance": (), "how": ()},
+        {"images": "image", "how": "search"}, {"index": "INDEX", "images": IMAGES},
+    ),
 }  # fmt: skip
 """`x` of a network is torch's own business; a device is chosen where training begins."""
 OPTIONS = {
@@ -125,18 +152,47 @@ def test_no_public_function_and_no_parameter_is_missing() -> None:
         plain = alexnet.AlexNetClassifier if name == "AlexNetClassifier" else asked.call
         own = {each.name for each in inspect.signature(plain).parameters.values() if each.kind is not each.VAR_KEYWORD}
         assert own <= asked.right.keys(), name
+    pages = [each for each in (ROOT / "docs").rglob("*.md") if each.parent.name != "reference"]
+    called = {
+        each for page in pages for each in re.findall(r"alexnet\.[a-z_.]+\.((?:[A-Z]\w+\.)?\w+)\(", page.read_text())
+    }
+    assert called - {"set_up"} <= FUNCTIONS.keys()  # set_up takes nothing
     assert CHECKS.keys() == OPTIONS.keys() == set(inspect.signature(open_splits).parameters) - {"name", "data"}
+
+
+def _refusal(call: Callable[[], Any]) -> str | None:
+    """What a call says in refusing; None: it is accepted."""
+    try:
+        call()
+    except _Began:
+        pass
+    except alexnet.InputError as error:
+        return str(error)
+    return None
+
+
+@pytest.fixture(scope="module")
+def index(trained: Run, tmp_path_factory: pytest.TempPathFactory) -> similar.Index:
+    path, ready = tmp_path_factory.mktemp("index") / "fc6.npy", open_model(trained.path)
+    similar.build(ready, of_dataset(DIGITS), path, "fc6")
+    return similar.Index.load(path, ready)
 
 
 @pytest.mark.parametrize(("name", "parameter"), CASES, ids=map("-".join, CASES))
 def test_what_a_parameter_does_not_take_is_refused_in_one_line(
-    name: str, parameter: str, opened: Model, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    name: str, parameter: str, opened: Model, index: similar.Index, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(training, "prepare", _nothing)
     asked = FUNCTIONS[name]
-    given = {key: {"OPENED": opened, "RUN": opened.path}.get(str(value), value) if isinstance(value, str) else value
-             for key, value in asked.otherwise.items()}  # fmt: skip
+    made = {
+        "OPENED": opened,
+        "RUN": opened.path,
+        "INDEX": index,
+        "READY": index.opened,
+        "FEATURES": index.features.path,
+    }
+    given = {key: made.get(value, value) if isinstance(value, str) else value for key, value in asked.otherwise.items()}
     quick = name != "AlexNetClassifier"  # which would train
     for label, value in VALUES.items():
         if label not in asked.right[parameter]:
@@ -145,12 +201,9 @@ def test_what_a_parameter_does_not_take_is_refused_in_one_line(
             assert "\n" not in str(refused.value)
             assert len(str(refused.value)) < 1000
         elif quick and asked.right[parameter] is not VALUES:
-            try:
-                asked.call(**given | {parameter: value})
-            except _Began:
-                pass
-            except alexnet.InputError as error:  # right in its type, and nothing is there
-                assert re.search("no file|no run|--resume needs", str(error)), (label, error)  # noqa: PT017
+            refusal = _refusal(lambda value=value: asked.call(**given | {parameter: value}))
+            # Right in its type, and nothing is there.
+            assert refusal is None or re.search("no file|no run|--resume needs", refusal), (label, refusal)
 
 
 @pytest.mark.parametrize("option", OPTIONS)

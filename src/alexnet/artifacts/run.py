@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from alexnet import arguments
 from alexnet.artifacts import card as cards
 from alexnet.artifacts import label_predictions
 from alexnet.artifacts.card import RunCard
@@ -44,6 +45,9 @@ class Run:
     """
 
     path: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", arguments.path("run", self.path))
 
     @property
     def is_run(self) -> bool:

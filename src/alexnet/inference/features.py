@@ -28,6 +28,9 @@ from alexnet.preprocessing import Preprocessing
 BATCH = 64
 POOLS = ("none", "mean", "max")
 
+AnyImages = Dataset | Images | Sequence[Path | str | np.ndarray]
+"""What Python passes as images."""
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -64,7 +67,7 @@ class Chunk:
 @own_settings()
 def features(
     model: Model | Network,
-    images: Dataset | Images | Sequence[Path | str | np.ndarray],
+    images: AnyImages,
     layers: Sequence[str] = ("fc7",),
     *,
     preprocess: str = "own",
@@ -123,7 +126,8 @@ def of_module(model: Model | Network) -> Model:
     return Model(model, classes, model.spec.preprocessing, card, Path(model.spec.name))
 
 
-def as_images(images: Dataset | Images | Sequence[Path | str | np.ndarray]) -> Images:
+def as_images(images: AnyImages, *, hashed: bool = False) -> Images:
+    """hashed: arrays with their SHA-256, as files always have it; it takes time."""
     if isinstance(images, Images):
         return images
     if isinstance(images, Dataset):
@@ -134,7 +138,7 @@ def as_images(images: Dataset | Images | Sequence[Path | str | np.ndarray]) -> I
         check_image(image)
     arrays = [image for image in images if isinstance(image, np.ndarray)]
     if len(arrays) == len(images):
-        return of_arrays(arrays, hashed=False)
+        return of_arrays(arrays, hashed=hashed)
     if arrays:
         raise InputError("images are paths or arrays, not both")
     return of_files([image for image in images if not isinstance(image, np.ndarray)])

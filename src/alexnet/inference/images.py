@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
+from alexnet import arguments
 from alexnet.data.dataset import Dataset, label_sets, rows_of, threads
 from alexnet.data.loading import decode
 from alexnet.data.loading.ahead import ahead
@@ -66,11 +67,21 @@ def several(images: Any) -> Iterable[Any]:
 
 
 def check_image(image: object) -> None:
-    """InputError for what is neither a path nor an array."""
+    """InputError for what is neither a path nor an array of an image."""
     if not isinstance(image, str | Path | np.ndarray):
         raise InputError(
             f"an image is a path, or a NumPy array, uint8 height × width (× 1 or 3), not a {type(image).__name__}"
         )
+    if isinstance(image, np.ndarray) and not (
+        image.dtype == np.uint8 and image.ndim in (2, 3) and image.shape[2:] in ((), (1,), (3,)) and image.size
+    ):
+        raise InputError(f"an image is uint8 height × width (× 1 or 3), not {image.dtype} {image.shape}")
+
+
+def fitted(image: Path | str | np.ndarray, how: Preprocessing) -> np.ndarray:
+    """One image as `Augmenter.evaluate` takes it (uint8 H×W×C). InputError where it is none, or cannot be read."""
+    check_image(image)
+    return _refit(image, how) if isinstance(image, np.ndarray) else decode.prepare(arguments.path("image", image), how)
 
 
 def of_files(paths: Sequence[Path | str]) -> Images:
@@ -82,8 +93,7 @@ def of_files(paths: Sequence[Path | str]) -> Images:
 def of_arrays(arrays: Sequence[np.ndarray], *, hashed: bool = True) -> Images:
     """uint8 arrays height × width (× 1 or 3). hashed: with their SHA-256; else with empty ones, which take no time."""
     for array in arrays:
-        if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.shape[2:] not in ((), (1,), (3,)):
-            raise InputError(f"an image is uint8 height × width (× 1 or 3), not {array.dtype} {array.shape}")
+        check_image(array)
     names = tuple(f"image {number}" for number in range(len(arrays)))
     return Images(names, lambda row, how: _refitted(arrays[row], how, hashed), np.full(len(arrays), -1))
 
@@ -223,7 +233,9 @@ def _decoded(content: bytes, how: Preprocessing) -> tuple[np.ndarray, bytes]:
 
 
 def _refitted(image: np.ndarray, how: Preprocessing, hashed: bool = True) -> tuple[np.ndarray, bytes]:
+    return _refit(image, how), hashlib.sha256(np.ascontiguousarray(image).data).digest() if hashed else b""
+
+
+def _refit(image: np.ndarray, how: Preprocessing) -> np.ndarray:
     array = image if image.ndim == 3 else image[:, :, None]
-    size = decode.stored_size(how.size, how.resize)
-    digest = hashlib.sha256(np.ascontiguousarray(image).data).digest() if hashed else b""
-    return decode.refit(array, how.channels, size, how.fit, how.antialias), digest
+    return decode.refit(array, how.channels, decode.stored_size(how.size, how.resize), how.fit, how.antialias)

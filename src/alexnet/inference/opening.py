@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
+from alexnet import arguments
 from alexnet.artifacts import card as cards
-from alexnet.device import own_settings
+from alexnet.device import choose_device, own_settings
 from alexnet.errors import InputError, agreeing, unknown
 from alexnet.inference.model import Model, is_exported, load_model, place_of
 from alexnet.models import catalog
@@ -51,10 +52,13 @@ def open_model(
     graphs: an exported graph is welcome, too; several: so is a model that may name several labels an image. InputError
     when there is no such model, or the weights do not fit.
     """
-    path = place_of(name)
+    path, weights = place_of(name), None if weights is None else arguments.path("weights", weights)
+    arguments.whole("seed", seed, 0, 2**63 - 1)
+    arguments.flag("graphs", graphs)
+    arguments.flag("several", several)
     text = str(getattr(name, "path", name))
     if text in catalog.CATALOG and not path.exists():
-        return _by_name(text, device, Path(weights) if weights else None, seed)
+        return _by_name(text, choose_device(device), weights, seed)
     if weights is not None:
         raise InputError(f"--weights is for a network of the catalog; {text!r} brings its own")
     if is_exported(path):
@@ -86,7 +90,7 @@ def candidates(name: str) -> list[Path]:
     return [folder / f"{name}.safetensors", *(folder / each.file for each in files), *parts]
 
 
-def _by_name(name: str, device: torch.device | str, weights: Path | None, seed: int) -> Opened:
+def _by_name(name: str, device: torch.device, weights: Path | None, seed: int) -> Opened:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = catalog.create(name)

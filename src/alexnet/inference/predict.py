@@ -15,11 +15,10 @@ from alexnet.data.transforms.augment import Augmenter
 from alexnet.device import own_settings
 from alexnet.errors import InputError
 from alexnet.inference.fast import at_precision
-from alexnet.inference.images import check_image, in_threads, several
+from alexnet.inference.images import fitted, in_threads, several
 from alexnet.inference.model import Model
 from alexnet.models.mode import evaluating
 from alexnet.models.quick import quicken
-from alexnet.preprocessing import Preprocessing
 
 BATCH = 64
 UNKNOWN = "unknown"
@@ -75,14 +74,14 @@ def stream(model: Model, images: Iterable[Image], top: int = 5, strict: bool = F
     """
     arguments.whole("top", top)
 
-    def fitted(image: Image) -> np.ndarray | InputError:
+    def read(image: Image) -> np.ndarray | InputError:
         try:
-            return _fitted(image, model.preprocessing)
+            return fitted(image, model.preprocessing)
         except InputError as error:
             return error
 
     count, device = 0, next(model.module.parameters()).device
-    for batch, arrays in in_threads(fitted, _batches(iter(images)), device):
+    for batch, arrays in in_threads(read, _batches(iter(images)), device):
         names = [f"image {count + i}" if isinstance(each, np.ndarray) else str(each) for i, each in enumerate(batch)]
         count += len(batch)
         broken = {i: each for i, each in enumerate(arrays) if isinstance(each, InputError)}
@@ -120,14 +119,3 @@ def _asked(model: Model, arrays: list[np.ndarray], top: int) -> list[Predicted]:
     order, given = np.argsort(-found, axis=1, kind="stable"), found >= model.thresholds
     labels = [tuple(model.classes[k] for k in order[i] if given[i, k]) for i in range(len(found))]
     return [replace(each, labels=own) for each, own in zip(said, labels, strict=True)]
-
-
-def _fitted(image: Image, preprocessing: Preprocessing) -> np.ndarray:
-    check_image(image)
-    if not isinstance(image, np.ndarray):
-        return decode.prepare(Path(image), preprocessing)
-    if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in ((), (1,), (3,)) or not image.size:
-        raise InputError(f"an image is uint8 height × width (× 1 or 3), not {image.dtype} {image.shape}")
-    array = image if image.ndim == 3 else image[:, :, None]
-    size = decode.stored_size(preprocessing.size, preprocessing.resize)
-    return decode.refit(array, preprocessing.channels, size, preprocessing.fit, preprocessing.antialias)

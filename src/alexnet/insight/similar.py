@@ -21,7 +21,7 @@ from alexnet.inference import rows as row_transforms
 from alexnet.inference.extract import extract
 from alexnet.inference.feature_read import read
 from alexnet.inference.feature_table import Features
-from alexnet.inference.features import Wanted, run, want
+from alexnet.inference.features import AnyImages, Wanted, as_images, run, want
 from alexnet.inference.images import Images
 from alexnet.inference.opening import Opened
 from alexnet.inference.rows import Transform
@@ -126,7 +126,9 @@ class Index:
         InputError unless it says where it comes from, its numbers fit their SHA-256, and network, weights and LRN
         constants are the model's.
         """
-        found = read(path)
+        if not isinstance(opened, Opened):
+            raise arguments.refusal("opened", "what alexnet.inference.opening.open_model gives", opened)
+        found = read(arguments.path("path", path))
         said = found.provenance
         if not said or not found.names or "layers" not in said or "preprocessing" not in said:
             raise InputError(f"{str(path)!r} does not say where its features come from; write it with alexnet features")
@@ -135,15 +137,18 @@ class Index:
         wanted = recheck.wanted_of(opened, said, found)
         if layer is None:
             layer = next(iter(found.layers)) if len(found.layers) == 1 else "fc7"
-        if layer not in found.layers or layer not in wanted.layers:
+        if arguments.text("layer", layer) not in found.layers or layer not in wanted.layers:
             raise InputError(f"{str(path)!r} has no layer {layer!r}; it has: {', '.join(found.layers)}")
         transform, arrays = recheck.transform_of(said, found)
         own = {n.rpartition("/")[2]: array for n, array in arrays.items() if n.rpartition("/")[0] == layer}
         return cls(opened, found, layer, wanted, transform, own)
 
     @own_settings()
-    def describe(self, images: Images) -> tuple[np.ndarray, list[str]]:
+    def describe(self, images: AnyImages) -> tuple[np.ndarray, list[str]]:
         """What the index holds of each image, n × d, and the images' SHA-256. InputError for one that is broken."""
+        images = as_images(images, hashed=True)
+        if not len(images):
+            raise InputError("images is empty")
         place = self.wanted.layers.index(self.layer)
         one = Wanted(
             (self.layer,),
@@ -173,12 +178,13 @@ class Index:
         return self._named(nearest.result())
 
     def similar(
-        self, images: Images, count: int = 6, distance: str = "euclidean", how: str = "auto"
+        self, images: AnyImages, count: int = 6, distance: str = "euclidean", how: str = "auto"
     ) -> list[list[Neighbor]]:
         """The `count` images of the index nearest to each of `images`; those with its very content are left out."""
         check(distance)
+        arguments.whole("count", count)
         values, digests = self.describe(images)
-        found = self.search(values, count + len(images), distance, how)
+        found = self.search(values, count + len(values), distance, how)
         contents = self.features.digests or [""] * len(self)
         return [
             others(each, {near.row for near in each if contents[near.row] == digest}, count)

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from alexnet.data.loading import decode
 from alexnet.data.transforms.augment import Augmenter
+from alexnet.inference.images import fitted
 from alexnet.inference.model import Model
 from alexnet.insight.fonts import drawable as shown
 from alexnet.insight.plots import FAINT, INK, save
@@ -30,13 +30,9 @@ class View:
 
 
 def view(model: Model, image: Path | str | np.ndarray) -> View:
-    """The image as the model's preprocessing crops it. Raises InputError when it cannot be read."""
+    """The image as the model's preprocessing crops it. InputError where it is none, or cannot be read."""
     how = model.preprocessing
-    if isinstance(image, np.ndarray):
-        array = image if image.ndim == 3 else image[:, :, None]
-        stored = decode.refit(array, how.channels, decode.stored_size(how.size, how.resize), how.fit, how.antialias)
-    else:
-        stored = decode.prepare(Path(image), how)
+    stored = fitted(image, how)
     top, left = ((have - want) // 2 for have, want in zip(stored.shape[:2], how.size, strict=True))
     device = next(model.module.parameters()).device
     with torch.no_grad():

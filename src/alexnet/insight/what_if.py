@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from alexnet import arguments
 from alexnet.data.dataset import NO_LABEL
 from alexnet.device import own_settings
 from alexnet.errors import InputError, unknown
@@ -108,6 +109,7 @@ def what_if(model: Model, image: Path | str | np.ndarray, changes: Sequence[str]
     left as it was. InputError for a change that there is not, or that this network cannot have.
     """
     network = network_of(model)
+    changes, top = arguments.texts("changes", changes, "['channels=BGR', 'no-lrn']"), arguments.whole("top", top)
     chosen = list(dict.fromkeys(changes)) or _usual(model)
     changed = [(each, *changed_model(model, each)) for each in chosen]
     own, seen = _run(model, network, view(model, image).x, "as it is")
