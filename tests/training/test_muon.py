@@ -19,6 +19,21 @@ def test_every_singular_value_becomes_about_one_and_the_directions_stay(shape: t
     assert (found - found.diagonal().diag()).abs().max() < 0.05
 
 
+@pytest.mark.parametrize(("able", "rounds"), [({}, False), ({"avx512_bf16": True}, True), ({"amx_bf16": True}, True)])
+def test_bf16_is_left_to_processors_that_multiply_it(
+    able: dict[str, bool], rounds: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Elsewhere a step of a CIFAR recipe would take ten seconds."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
+    matrix = torch.randn(16, 40, generator=torch.Generator().manual_seed(0))
+    x = matrix.double() / matrix.double().norm()
+    for _ in range(5):
+        square = x @ x.t()
+        x = 3.4445 * x + (2.0315 * square @ square - 4.7750 * square) @ x
+    off = (orthogonalized(matrix) - x).abs().max()
+    assert off > 1e-3 if rounds else off < 1e-4
+
+
 def test_fully_connected_layers_and_biases_learn_as_with_torchs_sgd() -> None:
     torch.manual_seed(0)
     ours = catalog.create("alexnet-digits")
