@@ -1,6 +1,7 @@
 """What every test shares: one thread, where the real data lies, a trained run, and the command line in this process."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,10 @@ from alexnet.models import catalog
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["ALEXNET_OFFLINE"] = "1"  # no test uses the network
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # as a shell starts what runs in the background, and so its children
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _DATA = Path(os.environ.get("ALEXNET_DATA") or Path(__file__).parents[2] / "shared" / "data")
 

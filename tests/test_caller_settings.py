@@ -98,6 +98,7 @@ def expected(trained: Run, tmp_path_factory: pytest.TempPathFactory) -> Callable
     return find
 
 
+@pytest.mark.usefixtures("bare")
 @pytest.mark.parametrize("setting", SETTINGS)
 @pytest.mark.parametrize("name", CALLS)
 def test_a_call_answers_as_in_a_new_process(

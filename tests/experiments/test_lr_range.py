@@ -1,5 +1,6 @@
 """The rate rises, the loss is recorded, a rate is suggested, and nothing else is touched."""
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from alexnet.experiments import lr_range as lr_ranges
 from alexnet.experiments.lr_range import HIGH, LOW, LrRange, lr_range
 from alexnet.files import read_json
 from alexnet.recipes import recipe as recipes
@@ -30,8 +32,12 @@ def test_rates_rise_exponentially_and_the_steepest_is_suggested() -> None:
     assert min(seen.smoothed) < 0.9 * seen.smoothed[0]
 
 
-def test_a_loss_that_does_not_fall_suggests_nothing() -> None:
-    assert found(5).suggestion is None
+def test_a_loss_that_does_not_fall_suggests_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same batch again and again, at rates too small to learn from it."""
+    batches = lr_ranges._batches  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(lr_ranges, "_batches", lambda setup: itertools.repeat(next(batches(setup))))
+    monkeypatch.setattr(lr_ranges, "HIGH", 10 * LOW)
+    assert found(5, model__dropout=0.0).suggestion is None
 
 
 def test_the_rate_is_what_changes_not_the_recipes() -> None:

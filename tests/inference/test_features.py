@@ -76,7 +76,8 @@ def test_a_dataset_files_and_arrays_agree(opened: Model, tmp_path: Path) -> None
     expected = features(opened, digits, ["fc7"])["fc7"]
     for given in (paths, [digits[i][0] for i in range(6)], list(map(str, paths))):
         np.testing.assert_array_equal(features(opened, given, ["fc7"])["fc7"], expected)
-    np.testing.assert_array_equal(features(opened, paths[::-1], ["fc7"])["fc7"], expected[::-1])
+    # Which rows a thread multiplies together decides how they round.
+    np.testing.assert_allclose(features(opened, paths[::-1], ["fc7"])["fc7"], expected[::-1], rtol=1e-4, atol=1e-5)
     assert features(opened, [], ["fc7", "conv1"])["conv1"].shape == (0, 32, 8, 8)
 
 

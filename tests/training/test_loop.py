@@ -189,7 +189,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import torch
-torch.set_num_threads(1)
+torch.set_num_threads({threads})
 sys.path.insert(0, {tests!r})
 from alexnet.insight import plots
 from test_loop import At, train
@@ -202,7 +202,8 @@ train(Path({out!r}), settings={settings!r}, reporter=At(10, lambda: os.kill(os.g
 def test_a_run_killed_between_two_checkpoints_goes_on(tmp_path: Path) -> None:
     settings = EVERYTHING | {"train.checkpoint_seconds": 1e-9}
     out = tmp_path / "killed"
-    code = KILLED.format(tests=str(Path(__file__).parent), out=str(out), settings=settings)
+    here, threads = str(Path(__file__).parent), torch.get_num_threads()
+    code = KILLED.format(threads=threads, tests=here, out=str(out), settings=settings)
     process = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert process.returncode == -signal.SIGKILL, process.stderr
     assert len(Run(out).metrics) == 2
