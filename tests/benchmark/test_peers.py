@@ -7,12 +7,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
 
 from alexnet import benchmark
 from alexnet.benchmark import peers, worker
+from alexnet.benchmark.scripts import time_to_accuracy
 from alexnet.benchmark.workload import of_network
 from alexnet.errors import InputError
 from alexnet.models import catalog
@@ -72,6 +74,16 @@ def test_keras_has_onednn_on_every_processor(own: str | None, then: str, monkeyp
     monkeypatch.setattr(benchmark, "keras_peer", fake, raising=False)
     facts = worker.start("keras", of_network("alexnet-digits", 1), 1, "cpu")[1]
     assert (facts["TF_ENABLE_ONEDNN_OPTS"], facts["KERAS_BACKEND"]) == (then, "tensorflow")
+
+
+def test_the_timed_keras_program_has_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", {})
+    monkeypatch.setattr(sys, "argv", ["time_to_accuracy", "--keras-side", "digits", "1", "0", "3"])
+    found: list[Any] = []
+    monkeypatch.setattr(time_to_accuracy, "keras_side", lambda *given: found.append((*given, dict(os.environ))))
+    time_to_accuracy.main()
+    assert found[0][:4] == ("digits", 1.0, 0.0, 3)
+    assert found[0][4]["TF_ENABLE_ONEDNN_OPTS"] == "1"
 
 
 def test_all_sides_take_turns(monkeypatch: pytest.MonkeyPatch, command: Callable, refused: Callable) -> None:

@@ -87,6 +87,8 @@ def test_images_are_found_streamed_and_from_an_index_alike(ready: Opened, digits
     again = index.similar(query, 4)
     assert [[each.row for each in row] for row in again] == [[each.row for each in row] for row in found]
     assert again[0][0].distance == pytest.approx(found[0][0].distance, rel=1e-4)
+    # Plain arrays, as Python passes them, have contents too: the query itself is left out.
+    assert index.similar([digits[5][0], 255 - digits[9][0]], 4) == again
 
 
 def test_an_index_holds_what_was_done_to_its_rows(ready: Opened, digits, tmp_path: Path) -> None:
