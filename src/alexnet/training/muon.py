@@ -22,7 +22,7 @@ def orthogonalized(matrix: Tensor) -> Tensor:
     """The nearest matrix with all singular values about 1, m × n, in `matrix`'s dtype.
 
     Newton–Schulz in bf16, as published, where the hardware multiplies it. Elsewhere in float32, with most products of
-    m × m: a processor that must emulate bf16 takes 50 times as long (docs/LOG.md).
+    m × m: a processor that must emulate bf16 takes tens of times as long (docs/LOG.md).
     """
     tall = matrix.shape[0] > matrix.shape[1]
     native = choose_precision("auto", matrix.device) == "bf16"
