@@ -27,6 +27,15 @@ def test_precision_is_what_was_asked_for_and_auto_asks_the_machine(monkeypatch: 
     assert device.choose_precision("auto", cpu) == "fp32"
 
 
+def test_bf16_that_is_only_emulated_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
+    assert "slower than fp32" in (device.emulated("bf16", cpu) or "")
+    assert device.emulated("fp32", cpu) is None
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    assert device.emulated("bf16", cpu) is None
+
+
 def test_autocast_multiplies_in_the_precision() -> None:
     cpu, square = torch.device("cpu"), torch.ones(2, 2)
     with device.autocast(cpu, "bf16"):

@@ -44,14 +44,23 @@ def choose_precision(name: str, device: torch.device) -> str:
     """
     if name != "auto":
         return name
+    return "bf16" if _multiplies_bf16(device) else "fp32"
+
+
+def emulated(precision: str, device: torch.device) -> str | None:
+    """A line for who asked for bf16 on a device that only emulates it; None where `precision` is native."""
+    if precision != "bf16" or _multiplies_bf16(device):
+        return None
+    return "this processor only emulates bf16, which is slower than fp32; precision 'auto' takes fp32 here"
+
+
+def _multiplies_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
-        native = torch.cuda.get_device_capability(device) >= (8, 0)
-    elif device.type == "cpu":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type == "cpu":
         able = torch.cpu.get_capabilities()
-        native = bool(able.get("amx_bf16") or able.get("avx512_bf16"))
-    else:
-        native = False
-    return "bf16" if native else "fp32"
+        return bool(able.get("amx_bf16") or able.get("avx512_bf16"))
+    return False
 
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[Any]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 import alexnet
@@ -33,6 +34,14 @@ def test_one_bad_file_does_not_end_the_batch(command: Callable, trained: Run, fo
     assert "1 of 6 images could not be read" in said.err
     assert "images/s" in said.err
     assert "1 other file is no image and was skipped" in said.err
+
+
+def test_bf16_on_a_processor_that_emulates_it_is_told(
+    command: Callable, trained: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
+    assert "slower than fp32" in command("predict", trained.path, folder / "0.png", "--precision", "bf16").err
+    assert "slower than fp32" not in command("predict", trained.path, folder / "0.png", "--precision", "auto").err
 
 
 def test_a_table_continues_where_it_stopped(command: Callable, trained: Run, folder: Path, tmp_path: Path):

@@ -48,6 +48,12 @@ def test_the_same_seed_gives_the_same_network() -> None:
     assert not torch.equal(one, other)
 
 
+def test_bf16_on_a_processor_that_emulates_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
+    assert any("slower than fp32" in remark for remark in setup(train__precision="bf16").facts()["remarks"])
+    assert setup(train__precision="auto").facts()["remarks"] == []
+
+
 def test_class_weights_are_inverse_frequencies_with_mean_one() -> None:
     whole = setup(train__class_weights=True)
     weights = whole.class_weights

@@ -101,7 +101,7 @@ def evaluate(
         opened = ready(load_model(model, choose_device(device), graphs=True, several=True), precision, runtime)
         if opened.remark:
             say(opened.remark, err=True)
-        say_runtime(runtime, opened, err=as_json)
+        say_runtime(runtime, opened, device, err=as_json)
         if opened.multilabel:
             refuse_reject(reject is not None)
         if calibrate:

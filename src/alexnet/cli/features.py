@@ -89,7 +89,7 @@ def features(
         assert out is not None
         names = [layer.strip() for layer in layers.split(",") if layer.strip()]
         chosen = chosen_for(opened.model, precision, runtime)
-        say_runtime(runtime, chosen)
+        say_runtime(runtime, chosen, device)
         wanted = want(
             opened.model,
             names,

@@ -12,10 +12,16 @@ if TYPE_CHECKING:
     from alexnet.serving.engine import Engine
 
 
-def say_runtime(asked: str, found: "Model | Chosen | Engine", of: str = "", err: bool = True) -> None:
-    """Prints what computes, where --runtime `asked` for another than the usual; of: which model's."""
+def say_runtime(
+    asked: str, found: "Model | Chosen | Engine", device: str = "cpu", of: str = "", err: bool = True
+) -> None:
+    """Prints what computes, where --runtime `asked` for another than the usual, and what is slow; of: which model's."""
+    from alexnet.device import choose_device, emulated
+
     if asked != "torch":
         say(f"runtime{of}: {found.runtime} in {found.precision}", err=err)
+    if found.runtime == "torch" and (slow := emulated(found.precision, choose_device(device))):
+        say(slow, err=err)
 
 
 def opened_model(

@@ -53,7 +53,7 @@ def predict(
     if not 0 <= reject <= 1:
         raise InputError(f"--reject is a probability from 0 to 1, not {reject}")
     opened = ready(opened_model(model, device, weights, graphs=True, several=True).model, precision, runtime)
-    say_runtime(runtime, opened)
+    say_runtime(runtime, opened, device)
     if opened.multilabel:
         check_several(opened, reject)
     kept = None

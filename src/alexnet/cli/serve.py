@@ -63,7 +63,7 @@ def serve(
         token = os.environ.get(_TOKEN) or None
         app = create_app(opened, limits, token=token, precision=precision, runtime=runtime, neighbors=neighbors)
         for engine in app.state.engines.all.values():
-            say_runtime(runtime, engine, f" of {engine.name}", err=False)
+            say_runtime(runtime, engine, of=f" of {engine.name}", err=False)
         shown = f"[{host}]" if ":" in host else host
         number = listening.getsockname()[1]
         count = counted(len(opened), "model")

@@ -26,7 +26,7 @@ from alexnet.data.splits import Splits
 from alexnet.data.transforms.augment import Augmenter
 from alexnet.data.transforms.color import PCAColor
 from alexnet.data.transforms.mixing import Mixing
-from alexnet.device import choose_device, choose_precision, derive_seed, seeded
+from alexnet.device import choose_device, choose_precision, derive_seed, emulated, seeded
 from alexnet.errors import InputError
 from alexnet.models import catalog
 from alexnet.models.network import Network
@@ -170,7 +170,10 @@ class Setup:
             "validation_is_test": self.validation_is_test,
             "skipped": len(self.splits.skipped),
             "notes": self.notes,
-            "remarks": schedule.notes(self.timed.schedule, self.length),
+            "remarks": [
+                *schedule.notes(self.timed.schedule, self.length),
+                *filter(None, [emulated(self.precision, self.device)]),
+            ],
             "device": str(self.device),
             "precision": self.precision,
             "epochs": math.ceil(self.length),
