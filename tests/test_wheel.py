@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+import alexnet
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -36,6 +38,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
+def test_the_changelog_begins_with_this_version() -> None:
+    """What the code records of itself in cards and figures is not the name of an older release."""
+    newest = next(line for line in (ROOT / "CHANGELOG.md").read_text().splitlines() if line.startswith("## "))
+    assert newest.split()[1] == alexnet.__version__.partition(".dev")[0]
+
+
 def test_every_file_of_the_package_is_in_the_wheel(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         packed = {name for name in archive.namelist() if ".dist-info/" not in name}
@@ -55,6 +63,7 @@ def test_its_metadata_is_the_projects(wheel: Path) -> None:
         assert f"{folder}/licenses/LICENSE" in archive.namelist()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert "alexnet = alexnet.cli:main" in scripts
+    assert f"\nVersion: {alexnet.__version__}\n" in metadata
     for extra in project["optional-dependencies"]:
         assert f"Provides-Extra: {extra}" in metadata
     assert wheel.name.endswith("-py3-none-any.whl")  # nothing in it depends on the system

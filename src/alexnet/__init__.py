@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # for editors and type checkers; at run time a name is looked
     from alexnet.inference.predict import predict
     from alexnet.weights.load import create
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 __all__ = [
     "AlexNetClassifier",
     "InputError",
