@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 import torch.nn.utils.prune
 
-from alexnet.models import catalog, kernels, layers
+from alexnet.models import catalog, kernels, layers, products
 from alexnet.models.kernels import convolve, dropout
 from alexnet.models.quick import quicken
 
@@ -17,6 +17,12 @@ SMALL = ("alexnet-digits", "alexnet-thinner-4", "alexnet-bearpaw", "figure1-relu
 @pytest.fixture
 def seeded() -> torch.Generator:
     return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def few_filters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Convolutions of a few filters are matrix products too."""
+    monkeypatch.setattr(kernels, "_FILTERS", 1)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +37,13 @@ def seeded() -> torch.Generator:
 )
 @pytest.mark.parametrize("bias", [True, False])
 def test_small_maps_are_convolved_as_torch_does(
-    seeded: torch.Generator, side: tuple[int, int], kernel: int, stride: int, padding: tuple[int, int], bias: bool
+    few_filters: None,
+    seeded: torch.Generator,
+    side: tuple[int, int],
+    kernel: int,
+    stride: int,
+    padding: tuple[int, int],
+    bias: bool,
 ) -> None:
     x = torch.randn(4, 5, *side, generator=seeded, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(6, 5, kernel, kernel, generator=seeded, dtype=torch.float64, requires_grad=True)
@@ -48,14 +60,21 @@ def test_small_maps_are_convolved_as_torch_does(
         torch.testing.assert_close(mine, reference)
 
 
-def test_larger_maps_and_groups_are_left_to_torch(seeded: torch.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_large_grouped_or_has_few_filters_is_left_to_torch(
+    seeded: torch.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(kernels._MatrixConvolution, "apply", None)
+    small, many = torch.randn(1, 4, 2, 2, generator=seeded), torch.randn(128, 4, 3, 3, generator=seeded)
+    with pytest.raises(TypeError):  # it is called
+        convolve(small, many, None, 1, (1, 1), 1)
+    assert convolve(small, many[:127], None, 1, (1, 1), 1).shape == (1, 127, 2, 2)
+    monkeypatch.setattr(kernels, "_FILTERS", 1)
     x, weight = torch.randn(1, 4, 4, 4, generator=seeded), torch.randn(4, 4, 3, 3, generator=seeded)
     assert convolve(x, weight, None, 1, (1, 1), 1).shape == (1, 4, 4, 4)
     assert convolve(x[..., :2, :2], weight[:, :2], None, 1, (1, 1), 2).shape == (1, 4, 2, 2)
 
 
-def test_autocast_multiplies_in_bf16_and_gives_gradients_in_fp32(seeded: torch.Generator) -> None:
+def test_autocast_multiplies_in_bf16_and_gives_gradients_in_fp32(few_filters: None, seeded: torch.Generator) -> None:
     x = torch.randn(4, 5, 4, 4, generator=seeded, requires_grad=True)
     weight = torch.randn(6, 5, 3, 3, generator=seeded, requires_grad=True)
     with torch.autocast("cpu", torch.bfloat16):
@@ -115,7 +134,8 @@ def gradients(y: torch.Tensor, network: torch.nn.Module, x: torch.Tensor) -> tup
 
 def test_relu_after_the_pooling_changes_no_bit(seeded: torch.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
-    monkeypatch.setattr(kernels, "_FEW", {})  # no convolution by another kernel
+    monkeypatch.setattr(kernels, "_FEW", {})  # no convolution, and no product, by another kernel
+    monkeypatch.setattr(products, "onednn_is_faster", lambda: False)
     model = catalog.create("alexnet-thinner-4").eval()
     x = torch.randn(2, 3, 32, 32, generator=seeded, requires_grad=True)
     ours, theirs = (gradients(each(x), model, x) for each in (quicken(model), model))
@@ -124,7 +144,9 @@ def test_relu_after_the_pooling_changes_no_bit(seeded: torch.Generator, monkeypa
 
 @pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize("training", [False, True])
-def test_the_quick_form_is_the_plain_function(name: str, training: bool, seeded: torch.Generator) -> None:
+def test_the_quick_form_is_the_plain_function(
+    name: str, training: bool, few_filters: None, seeded: torch.Generator
+) -> None:
     """In training, dropout's draws differ: it is left out."""
     torch.manual_seed(0)
     model = catalog.create(name)
@@ -140,12 +162,13 @@ def test_the_quick_form_is_the_plain_function(name: str, training: bool, seeded:
 
 def test_the_quick_form_uses_each_kernel(monkeypatch: pytest.MonkeyPatch, seeded: torch.Generator) -> None:
     used = set()
-    for name in ("convolve", "local_response_norm", "dropout"):
-        right = getattr(kernels, name)
-        monkeypatch.setattr(kernels, name, lambda *args, name=name, right=right: used.add(name) or right(*args))
+    of = {"convolve": kernels, "local_response_norm": kernels, "dropout": kernels, "linear": products}
+    for name, room in of.items():
+        right = getattr(room, name)
+        monkeypatch.setattr(room, name, lambda *args, name=name, right=right: used.add(name) or right(*args))
     model = catalog.create("alexnet-digits")
     assert quicken(model)(torch.randn(2, 1, 8, 8, generator=seeded)).shape == (2, 10)
-    assert used == {"convolve", "local_response_norm", "dropout"}
+    assert used == of.keys()
 
 
 def test_the_quick_form_shares_parameters_statistics_and_mode() -> None:

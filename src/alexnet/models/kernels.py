@@ -8,17 +8,20 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from alexnet.models.layers import inverse_power, widened
+from alexnet.models.products import product
 
 _FEW = {torch.float64: 9, torch.float32: 9, torch.bfloat16: 16}
 """Largest number of output pixels for which a convolution is one matrix product: below it, rearranging the weights
 costs oneDNN more than the product itself (docs/LOG.md, 'where a CPU training step's time went')."""
+_FILTERS = 128
+"""… if it has this many filters: copying the windows costs as much for 64 of them, their product less."""
 
 
 def convolve(
     x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: tuple[int, int], groups: int
 ) -> Tensor:
     """`F.conv2d`, by one matrix product where the output is small: x N×C×H×W, weight out×C/groups×k×k."""
-    if x.device.type == "cpu" and groups == 1:
+    if x.device.type == "cpu" and groups == 1 and len(weight) >= _FILTERS:
         kernel = weight.shape[-1]
         places = [(side + 2 * pad - kernel) // stride + 1 for side, pad in zip(x.shape[-2:], padding, strict=True)]
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
@@ -44,7 +47,7 @@ class _MatrixConvolution(torch.autograd.Function):
         rows, filters = windows.flatten(3).flatten(0, 2), weight.permute(0, 2, 3, 1).flatten(1)
         ctx.save_for_backward(rows, filters)
         ctx.shapes = padded.shape, windows.shape, weight.shape, stride, padding
-        return (rows @ filters.t()).view(count, high, wide, -1).permute(0, 3, 1, 2)
+        return product(rows, filters).view(count, high, wide, -1).permute(0, 3, 1, 2)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -55,9 +58,9 @@ class _MatrixConvolution(torch.autograd.Function):
         of_x = of_weight = None
         if ctx.needs_input_grad[1]:
             out = weight_shape[0]
-            of_weight = (gradient.t() @ rows).view(out, kernel, kernel, channels).permute(0, 3, 1, 2)
+            of_weight = product(gradient.t(), rows.t()).view(out, kernel, kernel, channels).permute(0, 3, 1, 2)
         if ctx.needs_input_grad[0]:
-            windows = (gradient @ filters).view(windows_shape)
+            windows = product(gradient, filters.t()).view(windows_shape)
             padded = gradient.new_zeros(padded_shape)
             for row, column, place in _places(kernel, stride, high, wide):
                 padded[place] += windows[:, :, :, row, column]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from alexnet.models import kernels
+from alexnet.models import kernels, products
 from alexnet.models.layers import LocalResponseNorm, PaddedConv2d, ScaledDropout
 from alexnet.models.network import Network
 
@@ -64,6 +64,8 @@ def _kernel(part: nn.Module) -> Callable[[Tensor], Tensor]:
         return lambda x: kernels.convolve(
             nn.functional.pad(x, part.pads), part.weight, part.bias, part.stride[0], (0, 0), part.groups
         )
+    elif kind is nn.Linear and isinstance(part, nn.Linear):
+        return lambda x: products.linear(x, part.weight, part.bias)
     elif kind is LocalResponseNorm and isinstance(part, LocalResponseNorm):
         return lambda x: kernels.local_response_norm(x, part.size, part.scale, part.beta, part.k, part.groups)
     elif kind is nn.Dropout and isinstance(part, nn.Dropout):

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.optim.sgd import sgd
 
 from alexnet.device import choose_precision
+from alexnet.models.products import product
 
 _QUINTIC = (3.4445, -4.7750, 2.0315)
 """Of the iteration x ← a·x + b·x³ + c·x⁵, which takes every singular value in (0, 1] to about 1 (0.7 to 1.2)."""
@@ -28,7 +29,7 @@ def orthogonalized(matrix: Tensor) -> Tensor:
     native = choose_precision("auto", matrix.device) == "bf16"
     x = (matrix.t() if tall else matrix).to(torch.bfloat16 if native else torch.float32)
     x = x / (x.norm() + 1e-7)
-    x = _newton_schulz(x) if native else _polynomial(x @ x.t()) @ x
+    x = _newton_schulz(x) if native else product(_polynomial(product(x, x)), x.t())
     return (x.t() if tall else x).to(matrix.dtype)
 
 
@@ -45,12 +46,12 @@ def _polynomial(square: Tensor) -> Tensor:
     and bf16 is not. Each factor a + b·s + c·s² is symmetric and commutes with s = x·xᵀ, which becomes factor·s·factor.
     """
     a, b, c = _QUINTIC
-    product = torch.eye(len(square), dtype=square.dtype, device=square.device)
+    whole = torch.eye(len(square), dtype=square.dtype, device=square.device)
     for _ in range(_ITERATIONS):
         factor = torch.addmm(square, square, square, beta=b, alpha=c)
         factor.diagonal().add_(a)
-        product, square = factor @ product, factor @ (square @ factor)
-    return product
+        whole, square = factor @ whole, factor @ (square @ factor)
+    return whole
 
 
 class Muon(torch.optim.Optimizer):
