@@ -33,7 +33,7 @@ def test_features_are_the_taps(opened: Model) -> None:
     assert list(found) == ["conv5:pre", "conv5", "pool5", "fc7", "fc8"]
     for name, values in found.items():
         assert values.dtype == np.float32
-        np.testing.assert_array_equal(values, taps[name].numpy())
+        np.testing.assert_allclose(values, taps[name].numpy(), rtol=1e-4, atol=2e-6)  # by other kernels
     assert (found["conv5"] == found["conv5:pre"].clip(0)).all()
     with torch.no_grad():
         np.testing.assert_allclose(found["fc8"], opened.module(batch).numpy(), rtol=1e-5, atol=1e-5)

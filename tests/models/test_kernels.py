@@ -9,7 +9,7 @@ import torch.nn.utils.prune
 
 from alexnet.models import catalog, kernels, layers, products
 from alexnet.models.kernels import convolve, dropout
-from alexnet.models.quick import quicken
+from alexnet.models.quick import call_layer, quicken
 
 SMALL = ("alexnet-digits", "alexnet-thinner-4", "alexnet-bearpaw", "figure1-relu", "figure1-tanh", "resnet-20")
 
@@ -199,3 +199,14 @@ def test_layers_with_hooks_run_as_they_are_in_their_place(seeded: torch.Generato
     x = torch.randn(1, 3, 32, 32, generator=seeded)
     torch.testing.assert_close(quick(x), model(x))
     torch.testing.assert_close(quick(x), quick(2 * x))  # conv5 is pruned away in both
+
+
+def test_a_layer_is_called_by_its_kernel_or_as_it_is_with_a_hook(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, x, seen = torch.nn.Linear(3, 2), torch.randn(1, 3), []
+    plain = layer(x)
+    monkeypatch.setattr(products, "linear", lambda x, weight, bias: seen.append(x) or F.linear(x, weight, bias))
+    assert torch.equal(call_layer(layer, x), plain)
+    assert len(seen) == 1
+    layer.register_forward_hook(lambda module, args, result: -result)
+    assert torch.equal(call_layer(layer, x), -plain)
+    assert len(seen) == 1

@@ -23,6 +23,7 @@ from alexnet.inference.runtimes import chosen_for, tapped
 from alexnet.models import aliases
 from alexnet.models.mode import evaluating
 from alexnet.models.network import Network
+from alexnet.models.quick import call_layer
 from alexnet.preprocessing import Preprocessing
 
 BATCH = 64
@@ -214,7 +215,7 @@ def _forward(
 ) -> dict[str, np.ndarray]:
     """`tap`: what gives the taps in place of the network."""
     with evaluating(network), contextlib.nullcontext() if tap else autocast(batch.device, wanted.precision):
-        seen: Mapping[str, Tensor] = tap(batch) if tap else network.tap(batch, wanted.taps)
+        seen: Mapping[str, Tensor] = tap(batch) if tap else network.tap(batch, wanted.taps, call_layer)
     return {layer: _pooled(seen[tap], wanted) for layer, tap in zip(wanted.layers, wanted.taps, strict=True)}
 
 

@@ -1,7 +1,7 @@
 """The module that a description becomes: ordinary torch modules, named, in their published order."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, overload
 
 from torch import Tensor, nn
@@ -55,15 +55,23 @@ class Network(nn.Sequential):
     def layer_names(self) -> tuple[str, ...]:
         return tuple(name for name, _ in self.named_children())
 
-    def tap(self, x: Tensor, names: Iterable[str]) -> dict[str, Tensor]:
+    def tap(
+        self,
+        x: Tensor,
+        names: Iterable[str],
+        call: Callable[[nn.Module, Tensor], Tensor] = lambda layer, x: layer(x),
+    ) -> dict[str, Tensor]:
         """Activations by tap name. 'conv1' is the layer after its non-linearity (wherever that stands), 'conv1:pre' the
-        layer's own output; every other layer is tapped by its own name. Stops at the last layer that is asked for."""
+        layer's own output; every other layer is tapped by its own name. Stops at the last layer that is asked for.
+
+        call: what computes a layer, such as `quick.call_layer`.
+        """
         layer_of = {name: self._tapped(name) for name in arguments.texts("names", names, "['conv5', 'fc7']")}
         seen: dict[str, Tensor] = {}
         for name, module in self.named_children():
             if len(seen) == len(set(layer_of.values())):
                 break
-            x = module(x)
+            x = call(module, x)
             if name in layer_of.values():
                 seen[name] = x
         return {name: seen[layer] for name, layer in layer_of.items()}

@@ -42,7 +42,12 @@ def _plan(network: nn.Module) -> Iterator[Callable[[Tensor], Tensor]]:
         if type(first) is nn.ReLU and type(second) is nn.MaxPool2d and not (hooked(first) or hooked(second)):
             parts[place : place + 2] = second, first
     for part in parts:
-        yield part if hooked(part) else _kernel(part)
+        yield _kernel(part)
+
+
+def call_layer(layer: nn.Module, x: Tensor) -> Tensor:
+    """What `layer(x)` gives, by the quicker kernel where there is one."""
+    return _kernel(layer)(x)
 
 
 def hooked(part: nn.Module) -> bool:
@@ -54,6 +59,8 @@ def hooked(part: nn.Module) -> bool:
 
 def _kernel(part: nn.Module) -> Callable[[Tensor], Tensor]:
     """What computes the same as `part`."""
+    if hooked(part):
+        return part
     kind = type(part)  # a class derived from these may do more
     if kind is nn.Conv2d and isinstance(part, nn.Conv2d):
         top, left = (each if isinstance(each, int) else 0 for each in part.padding)
