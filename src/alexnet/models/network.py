@@ -59,19 +59,19 @@ class Network(nn.Sequential):
         self,
         x: Tensor,
         names: Iterable[str],
-        call: Callable[[nn.Module, Tensor], Tensor] = lambda layer, x: layer(x),
+        call: Callable[[nn.Module, Tensor], Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """Activations by tap name. 'conv1' is the layer after its non-linearity (wherever that stands), 'conv1:pre' the
         layer's own output; every other layer is tapped by its own name. Stops at the last layer that is asked for.
 
-        call: what computes a layer, such as `quick.call_layer`.
+        call: what computes a layer, such as `quick.call_layer`; None calls the layer itself.
         """
         layer_of = {name: self._tapped(name) for name in arguments.texts("names", names, "['conv5', 'fc7']")}
         seen: dict[str, Tensor] = {}
         for name, module in self.named_children():
             if len(seen) == len(set(layer_of.values())):
                 break
-            x = call(module, x)
+            x = call(module, x) if call else module(x)
             if name in layer_of.values():
                 seen[name] = x
         return {name: seen[layer] for name, layer in layer_of.items()}
