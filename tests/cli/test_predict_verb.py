@@ -44,6 +44,28 @@ def test_bf16_on_a_processor_that_emulates_it_is_told(
     assert "slower than fp32" not in command("predict", trained.path, folder / "0.png", "--precision", "auto").err
 
 
+def test_a_class_called_unknown_is_not_mixed_with_rejected_images(
+    command: Callable, trained: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("alexnet.inference.predict.UNKNOWN", "3")  # a class of the digits
+    said = command("predict", trained.path, folder, "--reject", 0.5)
+    assert (said.code, said.out) == (2, "")
+    assert "which is a class of this model" in said.err
+
+
+def test_copies_are_told_and_never_made_among_what_is_read(
+    command: Callable, trained: Run, folder: Path, tmp_path: Path
+):
+    said = command("predict", trained.path, folder, "--copy-to", folder / "sorted")
+    assert (said.code, said.out) == (2, "")
+    assert "among the images that are read" in said.err
+    assert not (folder / "sorted").exists()
+    for _ in range(2):
+        said = command("predict", trained.path, folder, "--copy-to", tmp_path / "sorted")
+    assert "5 copies were there already" in said.err
+    assert len([each for each in (tmp_path / "sorted").rglob("*") if each.is_file()]) == 5
+
+
 def test_a_table_continues_where_it_stopped(command: Callable, trained: Run, folder: Path, tmp_path: Path):
     whole, again = tmp_path / "whole.csv", tmp_path / "again.csv"
     assert command("predict", trained.path, folder, "--top", 2, "--out", whole).code == 3

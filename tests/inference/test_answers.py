@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from alexnet.errors import InputError
-from alexnet.inference.answers import Answers, copy_into, folder_name
+from alexnet.inference.answers import Answers
 from alexnet.inference.predict import Predicted, Prediction
 
 QUESTION = {"model": "abc", "top": 2}
@@ -70,11 +70,28 @@ def test_what_was_answered_is_not_asked_again(tmp_path: Path, monkeypatch: pytes
     assert len((tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()) == 4
 
 
-def test_another_question_begins_anew(tmp_path: Path):
+def test_the_answers_to_another_question_are_not_thrown_away(tmp_path: Path):
     first = Answers(tmp_path / "out.csv", QUESTION)
-    first.add(FOUND[0])
-    first._flush()
-    assert Answers(tmp_path / "out.csv", QUESTION | {"top": 1}).done == set()
+    for key, said in (("top", r"other options \(top\)"), ("model", "another model")):
+        assert Answers(tmp_path / "out.csv", QUESTION | {key: 1}).done == set()  # there was no answer yet
+        first = Answers(tmp_path / "out.csv", QUESTION)
+        first.add(FOUND[0])
+        first._flush()
+        with pytest.raises(InputError, match=said):
+            Answers(tmp_path / "out.csv", QUESTION | {key: 1})
+        assert Answers(tmp_path / "out.csv", QUESTION).done == {"a.png"}
+        assert Answers(tmp_path / "out.csv", QUESTION | {key: 1}, force=True).done == set()
+
+
+def test_a_partial_file_of_another_kind_is_left_alone(tmp_path: Path):
+    partial = tmp_path / "out.csv.partial"
+    for content in (b"path,label\n", b"notes", b'{"a": 1}\n'):
+        partial.write_bytes(content)
+        with pytest.raises(InputError, match="no interrupted prediction"):
+            Answers(tmp_path / "out.csv", QUESTION)
+        assert partial.read_bytes() == content
+    partial.write_bytes(b'{"model": "ab')  # killed within the first line
+    assert Answers(tmp_path / "out.csv", QUESTION).done == set()
 
 
 def test_targets_that_cannot_be_are_one_line(tmp_path: Path):
@@ -84,21 +101,3 @@ def test_targets_that_cannot_be_are_one_line(tmp_path: Path):
         with pytest.raises(InputError, match=said):
             Answers(tmp_path / name, QUESTION)
     Answers(tmp_path / "there.csv", QUESTION, force=True)
-
-
-@pytest.mark.parametrize(
-    ("label", "name"),
-    [("cat", "cat"), ("../../etc", "_.._etc"), ("..", "_"), ("", "_"), ("a/b:c", "a_b_c"), ("x\x1b[2J", "x_[2J")],
-)
-def test_a_label_names_a_folder_and_nothing_else(label: str, name: str):
-    assert folder_name(label) == name
-
-
-def test_copies_keep_each_other(tmp_path: Path):
-    for number in range(2):
-        source = tmp_path / str(number) / "x.png"
-        source.parent.mkdir()
-        source.write_bytes(bytes([number]))
-        copy_into(tmp_path / "sorted", Predicted(str(source), [Prediction("cat", 1.0)]))
-    found = sorted((tmp_path / "sorted" / "cat").iterdir())
-    assert [(path.name, path.read_bytes()) for path in found] == [("x-2.png", b"\1"), ("x.png", b"\0")]

@@ -45,9 +45,10 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Classify images: the most likely classes with their probabilities."""
-    from alexnet.inference.answers import Answers, copy_into, fingerprint
+    from alexnet.inference.answers import Answers, fingerprint
+    from alexnet.inference.copies import Copies
     from alexnet.inference.gather import Gathered
-    from alexnet.inference.predict import stream
+    from alexnet.inference.predict import UNKNOWN, stream
     from alexnet.inference.runtimes import ready
 
     if not 0 <= reject <= 1:
@@ -56,6 +57,9 @@ def predict(
     say_runtime(runtime, opened, device)
     if opened.multilabel:
         check_several(opened, reject)
+    if reject and UNKNOWN in opened.classes:
+        raise InputError(f"--reject answers {UNKNOWN!r}, which is a class of this model; leave it out")
+    copies = Copies(copy_to, opened.classes, images) if copy_to else None
     kept = None
     if out:
         question = {"model": fingerprint(opened), "top": top, "reject": reject, "precision": opened.precision}
@@ -74,8 +78,8 @@ def predict(
         count += 1
         if found.error is not None:
             broken.append(found)
-        elif copy_to:
-            copy_into(copy_to, found)
+        elif copies:
+            copies.add(found)
         if kept:
             kept.add(found)
         if as_json:
@@ -90,6 +94,8 @@ def predict(
     if as_json:
         print_json([each.to_json() for each in collected])
     _summary(count, seconds, opened.precision, broken if count > 1 or out or as_json else [], len(gathered.passed_over))
+    if copies and copies.there:
+        say(f"{counted(copies.there, 'copy was', 'copies were')} there already", err=True)
     if out:
         say(f"wrote {out}", err=True)
     elif broken and len(broken) == count == 1 and not as_json:

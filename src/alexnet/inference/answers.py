@@ -6,17 +6,14 @@ import hashlib
 import importlib.util
 import io
 import json
-import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from alexnet.data.dataset import NO_LABEL
 from alexnet.errors import InputError
-from alexnet.files import atomic, check_new, make_folder, whole_object
+from alexnet.files import atomic, check_new, whole_object
 from alexnet.inference.model import Model
 from alexnet.inference.predict import BATCH, Predicted, Prediction
 
@@ -27,8 +24,8 @@ class Answers:
     """`FILE.partial` gathers the answers as JSON lines; `finish` makes the file of them and removes it."""
 
     def __init__(self, out: Path, question: dict[str, Any], force: bool = False):
-        """question: what was asked of which model; what another question left is not continued. InputError where the
-        file cannot be written."""
+        """question: what was asked of which model. InputError where the file cannot be written, and where an ended run
+        left the answers to another question, unless `force` gives them up."""
         if out.suffix not in SUFFIXES:
             raise InputError(f"--out {str(out)!r}: choose a file that ends in {', '.join(SUFFIXES)}")
         if out.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
@@ -37,27 +34,45 @@ class Answers:
         self.out, self.partial = out, out.with_name(f"{out.name}.partial")
         self.done: set[str] = set()
         self._question = question
-        self._continue()
+        self._continue(force)
         self._waiting: list[bytes] = []
 
-    def _continue(self) -> None:
+    def _continue(self, force: bool) -> None:
         """Takes over what an ended run left: whole lines that answer the same question."""
         if self.partial.is_symlink():
             raise InputError(f"{str(self.partial)!r} is a link; remove it")
-        kept = 0
+        head, kept = json.dumps(self._question).encode() + b"\n", 0
         if self.partial.is_file():
             with self.partial.open("rb") as file:
-                for number, line in enumerate(file):
-                    row = whole_object(line)
-                    if row is None or (number == 0 and row != self._question):
-                        break
-                    kept += len(line)
-                    if number:
+                first = file.readline()
+                if first == head:
+                    kept = len(head)
+                    for line in file:
+                        row = whole_object(line)
+                        if row is None:
+                            break
+                        kept += len(line)
                         self.done.add(str(row.get("path")))
+                elif not force:
+                    self._refuse(first, head, bool(file.read(1)))
         with self.partial.open("r+b" if kept else "wb") as file:
             file.truncate(kept)
             if not kept:
-                file.write(json.dumps(self._question).encode() + b"\n")
+                file.write(head)
+
+    def _refuse(self, first: bytes, head: bytes, more: bool) -> None:
+        """InputError where the file holds something: the answers to another question, or what is not ours at all."""
+        asked = whole_object(first) or {}
+        ours = asked.keys() == self._question.keys()
+        if ours and more:
+            keys = [key for key, value in asked.items() if value != self._question[key]]
+            how = "of another model" if "model" in keys else f"with other options ({', '.join(keys)})"
+            raise InputError(
+                f"{str(self.partial)!r} holds an interrupted prediction {how}; --force gives it up, another --out "
+                "keeps it"
+            )
+        if not ours and not (head.startswith(first) and not more):
+            raise InputError(f"{str(self.partial)!r} is no interrupted prediction; move it away, or add --force")
 
     def add(self, found: Predicted) -> None:
         """Appends an answer; every BATCH of them reach the file together."""
@@ -152,27 +167,3 @@ def fingerprint(model: Model) -> str:
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
-
-
-def copy_into(folder: Path, found: Predicted) -> list[Path]:
-    """Copies an image into the folder of its first label, under a name that is free there. Of a model that may name
-    several labels an image: into the folder of each that it is given, or of NO_LABEL."""
-    labels = [found.predictions[0].label] if found.labels is None else found.labels or [NO_LABEL]
-    return [_copied(Path(found.path), folder / name) for name in dict.fromkeys(map(folder_name, labels))]
-
-
-def _copied(source: Path, place: Path) -> Path:
-    make_folder(place)
-    target, number = place / source.name, 1
-    while target.exists() or target.is_symlink():
-        number += 1
-        target = place / f"{source.stem}-{number}{source.suffix}"
-    with source.open("rb") as read, atomic(target) as write:
-        shutil.copyfileobj(read, write)
-    return target
-
-
-def folder_name(label: str) -> str:
-    """A label as the name of a folder in every system: never another place."""
-    name = re.sub(r'[\x00-\x1f\x7f<>:"/\\|?*]', "_", label).strip(" .")[:100]
-    return name or "_"

@@ -28,7 +28,7 @@ from alexnet.inference.feature_table import ROWS, Layer, Table, digest
 from alexnet.inference.features import BATCH, Chunk, Wanted, network_of, run, shapes_of
 from alexnet.inference.images import Images
 from alexnet.inference.opening import Opened
-from alexnet.inference.rows import NOTHING, Fitted, Transform, beside, fit
+from alexnet.inference.rows import NOTHING, Fitted, Transform, beside, check_components, fit
 from alexnet.process.group import ALONE, World
 
 Progress = Callable[[int, int], None]
@@ -79,6 +79,8 @@ def extract(
     if out.exists() or not _begun(out):  # what was begun has written nothing but, at its end, what lies beside `out`
         world.each(lambda: check_new([*feature_write.targets(out), beside(out)], force))
     shapes = shapes_of(opened.model, wanted)
+    for name, shape in shapes.items() if transform.pca else ():
+        check_components(name, shape, transform.pca or 0, len(images))
     shares = [World(rank, world.size).stretch(len(images), batch_size) for rank in range(world.size)]
     folders = [partial_folder(out, rank, world.size) for rank in range(world.size)]
     partials = [_Partial(folder, identity, wanted, shapes) for folder in folders]

@@ -1,5 +1,6 @@
 """What is done to rows of features before they are written: column means off, principal components, unit length."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from alexnet.artifacts import store
-from alexnet.errors import InputError
+from alexnet.errors import InputError, counted
 from alexnet.inference.feature_table import Layer
 
 _MOST = 12_000  # columns, or rows if they are fewer, of a matrix whose eigenvectors are computed: 1.2 GB
@@ -100,6 +101,19 @@ def _fit_one(layer: Layer, transform: Transform, count: int, name: str, fitted: 
     return arrays
 
 
+def check_components(name: str, shape: tuple[int, ...], wanted: int, count: int) -> None:
+    """InputError unless so many principal components can be taken of `count` images' features."""
+    width = math.prod(shape)
+    most = min(count - 1, width)
+    if not 1 <= wanted <= most:
+        raise InputError(
+            f"--pca {wanted}: {counted(count, 'image')} with {width:,} features ({name}) have at most "
+            f"{counted(max(0, most), 'component')}"
+        )
+    if min(count, width) > _MOST:
+        raise InputError(f"--pca: {name} has {width:,} features; pool it first (--pool mean)")
+
+
 def _components(layer: Layer, mean: np.ndarray, wanted: int, count: int, name: str) -> tuple[np.ndarray, float]:
     """The first principal components, [wanted, width], and the share of the variance that they keep; exact.
 
@@ -107,11 +121,7 @@ def _components(layer: Layer, mean: np.ndarray, wanted: int, count: int, name: s
     """
     from scipy.linalg import eigh
 
-    if not 1 <= wanted <= min(count - 1, layer.width):
-        raise InputError(f"--pca {wanted}: {count:,} images with {layer.width:,} features have at most "
-                         f"{max(0, min(count - 1, layer.width)):,} components")  # fmt: skip
-    if min(count, layer.width) > _MOST:
-        raise InputError(f"--pca: {name} has {layer.width:,} features; pool it first (--pool mean)")
+    check_components(name, layer.shape, wanted, count)
     if layer.width <= count:
         covariance = np.zeros((layer.width, layer.width))
         for block in layer.blocks():
