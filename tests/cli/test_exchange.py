@@ -35,6 +35,7 @@ def test_import_says_what_became_what(command: Command, theirs: Path, tmp_path: 
     assert "alexnet-digits, 263,306 parameters, from own" in ended.out
     assert "fc8      ← net.fc8" in ended.out
     assert "license: unknown" in ended.out
+    assert "preprocessing: that of alexnet-digits, as the file says none; outputs are named 0 to 9" in ended.out
     names = tmp_path / "names.txt"
     names.write_text("\n".join("abcdefghij"), encoding="utf-8")
     ended = command("import", theirs, "--out", tmp_path / "ours.safetensors", "--classes", names, "--json", "--force")

@@ -2,6 +2,7 @@
 
 import errno
 import json
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -14,11 +15,12 @@ from alexnet.data.transforms.augment import Augmenter
 from alexnet.errors import InputError
 from alexnet.export import formats
 from alexnet.export.agree import samples
-from alexnet.files import read_json, sha256
+from alexnet.files import json_bytes, read_json, sha256
 from alexnet.graphs import onnx_graph
 from alexnet.inference.data import dataset_for
 from alexnet.inference.evaluate import evaluate
 from alexnet.inference.model import Model, load_model
+from alexnet.weights.imports import import_weights
 
 
 def expected(opened: Model, images: np.ndarray) -> np.ndarray:
@@ -199,3 +201,16 @@ def test_force_replaces(opened: Model, tmp_path):
     out.write_bytes(b"old")
     formats.export(opened, "keras", out, force=True)
     assert out.read_bytes().startswith(b"\x89HDF")
+
+
+def test_what_is_exported_and_imported_keeps_its_preprocessing_and_classes(opened: Model, tmp_path: Path) -> None:
+    out = tmp_path / "x.h5"
+    formats.export(opened, "keras", out)
+    back = import_weights(out, tmp_path / "back.safetensors")
+    assert not back.assumed
+    assert back.card.classes == opened.classes
+    assert back.card.preprocessing == opened.card.preprocessing
+    (out.with_suffix(".json")).write_text("{}")
+    assert import_weights(out, tmp_path / "other.safetensors").assumed
+    out.with_suffix(".json").write_bytes(json_bytes(opened.card.to_json()))  # a card, and of another file
+    assert import_weights(out, tmp_path / "third.safetensors").assumed

@@ -242,7 +242,7 @@ def test_components_of_many_images_are_the_covariances(digits_run: Opened, tmp_p
     np.testing.assert_allclose(np.abs(read(tmp_path / "f.npy").layer()), np.abs(theirs), rtol=1e-3, atol=1e-3)
     with pytest.raises(InputError, match="have at most 64 components"):
         extract(digits_run, digits, wanted, tmp_path / "g.npy", transform=Transform(pca=65))
-    with pytest.raises(InputError, match="3 images with 64 features .conv5. have at most 2 components"):
+    with pytest.raises(InputError, match=r"3 images with 64 features \(conv5\) have at most 2 components"):
         extract(digits_run, digits.subset(range(3)), wanted, tmp_path / "g.npy", transform=Transform(pca=3))
     assert not list(tmp_path.glob("g.npy*"))  # it was refused before anything was computed
 

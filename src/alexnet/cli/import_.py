@@ -53,6 +53,9 @@ def import_(
         say(f"left out: {', '.join(origin.left_out[:8])}{', …' if len(origin.left_out) > 8 else ''}")
     if imported.missing:
         say(f"not in the file: {', '.join(imported.missing)}; alexnet train --weights {out} initializes them randomly")
+    if imported.assumed:
+        names = "" if classes else f"; outputs are named 0 to {len(card.classes) - 1} (--classes FILE names them)"
+        say(f"preprocessing: that of {card.name}, as the file says none{names}")
     say(f"license: {card.license}" + ("; ask the source of the file" if card.license == "unknown" else ""))
     say(f"written: {out} and {out.with_suffix('.json').name}")
 

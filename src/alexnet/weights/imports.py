@@ -25,6 +25,8 @@ class Imported:
     tensors: list[dict[str, Any]]
     """Each tensor of the network and of the file: {tensor, shape, from}; one of the two names is None where only the
     other has it."""
+    assumed: bool
+    """Whether the preprocessing is the network's published one, as no card of ours came with the file."""
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -76,7 +78,7 @@ def import_weights(
     mean = store.read_preprocessing(card, foreign.card_path).mean_image
     contents, card = pairing.pair(out, card, found.state(), mean)
     write_together(contents)
-    return Imported(out, card, origin, _table(found, foreign))
+    return Imported(out, card, origin, _table(found, foreign), foreign.card is None)
 
 
 def _check_names(classes: Sequence[str]) -> None:

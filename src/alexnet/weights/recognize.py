@@ -1,5 +1,6 @@
 """What a file of weights is, told by its content, and read by the reader of its kind."""
 
+import contextlib
 import io
 import zipfile
 from collections.abc import Callable
@@ -42,9 +43,9 @@ def read_weights(path: Path | str, layout: str | None = None) -> tuple[Foreign, 
             said = "says itself that it has another layout" if foreign.kind == "keras" else "has one layout only"
             raise source.wrong(f"{said}; leave out --layout {layout}")
         foreign.flatten = keras.LAYOUTS[layout]
-    if foreign.kind == "own":
-        foreign.card, foreign.card_path = _card(path, source)
-        foreign.prefer = (foreign.card.name,) if foreign.card else ()
+    foreign.card, foreign.card_path = _card(path, source) if foreign.kind == "own" else _exported(path, source)
+    if foreign.card:
+        foreign.prefer = (foreign.card.name,)
     return foreign, source
 
 
@@ -94,3 +95,15 @@ def _card(path: Path, source: Source) -> tuple[Card | None, Path]:
             if meant:
                 return card_of(path, source.sha256, metadata, beside)
     return card_of(path, source.sha256, metadata, None) if KEY in metadata else (None, Path())
+
+
+def _exported(path: Path, source: Source) -> tuple[Card | None, Path]:
+    """The card that `alexnet export` wrote beside a file in another program's format, and its path; None: there is none
+    that names this file."""
+    beside = path.with_suffix(".json")
+    with contextlib.suppress(InputError):  # what is beside it may be anything
+        if beside.is_file() and cards.is_card(read_json(beside, cards.MAX_BYTES)):
+            card = cards.read(beside)
+            if source.sha256 in card.sha256.values():
+                return card, beside
+    return None, Path()
