@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from alexnet.artifacts.run import Run
 from alexnet.data.dataset import Dataset
 from alexnet.errors import InputError
 from alexnet.export import formats, int8
 from alexnet.export.agree import Samples
 from alexnet.inference.data import dataset_for, fitted
-from alexnet.inference.model import Model
+from alexnet.inference.model import Model, load_model
+from alexnet.inference.predict import predict
 
 
 @pytest.fixture
@@ -113,3 +115,23 @@ def test_images_of_unknown_classes_cannot_measure(opened: Model, folder):
     (folder / "9").rename(folder / "nine")
     with pytest.raises(InputError, match=r"int8 needs labeled images.*never saw: nine"):
         int8.images(opened, folder)
+
+
+def test_what_quantization_changed_is_told(opened: Model, trained: Run, command: Any, tmp_path: Path):
+    """By another way: the file opened again, against the network in PyTorch."""
+    out = tmp_path / "x.onnx"
+    said = command("export", trained.path, "--format", "int8", "--out", out)
+    assert "the float32 graph, before it was quantized: same as PyTorch on 32 real images" in said.out
+    images = fitted(opened, dataset_for(opened, None))
+    pixels = [images[row][0] for row in range(len(images))]
+    exactly, roughly = (
+        np.array([[each.score for each in sorted(one.predictions, key=lambda each: each.label)] for one in answers])
+        for answers in (predict(opened, pixels, top=10), predict(load_model(out, graphs=True), pixels, top=10))
+    )
+    same = int((exactly.argmax(1) == roughly.argmax(1)).sum())
+    found = formats.export(opened, "int8", out, force=True).quantized
+    assert found is not None
+    assert found.difference == pytest.approx(np.abs(exactly - roughly).max(), rel=1e-2)
+    assert found.difference > 1e-3
+    assert found.same == same
+    assert f"top-1 equal on {same} of {len(images)}, probabilities within {found.difference:.1e}" in said.out

@@ -63,10 +63,13 @@ def export(
         say(f"in all {sum(exported.files.values()):,} bytes in {len(exported.files)} files")
     if format.startswith("web"):
         say(f"any file server shows it: python -m http.server --directory {shlex.quote(str(out))}")
+    first = "likeliest label" if opened.multilabel else "top-1"
     if found := exported.agreement:
+        what = "the float32 graph, before it was quantized: same" if exported.quantized else "same"
+        images = counted(found.images, f"{found.origin} image")
         say(
-            f"same as PyTorch on {counted(found.images, f'{found.origin} image')}: top-1 equal, probabilities within "
-            f"{found.difference:.1e}" + ("" if found.logits is None else f", logits within {found.logits:.1e}")
+            f"{what} as PyTorch on {images}: {first} equal, probabilities within {found.difference:.1e}"
+            + ("" if found.logits is None else f", logits within {found.logits:.1e}")
         )
     if int8 := exported.quantized:
         say(
@@ -74,5 +77,6 @@ def export(
             f"{int8.speed:.2f} × the speed (batches of {int8.batch} in turn, {int8.rounds} times: "
             f"{int8.float_ms:.2f} ms and {int8.int8_ms:.2f} ms)\n"
             f"{int8.name} {int8.float_score:.2%} → {int8.int8_score:.2%} on {counted(int8.measured_on, 'image')}; "
-            f"calibrated on {counted(int8.calibrated_on, 'other')}"
+            f"calibrated on {counted(int8.calibrated_on, 'other')}\n"
+            f"{first} equal on {int8.same:,} of {int8.measured_on:,}, probabilities within {int8.difference:.1e}"
         )

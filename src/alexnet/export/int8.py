@@ -46,6 +46,10 @@ class Quantized:
     int8_score: float
     what: str = "top1"
     """What the scores are, as fractions: top1, or of several labels an image map."""
+    difference: float = 0.0
+    """Largest difference of a probability from the float graph's, on the images that it is measured on."""
+    same: int = 0
+    """Images of which both name the same class, or label, first."""
 
     @property
     def lost(self) -> float:
@@ -126,7 +130,8 @@ def measure(exact: bytes, quantized: bytes, dataset: Dataset, calibrated_on: int
         images = dataset.batch(batch)
         for which, session in enumerate(sessions):
             said[which].append(session(images)[0])
-    scores = [_score(dataset, np.concatenate(each)) for each in said]
+    exactly, roughly = (np.concatenate(each) for each in said)
+    scores = [_score(dataset, each) for each in (exactly, roughly)]
     timed = dataset.batch(np.arange(_BATCH) % len(dataset))
     times: list[list[float]] = [[], []]
     for _ in range(_ROUNDS):
@@ -147,6 +152,8 @@ def measure(exact: bytes, quantized: bytes, dataset: Dataset, calibrated_on: int
         float_score=scores[0],
         int8_score=scores[1],
         what="map" if dataset.multilabel else "top1",
+        difference=float(np.abs(exactly - roughly).max()),
+        same=int((exactly.argmax(1) == roughly.argmax(1)).sum()),
     )
 
 

@@ -53,6 +53,20 @@ def test_columns_are_known_by_many_names_and_others_are_told(images: Path, tmp_p
     assert any("12 images in" in note and "left out" in note for note in few.notes)
 
 
+def test_whole_paths_below_the_folder_are_its_files(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    plain = opened(images, write(tmp_path / "t.csv", ROWS), validation=None)
+    (tmp_path / "link").symlink_to(images)
+    for root, prefix in ((images, images), (Path("images"), images), (tmp_path / "link", images.resolve())):
+        rows = [row | {"file": f"{prefix}/{row['file']}"} for row in ROWS]
+        assert opened(root, write(tmp_path / "whole.csv", rows), validation=None).train.names == plain.train.names
+    rows = [*ROWS, ROWS[0] | {"file": f"{images}/sub/../../x.png"}]
+    with pytest.raises(InputError, match="which is outside"):
+        opened(images, write(tmp_path / "out.csv", rows), validation=None)
+
+
 def test_validation_takes_whole_groups(images: Path, tmp_path: Path) -> None:
     table = write(tmp_path / "t.csv", ROWS)
     cuts = set()

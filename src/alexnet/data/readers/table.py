@@ -10,6 +10,7 @@ import importlib.util
 import io
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -62,7 +63,7 @@ def list_table(table: Path, root: Path, first_classes: int | None = None, asked:
         raise InputError(f"{table} has no rows")
     found = understood(table, read, asked)
     notes = [found.note]
-    names = _by_file(table, found.rows)
+    names = _by_file(table, [replace(row, file=_relative(row.file, root)) for row in found.rows])
     if twice := len(found.rows) - len(names):
         notes.append(f"{counted(twice, f'row of {table.name} repeats', f'rows of {table.name} repeat')} another")
     _check_files(table, root, names)
@@ -91,6 +92,16 @@ def list_table(table: Path, root: Path, first_classes: int | None = None, asked:
     if groups:
         notes.append(whole_groups(groups))
     return Listing(root, classes, splits, [], notes, groups)
+
+
+def _relative(name: str, root: Path) -> str:
+    """A file's name from `root` on, also where the table has its whole path."""
+    path = PurePosixPath(name)
+    if path.is_absolute() and ".." not in path.parts:
+        for place in (root.absolute(), root.resolve()):
+            if path.is_relative_to(place.as_posix()):
+                return path.relative_to(place.as_posix()).as_posix()
+    return name
 
 
 def _by_file(table: Path, rows: Sequence[Row]) -> dict[str, Row]:
