@@ -13,7 +13,13 @@ from alexnet.errors import InputError, counted
 
 def export(
     model: ModelOrRun,
-    out: Annotated[Path, typer.Option(help="The file to write; for hub, brainscore and web the folder.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="The file to write (safetensors, torchvision, keras and card: and a .json beside it); for hub, "
+            "brainscore and web the folder."
+        ),
+    ],
     format: Annotated[
         str,
         typer.Option(
