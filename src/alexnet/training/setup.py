@@ -33,6 +33,7 @@ from alexnet.models.network import Network
 from alexnet.models.quick import quicken
 from alexnet.models.summary import Summary, summarize
 from alexnet.preprocessing import MeanImage, Preprocessing
+from alexnet.process import waiting
 from alexnet.recipes.durations import resolved, steps_of_epoch
 from alexnet.recipes.schema import Recipe
 from alexnet.training import schedule
@@ -172,7 +173,7 @@ class Setup:
             "notes": self.notes,
             "remarks": [
                 *schedule.notes(self.timed.schedule, self.length),
-                *filter(None, [emulated(self.precision, self.device)]),
+                *filter(None, [emulated(self.precision, self.device), waiting.remark()]),
             ],
             "device": str(self.device),
             "precision": self.precision,
