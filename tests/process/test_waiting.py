@@ -59,6 +59,7 @@ def test_one_thread_or_cores_enough_for_all_are_left(chosen):
     assert chosen([9, 9, 9, 9, 9], OMP_NUM_THREADS="1") is None
     assert chosen([3, 3, 3, 3, 3], OMP_NUM_THREADS="2") is None
     assert chosen([4, 4, 4, 4, 4], OMP_NUM_THREADS="2") == "PASSIVE"
+    assert chosen([4, 3, 3, 3, 3], OMP_NUM_THREADS="2") is None
 
 
 def test_a_system_that_tells_nothing_is_left(chosen, tmp_path: Path):
