@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -125,6 +126,51 @@ def test_an_index_of_something_else_is_refused(ready: Opened, digits, tmp_path: 
     np.save(tmp_path / "i.npy", values)
     with pytest.raises(InputError, match="SHA-256 of fc7 does not fit"):
         Index.load(tmp_path / "i.npy", ready)
+
+
+def test_an_index_of_other_images_is_refused(
+    trained: Run, digits, tmp_path: Path, command: Callable[..., Any], refused: Callable[..., str]
+) -> None:
+    """Whatever is given with --data: it answered from the old images, silently."""
+    images, flat = tmp_path / "images", tmp_path / "flat"
+    for number in range(12):
+        for place in (images / digits.classes[number % 2] / f"{number}.png", flat / f"{number}.png"):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(digits[number][0][:, :, 0]).save(place)
+    lines = [f"{number}.png,{digits.classes[number % 2]},{'train' if number < 8 else 'test'}" for number in range(12)]
+    (tmp_path / "t.csv").write_text("image,label,split\n" + "\n".join(lines))
+    wrong = [lines[0].replace(",0,", ",1,"), *lines[1:]]
+    (tmp_path / "wrong.csv").write_text("image,label,split\n" + "\n".join(wrong))
+    query, index = flat / "3.png", ("--index", tmp_path / "i.npz", "--count", 3, "--layer", "fc6", "--json")
+    asked = ("similar", trained.path, query, *index, "--out", tmp_path / "s.png")
+    table = ("--data", flat, "--labels", tmp_path / "t.csv")
+    first = command(*asked, *table)
+    again = command("similar", trained.path, query, *index, *table, "--out", tmp_path / "again.png")
+    assert (first.code, again.code) == (0, 0)
+    assert json.loads(again.out)["images"] == json.loads(first.out)["images"]
+    assert command("similar", trained.path, query, *index, "--data", flat, "--out", tmp_path / "f.png").code == 0
+    asked = (*asked[:-1], tmp_path / "other.png")
+    assert refused(*asked, *table, "--split", "test").endswith(
+        "was made of other images: it has 12 images, these are 4; leave out --data, name another file, or --force\n"
+    )
+    assert "--split, --labels and --label-separator are of --data" in refused(*asked, "--split", "test")
+    assert "' is not among these; leave out --data" in refused(*asked, "--data", images)
+    told = refused(*asked, "--data", flat, "--labels", tmp_path / "wrong.csv")
+    assert "'0.png' is of class '0' in it, of '1' in these" in told
+    Image.fromarray(255 - digits[7][0][:, :, 0]).save(flat / "7.png")
+    assert "'7.png' has changed since" in refused(*asked, *table)
+    assert not (tmp_path / "other.png").exists()
+    forced = command(*asked, *table, "--split", "test", "--force")
+    assert {each["name"] for each in json.loads(forced.out)["images"][0]["neighbors"]} <= {
+        f"{n}.png" for n in range(8, 12)
+    }
+    assert command(*asked, *table, "--split", "test", "--force").code == 0
+    (images / "0" / "broken.png").write_bytes(b"broken")
+    # An image that could not be read has no row; once it can be, the images are others.
+    index = ("--index", tmp_path / "b.npz", "--data", images, "--out", tmp_path / "b.png", "--count", 3, "--force")
+    assert [command("similar", trained.path, query, *index).code for _ in range(2)] == [3, 0]
+    (images / "0" / "broken.png").write_bytes((flat / "3.png").read_bytes())
+    assert "'0/broken.png' has changed since" in refused("similar", trained.path, query, *index[:4])
 
 
 def test_faiss_finds_nearly_the_same(ready: Opened, digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

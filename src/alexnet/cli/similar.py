@@ -58,8 +58,8 @@ def similar(
 
     if not data and not (index and index.exists()):
         raise InputError("give --data, the images to search, or --index, a file that was written from them")
-    if not data and (labels is not None or label_separator is not None):
-        raise InputError("--labels and --label-separator are of --data, the images to search; give it, too")
+    if not data and any(each is not None for each in (split, labels, label_separator)):
+        raise InputError("--split, --labels and --label-separator are of --data, the images to search; give it, too")
     if search != "auto" and not index:
         raise InputError("--search is for an --index; without one every image is compared")
     out = chosen(out, "similar.png", force)
@@ -76,12 +76,19 @@ def similar(
             assert images is not None
             found, failed = search_for.similar(opened, queries, images, count, layer, distance, progress)
         else:
-            if not index.exists():
+            known = search_for.Index.load(index, opened, layer) if index.exists() else None
+            other = known.other_images(images, progress) if known and images is not None else None
+            if other and not force:
+                raise InputError(
+                    f"{str(index)!r} was made of other images: {other}; leave out --data, name another file, or --force"
+                )
+            if known is None or other:
                 assert images is not None
                 command = shlex.join(["alexnet", *sys.argv[1:]])
-                skipped = search_for.build(opened, images, index, layer, command, progress)
+                skipped = search_for.build(opened, images, index, layer, command, progress, force=known is not None)
                 failed = [reason if name in reason else f"{name}: {reason}" for name, reason in skipped]
-            found = search_for.Index.load(index, opened, layer).similar(queries, count, distance, search)
+                known = search_for.Index.load(index, opened, layer)
+            found = known.similar(queries, count, distance, search)
     if images is not None:
         title = f"{opened.model.card.name} · {layer} · {distance} distance"
         draw(queries, found, images, opened.model.preprocessing, out, title)

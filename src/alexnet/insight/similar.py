@@ -14,15 +14,17 @@ from typing import Any
 import numpy as np
 
 from alexnet import arguments
+from alexnet.data.loading.decode import DecodeError
 from alexnet.device import own_settings
-from alexnet.errors import InputError
+from alexnet.errors import InputError, counted
 from alexnet.inference import recheck
 from alexnet.inference import rows as row_transforms
+from alexnet.inference.data import spread
 from alexnet.inference.extract import extract
 from alexnet.inference.feature_read import read
 from alexnet.inference.feature_table import Features
-from alexnet.inference.features import AnyImages, Wanted, as_images, run, want
-from alexnet.inference.images import Images
+from alexnet.inference.features import BATCH, AnyImages, Wanted, as_images, run, want
+from alexnet.inference.images import Images, batches
 from alexnet.inference.opening import Opened
 from alexnet.inference.rows import Transform
 
@@ -30,6 +32,8 @@ DISTANCES = ("euclidean", "cosine")
 SEARCHES = ("auto", "exact", "faiss")
 MOST_EXACT = 1_000_000
 """Images up to which 'auto' is exact."""
+MOST_READ = 10_000
+"""Images of an index whose content is compared; of more as many, evenly spread. All names and classes are."""
 _BLOCK = 4096  # rows
 _EPSILON = float(np.finfo(np.float32).eps)
 _MOST = 1e37  # of a squared length: the sum of two, and twice their product, are float32 too
@@ -143,6 +147,33 @@ class Index:
         own = {n.rpartition("/")[2]: array for n, array in arrays.items() if n.rpartition("/")[0] == layer}
         return cls(opened, found, layer, wanted, transform, own)
 
+    def other_images(self, images: Images, progress: Progress | None = None) -> str | None:
+        """In what `images` differ from those that the index was made of: number, names, classes or content; None: in
+        nothing. Those that it left out must still be unreadable."""
+        said = (self.features.provenance or {}).get("images")
+        skipped = {str(name) for name, _ in said.get("skipped", ())} if isinstance(said, dict) else set[str]()
+        place = {name: row for row, name in enumerate(images.names)}
+        left = [row for row, name in enumerate(images.names) if name in skipped]
+        if len(images) != len(self) + len(left):
+            return f"it has {counted(len(self), 'image')}, these are {len(images) - len(left):,}"
+        for own, name in enumerate(self.names):
+            if name not in place:
+                return f"{name!r} is not among these"
+            ours = _class(self.features.labels, self.features.classes, own)
+            theirs = _class(images.labels, images.classes, place[name])
+            if theirs and ours != theirs:
+                return f"{name!r} is of {f'class {ours!r}' if ours else 'no class'} in it, of {theirs!r} in these"
+        chosen = spread(len(self), MOST_READ) if self.features.digests else []
+        content = {place[self.names[own]]: (self.features.digests or [])[own] for own in chosen}
+        rows = np.array([*content, *left], np.int64)
+        for part, found in batches(images.subset(rows), self.wanted.preprocessing, BATCH):
+            for row, each in zip(rows[part.start : part.stop].tolist(), found, strict=True):
+                if ("" if isinstance(each, DecodeError) else each[1].hex()) != content.get(row, ""):
+                    return f"{images.names[row]!r} has changed since"
+            if progress:
+                progress(part.stop, len(rows))
+        return None
+
     @own_settings()
     def describe(self, images: AnyImages) -> tuple[np.ndarray, list[str]]:
         """What the index holds of each image, n × d, and the images' SHA-256. InputError for one that is broken."""
@@ -207,10 +238,14 @@ def build(
     layer: str = "fc7",
     command: str | None = None,
     progress: Progress | None = None,
+    force: bool = False,
 ) -> tuple[tuple[str, str], ...]:
-    """Writes an index, or finishes one that was interrupted; returns images that cannot be read, and why."""
+    """Writes an index, or finishes one that was interrupted; returns images that cannot be read, and why.
+
+    force: replace one that is there.
+    """
     wanted = want(opened.model, [layer], flatten=True)
-    return extract(opened, images, wanted, out, resume=True, command=command, progress=progress).failed
+    return extract(opened, images, wanted, out, resume=True, force=force, command=command, progress=progress).failed
 
 
 @own_settings()
