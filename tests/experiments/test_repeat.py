@@ -1,6 +1,7 @@
 """Folds and seeds: each run in its folder, the spread of their figures, and going on after a stop."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,6 +76,12 @@ def test_seeds_go_on_where_they_stopped_and_what_is_finished_is_reused(tmp_path:
     assert before == {path: path.stat().st_mtime_ns for path in out.glob("seed-*/*")}
     with pytest.raises(InputError, match=r"started with another recipe: optimizer\.lr"):
         repeat(recipes.load(recipe, {"optimizer.lr": 0.5}), out, seeds=2, resume_runs=True)
+    copies = tmp_path / "copies"
+    for name in ("seed-0", "seed-1"):
+        shutil.copytree(out / "seed-0", copies / name)
+    shutil.copy(out / "seed-1" / "recipe.toml", copies / "seed-1")
+    same = repeat(recipe, copies, seeds=2, resume_runs=True)  # the same weights: of one seed there is no spread
+    assert ([row["repeats"] for row in same["runs"]], same["test_accuracy"]) == ([None, "seed-0"], None)
     longer = repeat(recipes.load(recipe, {"train.epochs": 3}), out, seeds=2, resume_runs=True)
     assert [row["epochs"] for row in longer["runs"]] == [3, 3]
 

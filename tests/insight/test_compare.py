@@ -1,7 +1,9 @@
 import dataclasses
 import json
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -174,6 +176,35 @@ def test_runs_that_differ_in_their_seed_only_belong_together(runs: list[Path], t
     (runs[1] / "recipe.toml").write_text(to_toml(load("cifar10", {"optimizer.lr": 0.5})))
     assert epochs.together(opened) == [[0], [1]]
     assert epochs.seeds(opened) == []
+
+
+def test_the_same_weights_are_one_seed(runs: list[Path], tmp_path: Path, command: Callable[..., Any]) -> None:
+    """It was a mean of two ± 0 with an interval."""
+    for number, run in enumerate(runs):
+        card = json.loads((run / "card.json").read_text())
+        (run / "card.json").write_text(json.dumps(card | {"sha256": {"last": f"{number:064}"}}))
+    copy, again = tmp_path / "copy", tmp_path / "again"
+    for place in (copy, again):
+        shutil.copytree(runs[0], place)
+    # Trained again: the weights' file names another duration, and every figure is equal.
+    (again / "card.json").write_text((again / "card.json").read_text().replace("0" * 64, "7" * 64))
+    rows = Run(again).metrics
+    Run(again).write_rows("metrics.jsonl", [row | {"seconds": row["seconds"] + 1} for row in rows])
+    given = [runs[0], copy, again, runs[1], runs[0]]
+    assert [row["repeats"] for row in compare(given)] == [None, "one", "one", None, "one"]
+    assert epochs.together([Run(run) for run in given]) == [[0, 3]]
+    assert epochs.seeds([Run(run) for run in given[:3]]) == []
+    said = command("compare", *given).out
+    assert "(n = 2;" in said
+    assert "warning: copy has the weights of one, so that it is no other seed; they count once\n" in said
+    assert "warning: one is named twice; it counts once\n" in said
+    alone = command("compare", runs[0], copy, "--out", tmp_path / "page.html").out
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "n = " not in alone
+    assert "n = 2" not in page
+    assert "copy has the weights of one" in page
+    (copy / "recipe.toml").write_text(to_toml(load("cifar10", {"optimizer.lr": 0.5})))  # its own group
+    assert epochs.together([Run(run) for run in given[:2]]) == [[0], [1]]
 
 
 def test_accuracy_at_equal_epochs_and_at_equal_seconds() -> None:

@@ -88,6 +88,8 @@ def test_intervals_and_the_noise_band_hold_what_they_must() -> None:
     assert band == {"fc7": pytest.approx((min(pairs), max(pairs))), "conv1": pytest.approx((1, 1))}
     with pytest.raises(InputError, match="two seeds or more"):
         rsa.noise(seeds[:1])
+    with pytest.raises(InputError, match="numbers 1 and 3 of the seeds have the same features"):
+        rsa.noise([seeds[0], seeds[1], seeds[0]])
 
 
 def test_files_are_compared_layer_by_layer(tmp_path: Path, command: Callable, refused: Callable[..., str]) -> None:

@@ -45,7 +45,7 @@ def compare(
                 f"{each.first} − {each.second}: {each.found.difference:+.2%} on {each.count:,} {each.split} images "
                 f"(95 % {each.found.low:+.2%} to {each.found.high:+.2%}), McNemar p {each.found.p:.2g}: {each.verdict}"
             )
-        for warning in warnings:
+        for warning in [*side_by_side.repetitions(rows), *warnings]:
             say(f"warning: {warning}")
         if plots is not None:
             say(f"curves: {plots / 'epoch.png'}, {plots / 'seconds.png'}")

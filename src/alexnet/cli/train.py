@@ -157,6 +157,8 @@ def _repeat(recipe: "Recipe", out: Path, folds: int, seeds: int, resume_runs: bo
     options["reporter"].close()
     comparison(compare.HEAD, [compare.line(row) for row in summary["runs"]])
     _spreads(summary)
+    for line in compare.repetitions(summary["runs"]):
+        say(f"warning: {line}")
     say(f"page: {out / 'compare.html'}")
 
 

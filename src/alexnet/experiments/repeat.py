@@ -64,7 +64,8 @@ def _summary(recipe: Recipe, kind: str, runs: Sequence[Run]) -> dict[str, Any]:
     """`runs`: their rows of `compare`; beside it the spread of each accuracy, None where there is none.
 
     val_accuracy (of several labels an image val_map) is that of the best epoch, which was chosen on the images that it
-    is measured on: it flatters a little. last_accuracy, of the last epoch, does not.
+    is measured on: it flatters a little. last_accuracy, of the last epoch, does not. Runs with the same weights count
+    once; of one run there is no spread.
     """
     rows = compare.compare([run.path for run in runs])
     what = "map" if runs[0].card.multilabel else "accuracy"
@@ -73,6 +74,6 @@ def _summary(recipe: Recipe, kind: str, runs: Sequence[Run]) -> dict[str, Any]:
         row[f"last_{what}"] = None if on_test else score_of(run.metrics[-1])
     summary: dict[str, Any] = {"recipe": recipe.name, "kind": kind, "runs": rows}
     for name in (f"val_{what}", f"last_{what}", f"test_{what}"):
-        values = [row[name] for row in rows]
-        summary[name] = None if None in values else dataclasses.asdict(spread(values))
+        values = [row[name] for row in rows if row["repeats"] is None]
+        summary[name] = None if None in values or len(values) < 2 else dataclasses.asdict(spread(values))
     return summary

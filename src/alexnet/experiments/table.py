@@ -11,7 +11,7 @@ from alexnet.artifacts.figures import spread
 from alexnet.artifacts.run import Run
 from alexnet.experiments.published import Experiment
 from alexnet.files import write_json, write_text
-from alexnet.insight.compare import compare
+from alexnet.insight.compare import compare, repetitions
 from alexnet.pages.text import duration
 
 HEAD = (
@@ -30,12 +30,13 @@ class Arm:
     def to_json(self) -> dict[str, Any]:
         """recipe, n, seeds, values (accuracies, fractions), mean, std, low, high, epochs, seconds (mean of a run) …
 
-        std is the sample's, low and high bound the mean with 95 % (None for a single seed); `hardware` is a line for
-        each machine. Accuracy is on the test images (of ImageNet, its validation images); where there are none, on
-        those for validation.
+        Runs with the same weights count once, which left_out says. std is the sample's, low and high bound the mean
+        with 95 % (None for a single seed); `hardware` is a line for each machine. Accuracy is on the test images (of
+        ImageNet, its validation images); where there are none, on those for validation.
         """
-        rows = compare([run.path for run in self.runs])
-        cards = [run.card for run in self.runs]
+        found = compare([run.path for run in self.runs])
+        rows = [row for row in found if row["repeats"] is None]
+        cards = [run.card for row, run in zip(found, self.runs, strict=True) if row["repeats"] is None]
         values = [row["val_accuracy"] if row["test_accuracy"] is None else row["test_accuracy"] for row in rows]
         several = spread(values) if len(values) > 1 else None
         return {
@@ -51,7 +52,7 @@ class Arm:
             "seconds": statistics.fmean(row["seconds"] for row in rows) if rows else None,
             "hardware": _distinct(_hardware(card.environment) for card in cards),
             "runs": [run.path.name for run in self.runs],
-            "left_out": self.left_out,
+            "left_out": [*self.left_out, *repetitions(found)],
         }
 
 

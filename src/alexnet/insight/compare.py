@@ -20,7 +20,8 @@ PUBLISHED = ("run", "what", "value", "unit", "conditions")
 
 def compare(runs: Sequence[Path]) -> list[dict[str, Any]]:
     """One dict per run: name, network, parameters, flops, epochs, seconds, val_accuracy, test_accuracy (of several
-    labels an image val_map, test_map), published, bytes (of the weights file), images_per_second (mean while training).
+    labels an image val_map, test_map), published, bytes (of the weights file), images_per_second (mean while training),
+    repeats (the name of the run of this recipe whose weights it has, if there is one: it is no other seed).
 
     Accuracies are fractions, None where there is none. Raises InputError for what is not a run with a finished epoch,
     and for runs of both kinds.
@@ -29,7 +30,19 @@ def compare(runs: Sequence[Path]) -> list[dict[str, Any]]:
     if len(set(several.values())) > 1:
         one, other = (next(run for run in runs if several[run] == kind) for kind in (True, False))
         raise InputError(f"{one} names several labels an image and {other} one class: their figures do not compare")
-    return [_row(run) for run in runs]
+    repeats = epochs.repeats([Run(run) for run in runs])
+    return [_row(run) | {"repeats": runs[repeats[i]].name if i in repeats else None} for i, run in enumerate(runs)]
+
+
+def repetitions(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """A line for each row of `compare` that repeats an earlier one."""
+    return [
+        f"{row['name']} is named twice; it counts once"
+        if row["repeats"] == row["name"]
+        else f"{row['name']} has the weights of {row['repeats']}, so that it is no other seed; they count once"
+        for row in rows
+        if row["repeats"] is not None
+    ]
 
 
 def write_comparison(runs: Sequence[Path], out: Path | None, images: Path | None = None) -> None:
@@ -89,7 +102,7 @@ def describe(runs: Sequence[Path], words: Words | None = None) -> tuple[Document
     }
     document = Document(
         " · ".join(metrics),
-        notes=warnings,
+        notes=[*repetitions(rows), *warnings],
         all_sections=[Section(words(title), blocks) for title, blocks in sections.items()],
         language=words.language,
     )

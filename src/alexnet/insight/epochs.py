@@ -11,6 +11,7 @@ from alexnet.recipes import recipe as recipes
 
 Rows = Sequence[Mapping[str, Any]]
 
+_TIMED = ("seconds", "images_per_second")
 _OF_ONE = ("name", "title", "source", "published")
 EQUAL = ("run", "epochs", "validation", "seconds", "validation ")
 SEEDS = ("recipe", "seeds", "validation, last epoch", "test")
@@ -19,7 +20,34 @@ COST = ("run", "parameters", "weights file", "MFLOPs", "images/s while training"
 
 
 def together(runs: Sequence[Run]) -> list[list[int]]:
-    """Indices of runs that differ in their seed (or fold) only, in groups, in the order of their first."""
+    """Indices of runs that differ in their seed (or fold) only, in groups, in the order of their first; of runs with
+    the same weights the first alone."""
+    again = repeats(runs)
+    return [[i for i in group if i not in again] for group in _alike(runs)]
+
+
+def repeats(runs: Sequence[Run]) -> dict[int, int]:
+    """Indices of runs that are no seed of their own: named twice, copies, or trained again; each with the first one
+    that has its recipe and, by the SHA-256 in its card or by its seed and every epoch's figures, its weights."""
+    found = {}
+    for group in _alike(runs):
+        first: dict[str, int] = {}
+        for i in group:
+            for sign in _signs(runs[i]):
+                if first.setdefault(sign, i) != i:
+                    found.setdefault(i, first[sign])
+    return found
+
+
+def _signs(run: Run) -> list[str]:
+    """Strings that only runs with the same weights share."""
+    recipe, recorded = run.recipe, run.card.sha256
+    rows = [{key: value for key, value in row.items() if key not in _TIMED} for row in run.metrics]
+    weights = recorded.get("best") or recorded.get("last")
+    return [repr((recipe.train.seed, recipe.data.fold, rows)), *([weights] if weights else [])]
+
+
+def _alike(runs: Sequence[Run]) -> list[list[int]]:
     found: dict[str, list[int]] = {}
     for number, run in enumerate(runs):
         flat = dict(recipes.flat(run.recipe))

@@ -6,6 +6,7 @@ Kriegeskorte et al. 2008 for RSA; Kornblith et al. 2019 (arXiv 1905.00414) for C
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -176,11 +177,16 @@ def noise(
     seeds: Sequence[dict[str, np.ndarray]], how: str = "spearman", distance: str = "correlation"
 ) -> dict[str, tuple[float, float]]:
     """By layer the least and the greatest agreement between two of several seeds of one network, which is what training
-    noise alone leaves. seeds: for each the features by layer. InputError for fewer than two."""
+    noise alone leaves. seeds: for each the features by layer. InputError for fewer than two, and for two with equal
+    features: one seed twice."""
     if len(seeds) < 2:
         raise InputError("a noise band needs the features of two seeds or more")
+    layers = [name for name in seeds[0] if all(name in each for each in seeds)]
+    for (i, one), (j, other) in combinations(enumerate(seeds, 1), 2):
+        if layers and all(np.array_equal(one[name], other[name]) for name in layers):
+            raise InputError(f"numbers {i} and {j} of the seeds have the same features: a noise band needs two seeds")
     found = {}
-    for layer in [name for name in seeds[0] if all(name in each for each in seeds)]:
+    for layer in layers:
         table = analyze({str(n): each[layer] for n, each in enumerate(seeds)}, how, distance).table
         values = table[np.triu_indices(len(seeds), 1)]
         found[layer] = (float(values.min()), float(values.max()))
