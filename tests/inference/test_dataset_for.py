@@ -1,7 +1,10 @@
 """Which images a model is measured on when nobody says."""
 
+import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +14,7 @@ import alexnet
 from alexnet.artifacts.run import Run
 from alexnet.data.dataset import ArrayDataset
 from alexnet.errors import InputError
-from alexnet.inference.data import LeftOut, dataset_for, fitted, spread
+from alexnet.inference.data import LeftOut, dataset_for, fitted, measured_images, spread
 
 
 @pytest.mark.parametrize(
@@ -55,6 +58,64 @@ def test_images_that_trained_are_not_measured_on(tmp_path: Path, settings: dict[
     place.rename(tmp_path / "elsewhere")
     with pytest.raises(InputError, match=r"the images of this run were in '.*/images', which is gone; add --data"):
         dataset_for(model)
+
+
+@pytest.mark.usefixtures("bare")
+def test_the_output_says_which_images_were_measured(tmp_path: Path, command: Callable[..., Any]) -> None:
+    """60 images were given, 12 measured, and no word about the others."""
+    place, random = tmp_path / "images", np.random.default_rng(0)
+    place.mkdir()
+    for number in range(30):
+        Image.fromarray(random.integers(0, 256, (8, 8), np.uint8)).save(place / f"{number:02}.png")
+    parts = ["train"] * 18 + ["validation"] * 8 + ["test"] * 4
+    lines = [f"{number:02}.png,{'ab'[number % 2]},{part}" for number, part in enumerate(parts)]
+    (tmp_path / "t.csv").write_text("file,label,split\n" + "\n".join(lines))
+    plain = [line.rpartition(",")[0] for line in lines]
+    (tmp_path / "plain.csv").write_text("file,label\n" + "\n".join(plain))
+    wrong = ["00.png,b", *plain[1:]]
+    (tmp_path / "wrong.csv").write_text("file,label\n" + "\n".join(wrong))
+    settings = {"model.name": "alexnet-digits", "data.name": "table", "data.labels": str(tmp_path / "t.csv")}
+    run = alexnet.train("folder", out=tmp_path / "run", data=place, steps=1, settings=settings)
+
+    def said(*options: object) -> str:
+        (line,) = [line for line in command("evaluate", run.path, *options).out.splitlines() if "measured" in line]
+        return line
+
+    of_test = "measured: the 4 test images; 26 others are left out, 18 of which trained the model"
+    assert said() == of_test
+    given = ("--data", place, "--labels")
+    assert said(*given, tmp_path / "plain.csv") == of_test
+    chose = "measured: the 8 validation images, which chose the epoch; 22 others are left out, 18 of which trained"
+    assert said("--split", "validation") == f"{chose} the model"
+    assert said("--split", "train") == "measured: the 18 train images, which trained the model; 12 others are left out"
+    # Another label than the recorded table has: the given one holds, where the recorded one was measured by silently.
+    told = "measured: the 12 images, 8 of which chose the epoch; 18 others are left out, which trained the model"
+    assert said(*given, tmp_path / "wrong.csv") == told
+    page = tmp_path / "page.html"
+    content = json.loads(command("evaluate", run.path, "--json", "--page", page).out)
+    assert content["measured"] == {
+        "split": "test", "count": 4, "left_out": 26, "trained": 0, "chose_epoch": 0, "left_out_trained": 18
+    }  # fmt: skip
+    assert of_test in page.read_text(encoding="utf-8")
+    weights = shutil.copy(run.path / "best.safetensors", tmp_path / "alone.safetensors")
+    ended = command("evaluate", weights, *given, tmp_path / "t.csv")
+    assert "measured: the 4 test images; 26 others are left out\n" in ended.out  # which trained it is not known
+
+
+def test_several_labels_and_images_that_validate_and_test(
+    tagged: Any, tmp_path: Path, command: Callable[..., Any]
+) -> None:
+    said = command("evaluate", tagged.run.path)
+    trained = tagged.run.card.data.train
+    assert f"measured: the 30 test images; 120 others are left out, {trained} of which trained the model\n" in said.out
+    content = json.loads(command("evaluate", tagged.run.path, "--json").out)
+    assert (content["measured"]["split"], content["measured"]["left_out"]) == ("test", 120)
+    settings = {"data.name": "synthetic", "data.synthetic_images": 80, "data.validation": "test"}
+    run = alexnet.train("digits", out=tmp_path / "run", epochs=1, settings=settings)
+    _, measured = measured_images(alexnet.load(run))
+    count = len(dataset_for(alexnet.load(run)))
+    assert (measured.split, measured.count, measured.chose_epoch) == ("test", count, 0)  # the last epoch: not chosen
+    assert measured.left_out == measured.left_out_trained == run.card.data.train
 
 
 def test_fitted_to_the_classes_and_size_of_the_model(trained: Run) -> None:

@@ -76,7 +76,7 @@ def evaluate(
     from alexnet.device import choose_device
     from alexnet.errors import InputError
     from alexnet.inference import calibrate as temperatures
-    from alexnet.inference.data import dataset_for, fitted, repeated
+    from alexnet.inference.data import fitted, measured_images, repeated
     from alexnet.inference.exported import loss_of
     from alexnet.inference.label_evaluation import LabelEvaluation
     from alexnet.inference.label_evaluation import evaluate as run
@@ -110,7 +110,9 @@ def evaluate(
         if calibrated:
             opened = temperatures.calibrated(opened)
             temperature = opened.card.calibration.temperature if opened.card.calibration else None
-        dataset = dataset_for(opened, data, split, lambda line: say(line, err=as_json), labels, label_separator)
+        dataset, measured = measured_images(
+            opened, data, split, lambda line: say(line, err=as_json), labels, label_separator
+        )
         with bar("evaluating", quiet=as_json) as progress:
             evaluation = run(opened, dataset, progress=progress, views=views, world=world)
     if not world.is_writer:
@@ -121,12 +123,12 @@ def evaluate(
             corrupted = robustness(opened, dataset, images=corruption_images, baseline=other, progress=progress)
     if isinstance(evaluation, LabelEvaluation):
         found = measure_labels(evaluation, opened.classes, opened.card.thresholds, temperature)
-        found = dataclasses.replace(found, robustness=corrupted)
+        found = dataclasses.replace(found, robustness=corrupted, measured=measured)
         return tell(found, opened, dataset, str(model), out=out, page=page, per_class=per_class, as_json=as_json)
     truth = fitted(opened, dataset).labels
     copies = repeated(opened, dataset)
     measures = measure(evaluation, truth, opened.classes, reject=reject, temperature=temperature, copies=copies)
-    measures = dataclasses.replace(measures, robustness=corrupted)
+    measures = dataclasses.replace(measures, robustness=corrupted, measured=measured)
     if out is not None:
         write_predictions(measures, dataset.names, out)
     if page is not None:
@@ -183,6 +185,7 @@ def _print(measures: "Measures", every: bool) -> None:
         f"{counted(figures.count, 'image')} in {figures.precision}{views}"
     )
     say(f"95 % interval of top-1 (bootstrap): {low:.2%} to {high:.2%}")
+    say(str(measures.measured))
     most, share = metrics.majority(measures.labels)
     balanced = metrics.balanced_accuracy(measures.evaluation.confusion)
     say(

@@ -67,6 +67,7 @@ def _print(measures: "LabelMeasures", every: bool) -> None:
         f"loss {figures.loss:.4f}   {counted(figures.count, 'image')} in {figures.precision}{views}"
     )
     say(f"95 % interval of mAP (bootstrap): {low:.2%} to {high:.2%}")
+    say(str(measures.measured))
     chosen = measures.thresholds
     how = f"thresholds chosen on {counted(chosen.count, f'{chosen.split} image')}" if chosen else "a threshold of 0.5"
     say(f"at {how}: {figures.label_accuracy:.2%} of all labels right, every label of {figures.exact:.2%} of the images")

@@ -3,6 +3,7 @@
 import contextlib
 import warnings
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,52 @@ from alexnet.artifacts.rows import Split, digests
 from alexnet.artifacts.run import Run
 from alexnet.data.dataset import Dataset, refitted
 from alexnet.data.loading.decode import stored_size
-from alexnet.data.pick import pick
+from alexnet.data.pick import SPLITS, pick
 from alexnet.data.readers.shards import Shards
 from alexnet.data.readers.tree import same_name
 from alexnet.data.remote.address import is_url, recorded
 from alexnet.data.sources import open_splits
+from alexnet.data.splits import Splits
 from alexnet.errors import InputError, counted
 from alexnet.inference.model import Model
 
 
 class LeftOut(UserWarning):
     """Images were left out of a measurement, because the model was trained on them."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Which images are measured, and which others of the same data are not."""
+
+    split: str | None
+    """train, validation or test; None: the data has no splits."""
+    count: int
+    left_out: int
+    """Images of the data that are not measured."""
+    trained: int | None = None
+    """Of those that are measured: how many trained the model; None: not recorded."""
+    chose_epoch: int | None = None
+    """Of those that are measured: how many chose the epoch whose weights these are."""
+    left_out_trained: int | None = None
+    """Of those that are left out: how many trained the model."""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def __str__(self) -> str:
+        which = f"{self.split} image" if self.split else "image"
+        said = f"measured: the {counted(self.count, which)}"
+        said += _of_these(self.trained, self.count, "trained the model")
+        said += _of_these(self.chose_epoch, self.count, "chose the epoch")
+        if self.left_out:
+            said += f"; {counted(self.left_out, 'other is', 'others are')} left out"
+            said += _of_these(self.left_out_trained, self.left_out, "trained the model")
+        return said
+
+
+def _of_these(some: int | None, count: int, did: str) -> str:
+    return "" if not some else f", which {did}" if some == count else f", {some:,} of which {did}"
 
 
 def dataset_for(
@@ -34,7 +70,20 @@ def dataset_for(
     labels: Path | None = None,
     separator: str | None = None,
 ) -> Dataset:
-    """The split `split` of `data`, or of the images that the model was trained on, as the model wants them.
+    """The images of `measured_images`."""
+    return measured_images(model, data, split, tell, labels, separator)[0]
+
+
+def measured_images(
+    model: Model,
+    data: Path | str | None = None,
+    split: str | None = None,
+    tell: Callable[[str], None] | None = None,
+    labels: Path | None = None,
+    separator: str | None = None,
+) -> tuple[Dataset, Measured]:
+    """The split `split` of `data`, or of the images that the model was trained on, as the model wants them;
+    and what it is of the data.
 
     split None: 'test', else 'validation'; for `data` without splits, all of it. The images of `data` that the model was
     trained on are left out, told apart one by one by their digests, unless `split` is 'train'.
@@ -114,16 +163,44 @@ def dataset_for(
         if trained and splits.test is splits.validation is None and len(splits.train) == _count(trained):
             with contextlib.suppress(InputError):  # of other images
                 again = open_splits(name, path, **as_trained)
-                splits = again if again.fingerprint == trained.fingerprint else splits
+                same = again.fingerprint == trained.fingerprint and _labeled(again) == _labeled(splits)
+                splits = again if same else splits  # a table that is given may have other labels than the recorded one
     asked = split
     if split is None:
         split = "test" if splits.test is not None else "validation" if splits.validation is not None else "train"
     found = pick(splits, split)
-    return (
-        found
-        if data is None or asked == "train"
-        else _unseen(found, record, recorded(data) if is_url(data) else str(data), tell or _warn)
-    )
+    if data is not None and asked != "train":
+        found = _unseen(found, record, recorded(data) if is_url(data) else str(data), tell or _warn)
+    chose = isinstance(model.card, RunCard) and model.card.figures.selection == "validation"
+    return found, _measured(found, splits, split, record, chose)
+
+
+def _labeled(splits: Splits) -> set[tuple[str, tuple[str, ...]]]:
+    """Each image's name and labels, whatever split it is in."""
+    parts = [part for name in SPLITS if (part := getattr(splits, name)) is not None]
+    return {
+        (name, tuple(part.classes[label] for label in (np.flatnonzero(target) if part.multilabel else [target])))
+        for part in parts
+        for name, target in zip(part.names, part.targets, strict=True)
+    }
+
+
+def _measured(dataset: Dataset, splits: Splits, split: str, record: Split | None, chose: bool) -> Measured:
+    """chose: whether the images that validated chose the epoch."""
+    there = {name: part for name in SPLITS if (part := getattr(splits, name)) is not None}
+    if splits.validation_is_test:
+        there.pop("validation", None)
+        split = "test" if split == "validation" else split
+    left_out = sum(map(len, there.values())) - len(dataset)
+    named = split if len(there) > 1 else None
+    if record is None:
+        return Measured(named, len(dataset), left_out)
+    trained, chosen = (frozenset(record.digests.get(name, ())) for name in ("train", "validation"))
+    own = digests(dataset.digests)
+    seen = sum(digest in trained for digest in own)
+    of_all = sum(digest in trained for part in there.values() for digest in digests(part.digests))
+    validated = sum(digest in chosen for digest in own) if chose else 0
+    return Measured(named, len(dataset), left_out, seen, validated, of_all - seen)
 
 
 def _unseen(dataset: Dataset, record: Split | None, origin: str, tell: Callable[[str], None]) -> Dataset:

@@ -10,6 +10,7 @@ import numpy as np
 
 from alexnet.artifacts.figures import Thresholds
 from alexnet.inference import label_metrics as metrics
+from alexnet.inference.data import Measured
 from alexnet.inference.label_evaluation import LabelEvaluation
 from alexnet.inference.measures import MEANS, write_rows
 from alexnet.inference.metrics import Interval, Reliability, known
@@ -30,6 +31,8 @@ class LabelMeasures:
     """By which the logits were divided; None: as the network gives them."""
     intervals: dict[str, Interval] = field(default_factory=dict)
     robustness: Robustness | None = None
+    measured: Measured | None = None
+    """Which images these are; None: not said."""
 
     @property
     def reliability(self) -> Reliability:
@@ -37,11 +40,14 @@ class LabelMeasures:
 
     def to_json(self) -> dict[str, Any]:
         """The figures (map, micro_f1, macro_f1, label_accuracy, exact, loss, count, precision …), then intervals, ece,
-        thresholds (where they come from; None: 0.5), per_class, and where they are there the temperature that was
-        applied and robustness. A figure of a class that cannot be known is null, and in no mean."""
+        thresholds (where they come from; None: 0.5), per_class, and where they are there measured (which images these
+        are), the temperature that was applied and robustness. A figure of a class that cannot be known is null, and in
+        no mean."""
         each, said = self.evaluation.per_label, self.thresholds
         chosen = {"split": said.split, "count": said.count} if said else None
         applied: dict[str, Any] = {} if self.temperature is None else {"temperature": self.temperature}
+        if self.measured is not None:
+            applied["measured"] = self.measured.to_json()
         if self.robustness is not None:
             applied["robustness"] = self.robustness.to_json()
         return self.evaluation.figures.to_json() | {

@@ -13,6 +13,7 @@ import numpy as np
 from alexnet.errors import InputError
 from alexnet.files import write_bytes
 from alexnet.inference import metrics
+from alexnet.inference.data import Measured
 from alexnet.inference.evaluate import Evaluation
 from alexnet.inference.robustness import Robustness
 
@@ -37,6 +38,8 @@ class Measures:
     copies: np.ndarray | None = None
     """Bool [n]: copies of training images or of earlier ones (`data.repeated`); None: not looked for."""
     robustness: Robustness | None = None
+    measured: Measured | None = None
+    """Which images these are; None: not said."""
 
     @property
     def without_copies(self) -> tuple[int, float] | None:
@@ -68,8 +71,9 @@ class Measures:
 
     def to_json(self) -> dict[str, Any]:
         """The figures (top1, top5, loss, count, precision …), then balanced_accuracy, majority, macro, intervals,
-        ece, per_class, confusions, without_duplicates, and what was asked for. A figure of a class that cannot be known
-        is null; macro_without names the classes that each mean leaves out for it."""
+        ece, per_class, confusions, without_duplicates, measured (which images these are), and what was asked for. A
+        figure of a class that cannot be known is null; macro_without names the classes that each mean leaves out for
+        it."""
         each, (most, share) = self.per_class, metrics.majority(self.labels)
         content = self.evaluation.figures.to_json() | {
             "balanced_accuracy": metrics.balanced_accuracy(self.evaluation.confusion),
@@ -93,6 +97,8 @@ class Measures:
         }
         if found := self.without_copies:
             content["without_duplicates"] = {"count": found[0], "top1": found[1]}
+        if self.measured is not None:
+            content["measured"] = self.measured.to_json()
         if self.robustness is not None:
             content["robustness"] = self.robustness.to_json()
         if self.temperature is not None:

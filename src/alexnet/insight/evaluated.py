@@ -33,6 +33,7 @@ def describe(measures: Measures, dataset: Dataset, name: str, words: Words | Non
         title=words("Evaluation of {name}", name=name),
         about=about,
         tiles=tiles,
+        notes=[str(measures.measured)] if measures.measured else [],
         all_sections=[
             Section(words("Most frequent confusions"), confusions(measures, dataset, words)),
             Section(words("Calibration"), judged.calibration_of(measures.reliability, words, measures.temperature)),

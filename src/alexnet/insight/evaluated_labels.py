@@ -31,6 +31,7 @@ def describe(measures: LabelMeasures, dataset: Dataset, name: str, words: Words 
             figures.count, "1 image, {precision}", "{count} images, {precision}", precision=figures.precision
         ),
         tiles=tiles,
+        notes=[str(measures.measured)] if measures.measured else [],
         all_sections=[
             Section(words("Worst mistakes"), mistakes(measures, dataset, words)),
             Section(words("Calibration"), judged.calibration_of(measures.reliability, words, measures.temperature)),
