@@ -107,8 +107,15 @@ def test_files_are_compared_layer_by_layer(tmp_path: Path, command: Callable, re
     assert np.shape(said["intervals"]) == (5, 5, 2)
     assert set(said["noise"]) == {"conv1", "fc7"}
     plain = command("rsa", *files, *options).out
-    assert plain.count("between seeds") == 6
-    assert plain.count("(95 %: ") == 6  # the two layers of the second file, and four with the matrix
+    assert plain.count("between seeds") == 6  # the two layers of the second file, and four with the matrix
+    low, high = said["intervals"][0][1]
+    first, other = said["names"][:2]
+    assert f"{first} – {other}  " in plain
+    assert f"{said['table'][0][1]:.3f}  {low:.3f} to {high:.3f}\n" in plain
+    assert plain.count(" to ") == 10 + 6
+    one = command("rsa", files[0], "--bootstrap", 20, "--out", tmp_path / "r.png", "--force").out
+    assert one.count(" to ") == 1  # two layers of one file are a pair, too
+    assert "95 %" not in command("rsa", files[0], "--out", tmp_path / "r.png", "--force").out
     assert "two seeds or more" in refused("rsa", *files, "--seed-file", tmp_path / "seed1.npz")
     assert "two of the sets have the same name" in refused(
         "rsa", files[0], "--rdm", tmp_path / "human.npy", "--rdm", tmp_path / "human.npy"

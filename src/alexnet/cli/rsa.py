@@ -10,7 +10,7 @@ from alexnet.cli.screen import print_json, say, table
 from alexnet.cli.targets import chosen
 
 if TYPE_CHECKING:
-    from alexnet.insight.rsa import Analysis, Curve
+    from alexnet.insight.rsa import Analysis, Curve, Pair
 
 
 def rsa(
@@ -57,12 +57,18 @@ def rsa(
         return
     rows = zip(result.names, result.table, strict=True)
     table(("", *(f"{name}>" for name in result.names)), ((name, *(f"{v:.3f}" for v in row)) for name, row in rows))
+    if bootstrap:
+        table(("pair", f"{how}>", "95 %>"), map(_interval, result.pairs))
     for curve in curves:
-        for layer, (value, bounds) in curve.values.items():
-            told = f" (95 %: {bounds[0]:.3f} to {bounds[1]:.3f})" if bounds else ""
+        for layer, (value, _) in curve.values.items():
             seeds = f"; between seeds {band[layer][0]:.3f} to {band[layer][1]:.3f}" if layer in band else ""
-            say(f"{curve.name}, {layer}: {value:.3f}{told}{seeds}")
+            say(f"{curve.name}, {layer}: {value:.3f}{seeds}")
     say(f"picture: {out}")
+
+
+def _interval(pair: "Pair") -> tuple[str, str, str]:
+    one, other, value, bounds = pair
+    return f"{one} – {other}", f"{value:.3f}", f"{bounds[0]:.3f} to {bounds[1]:.3f}" if bounds else "–"
 
 
 def _curves(result: "Analysis", parts: "dict[str, dict[str, Any]]", given: list[str]) -> "list[Curve]":

@@ -4,7 +4,7 @@ Kriegeskorte et al. 2008 for RSA; Kornblith et al. 2019 (arXiv 1905.00414) for C
 2012, as thingsvision's and the authors' code have it). parity/test_rsa.py compares with rsatoolbox.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -108,6 +108,10 @@ def _hsic(one: np.ndarray, other: np.ndarray) -> float:
     return float((k * other).sum() + shared)
 
 
+Pair = tuple[str, str, float, tuple[float, float] | None]
+"""Two sets, their agreement, and its interval, where it was asked for."""
+
+
 @dataclass(frozen=True)
 class Analysis:
     """Sets of features against each other."""
@@ -125,6 +129,12 @@ class Analysis:
         place = self.names.index(one), self.names.index(other)
         bounds = None if self.intervals is None else (float(each) for each in self.intervals[place])
         return float(self.table[place]), None if bounds is None else (next(bounds), next(bounds))
+
+    @property
+    def pairs(self) -> Iterator[Pair]:
+        """Every two sets, once."""
+        for one, other in combinations(self.names, 2):
+            yield one, other, *self.value(one, other)
 
     def to_json(self) -> dict[str, object]:
         more = {} if self.intervals is None else {"intervals": self.intervals.tolist()}
