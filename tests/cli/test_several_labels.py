@@ -304,6 +304,21 @@ def test_runs_of_both_kinds_are_not_compared(tagged: Any, trained: Run) -> None:
         compare.compare([tagged.run.path, trained.path])
 
 
+def test_a_probe_of_images_without_classes_says_what_it_takes(tagged: Any, tmp_path: Path, refused: Callable) -> None:
+    """It announced a cross-validation, and then asked for two classes."""
+    (tmp_path / "images").mkdir()
+    for path in sorted(tagged.images.iterdir())[:20]:
+        shutil.copy(path, tmp_path / "images")
+    assert refused("probe", tagged.run.path, "--data", tmp_path / "images") == (
+        "alexnet: these images come without their classes, and a probe reads one class an image, not several labels: "
+        "give class folders, or a table with one label column\n"
+    )
+    lines = [",".join([*line.split(",")[:1], *line.split(",")[2:]]) for line in tagged.table.read_text().splitlines()]
+    (tmp_path / "images" / "labels.csv").write_text("\n".join(lines[:21]))  # no split
+    told = refused("probe", tagged.run.path, "--data", tmp_path / "images" / "labels.csv")
+    assert told.startswith("alexnet: these images have several labels each, and a probe reads one class an image")
+
+
 @pytest.mark.parametrize(
     "asked",
     [

@@ -33,17 +33,19 @@ def probe(
     from alexnet.inference.images import open_parts
     from alexnet.inference.opening import untrained
     from alexnet.insight.activations import stages
+    from alexnet.insight.collect import labeled
     from alexnet.insight.probe import draw
     from alexnet.insight.probe import probe as measure
 
     out = chosen(out, "probe.png", force)
     opened = opened_model(model, device, weights, several=True)
+    train, held_out = open_parts(data)
+    train, held_out = labeled(train), None if held_out is None else labeled(held_out)  # refused before all else
     names = [each.strip() for each in layers.split(",")] if layers else stages(network_of(opened.model))[:-1]
     if not names:
         raise InputError("this network has no hidden layer; name one with --layers")
     if remark := untrained(opened, want(opened.model, names).taps):
         say(remark, err=True)
-    train, held_out = open_parts(data)
     if held_out is None:
         say("no test or validation split: cross-validation", err=True)
     with bar("images", quiet=as_json) as progress:
