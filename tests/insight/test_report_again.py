@@ -16,11 +16,11 @@ from alexnet.artifacts.card import Environment
 from alexnet.artifacts.run import Run
 from alexnet.errors import InputError
 from alexnet.insight import compare, epochs, paired
-from alexnet.insight.report import about
+from alexnet.insight.report import about, markdown
 from alexnet.insight.report.content import describe
 from alexnet.insight.report.write import report
 from alexnet.pages.chinese import CHINESE
-from alexnet.pages.document import Chart, Picture, Table
+from alexnet.pages.document import Chart, Document, Finding, Picture, Section, Table
 from alexnet.pages.text import Words
 from alexnet.preprocessing import Preprocessing
 
@@ -67,10 +67,29 @@ def test_markdown_shows_strange_text_as_it_is(copied: Path) -> None:
     assert "To be written by the author" in text
 
 
+def test_a_finding_is_told_with_its_labels_apart(copied: Path) -> None:
+    """Markdown had no space after the colon, and slides had no colon."""
+    finding = {"kind": "confused", "epoch": 2, "step": 9, "seen": "a is b", "cause": "'r' and 's'", "fix": "compare"}
+    (copied / "findings.jsonl").write_text(json.dumps(finding) + "\n")
+    told = ("Likely: 'r' and 's'.", "Fix: Compare.")
+    text = report(copied, "md")[0].read_text(encoding="utf-8")
+    assert "**confused** (epoch 2, step 9)\n\n- A is b.\n- {}\n- {}\n".format(*told) in text
+    cells = json.loads(report(copied, "ipynb")[0].read_text(encoding="utf-8"))["cells"]
+    assert any("- {}\n- {}".format(*told) in "".join(cell["source"]) for cell in cells)
+    page = report(copied)[0].read_text(encoding="utf-8")
+    assert "<b>Likely:</b> &#39;r&#39; and" in page
+    chinese = report(copied, "md", copied / "zh.md", "zh")[0].read_text(encoding="utf-8")
+    assert "- 可能原因：'r' and 's'.\n- 解决办法：Compare.\n" in chinese
+    assert "**x**\n" in markdown.render(Document("t", all_sections=[Section("s", [Finding("x", "", [])])]), "p")[0]
+
+
 def test_slides_have_charts_that_stay_editable(copied: Path) -> None:
     pptx = pytest.importorskip("pptx")
+    finding = {"kind": "confused", "epoch": 2, "step": 9, "seen": "a is b", "cause": "'r' and 's'", "fix": "compare"}
+    (copied / "findings.jsonl").write_text(json.dumps(finding) + "\n")
     deck = pptx.Presentation(str(report(copied, "pptx")[0]))
     shapes = [shape for slide in deck.slides for shape in slide.shapes]
+    assert any("Likely: 'r' and 's'." in shape.text_frame.text for shape in shapes if shape.has_text_frame)
     charts = [shape.chart for shape in shapes if shape.has_chart]
     assert charts
     width, height = deck.slide_width, deck.slide_height

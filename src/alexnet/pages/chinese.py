@@ -130,8 +130,8 @@ CHINESE: dict[str, str] = {
     "This published experiment validated on the test set, so the validation figures on this page are test figures. "
     "Nothing was chosen on them: the weights are the last epoch's.": "该已发表的实验用测试集做验证，因此本页的验证结果即测试结果。"
     "没有据此选择任何东西：权重取自最后一轮。",
-    "Likely": "可能原因",
-    "Fix": "解决办法",
+    "Likely:": "可能原因：",
+    "Fix:": "解决办法：",
     # Tables and pictures
     "what": "项目",
     "detail": "说明",

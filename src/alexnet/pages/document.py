@@ -113,6 +113,11 @@ class Finding:
     lines: Sequence[tuple[str, str]]
     kind: ClassVar = "finding"
 
+    @property
+    def plain(self) -> list[str]:
+        """The lines with their labels, for formats in which a label is no type of its own."""
+        return [f"{label}{'' if label.endswith('：') else ' '}{text}" if label else text for label, text in self.lines]
+
 
 @dataclass(frozen=True)
 class Fold:

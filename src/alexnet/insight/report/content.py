@@ -224,8 +224,8 @@ def _finding(found: Mapping[str, Any], words: Words) -> Finding:
         words("epoch {epoch}, step {step}", epoch=found["epoch"], step=found["step"]),
         [
             ("", sentence(str(found["seen"]))),
-            (words("Likely"), sentence(str(found["cause"]))),
-            (words("Fix"), sentence(str(found["fix"]))),
+            (words("Likely:"), sentence(str(found["cause"]))),
+            (words("Fix:"), sentence(str(found["fix"]))),
         ],
     )
 

@@ -43,10 +43,8 @@ def _blocks(blocks: Sequence[Block], folder: str, pictures: dict[str, bytes]) ->
                 fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", block.text)), default=0))
                 yield f"{fence}{block.language}\n{block.text.rstrip()}\n{fence}"
             case Finding():
-                yield f"**{_escaped(block.title)}** ({_escaped(block.where)})"
-                yield "\n".join(
-                    f"- {_escaped(f'{label}: ' if label else '')}{_escaped(text)}" for label, text in block.lines
-                )
+                yield f"**{_escaped(block.title)}**" + (f" ({_escaped(block.where)})" if block.where else "")
+                yield "\n".join(f"- {_escaped(line)}" for line in block.plain)
             case Fold():
                 yield from _blocks(block.blocks, folder, pictures)
 

@@ -80,7 +80,7 @@ def _put(deck: Any, title: str, block: Block) -> None:
         case Finding():
             _text(
                 _slide(deck, f"{title}: {block.title}"),
-                [block.where, *(f"{a} {b}".strip() for a, b in block.lines)],
+                [line for line in (block.where, *block.plain) if line],
                 18,
             )
         case Gallery():
