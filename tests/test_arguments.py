@@ -225,6 +225,10 @@ def test_so_are_the_options_of_a_dataset(option: str) -> None:
 
 def test_numpys_numbers_are_numbers() -> None:
     assert arguments.whole("top", np.int64(3)) == 3
+    for given, shown in ((np.int64(0), "0"), (np.float64(2.5), "2.5"), (np.str_("a"), "'a'"), (np.bool_(True), "True")):
+        with pytest.raises(alexnet.InputError, match=f"top takes a whole number of at least 1, not {shown}$"):
+            arguments.whole("top", given)
+    assert [arguments.plain(each) for each in (np.add, np.dtype("f4"))] == [np.add, np.dtype("f4")]
     assert arguments.number("dropout", np.float32(0.5)) == 0.5
     assert arguments.sides("size", np.int32(8)) == (8, 8)
     assert arguments.sides("size", [8, np.int64(6)]) == (8, 6)

@@ -16,7 +16,14 @@ MOST = 2**31 - 1
 
 def refusal(name: str, takes: str, value: object) -> InputError:
     """The error for a `value` of the argument `name`, which takes something else."""
-    return InputError(f"{name} takes {takes}, not {' '.join(reprlib.repr(value).split())}")
+    return InputError(f"{name} takes {takes}, not {' '.join(reprlib.repr(plain(value)).split())}")
+
+
+def plain(value: Any) -> Any:
+    """A value for a message: of a NumPy scalar Python's own, 0 and not np.int64(0)."""
+    # NumPy is not imported for it, for which the command line would wait. Its dtypes have an ndim, too.
+    scalar = type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0 and hasattr(value, "item")
+    return value.item() if scalar else value
 
 
 def whole(name: str, value: Any, least: int = 1, most: int = MOST) -> int:

@@ -78,7 +78,8 @@ def test_searches_take_it(digits: tuple[np.ndarray, np.ndarray]) -> None:
         (np.zeros((4, 8, 8, 2), np.uint8), np.arange(4), "X is uint8 images"),
         (np.zeros((4, 8, 8), np.uint8), np.arange(3), "one label for each of the 4 images"),
         (np.zeros((4, 8, 8), np.uint8), np.eye(4), "several labels an image are trained from a table"),
-        (np.zeros((4, 8, 8), np.uint8), np.zeros(4, int), "only one class in y"),
+        (np.zeros((4, 8, 8), np.uint8), np.zeros(4, int), "only one class in y, 0; training needs"),
+        (np.zeros((4, 8, 8), np.uint8), np.array(["cat"] * 4), "only one class in y, 'cat'; training needs"),
     ],
 )
 def test_what_is_no_image_is_refused(images: np.ndarray, labels: np.ndarray, said: str) -> None:

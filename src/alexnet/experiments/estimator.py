@@ -80,7 +80,7 @@ class AlexNetClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         check_classification_targets(labels)
         self.classes_, numbers = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
-            raise InputError(f"only one class in y, {self.classes_[0]!r}; training needs at least two")
+            raise InputError(f"only one class in y, {arguments.plain(self.classes_[0])!r}; training needs at least two")
         changes = {"train.seed": self.random_state, "data.name": "folder"} | (self.settings or {})
         changes |= recipes.lasting(self.epochs, None)
         setup = self._prepared(anchored(recipes.load(self.recipe, changes)), images, numbers.astype(np.int64))
