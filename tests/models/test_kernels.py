@@ -9,7 +9,7 @@ import torch.nn.utils.prune
 
 from alexnet.models import catalog, kernels, layers, products
 from alexnet.models.kernels import convolve, dropout
-from alexnet.models.quick import call_layer, quicken
+from alexnet.models.quick import quicken, tap
 
 SMALL = ("alexnet-digits", "alexnet-thinner-4", "alexnet-bearpaw", "figure1-relu", "figure1-tanh", "resnet-20")
 
@@ -72,6 +72,20 @@ def test_what_is_large_grouped_or_has_few_filters_is_left_to_torch(
     x, weight = torch.randn(1, 4, 4, 4, generator=seeded), torch.randn(4, 4, 3, 3, generator=seeded)
     assert convolve(x, weight, None, 1, (1, 1), 1).shape == (1, 4, 4, 4)
     assert convolve(x[..., :2, :2], weight[:, :2], None, 1, (1, 1), 2).shape == (1, 4, 2, 2)
+
+
+@pytest.mark.parametrize("amx", [True, False])
+def test_large_windows_on_sixteen_pixels_are_products_with_amx_only(
+    amx: bool, few_filters: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels, "_has_amx", lambda: amx)
+    for side, kernel, product in ((4, 3, True), (4, 5, amx), (3, 5, True)):
+        x, weight = (
+            torch.ones(1, 2, side, side).bfloat16(),
+            torch.ones(3, 2, kernel, kernel).bfloat16().requires_grad_(),
+        )
+        found = convolve(x, weight, None, 1, (kernel // 2, kernel // 2), 1)
+        assert ("MatrixConvolution" in str(found.grad_fn)) is product
 
 
 def test_autocast_multiplies_in_bf16_and_gives_gradients_in_fp32(few_filters: None, seeded: torch.Generator) -> None:
@@ -201,12 +215,15 @@ def test_layers_with_hooks_run_as_they_are_in_their_place(seeded: torch.Generato
     torch.testing.assert_close(quick(x), quick(2 * x))  # conv5 is pruned away in both
 
 
-def test_a_layer_is_called_by_its_kernel_or_as_it_is_with_a_hook(monkeypatch: pytest.MonkeyPatch) -> None:
-    layer, x, seen = torch.nn.Linear(3, 2), torch.randn(1, 3), []
-    plain = layer(x)
+def test_taps_are_computed_by_kernels_but_for_layers_with_hooks(
+    monkeypatch: pytest.MonkeyPatch, seeded: torch.Generator
+) -> None:
+    model, seen = catalog.create("alexnet-digits").eval(), []
+    x = torch.randn(2, 1, 8, 8, generator=seeded)
+    plain = model.tap(x, ["conv5", "fc6:pre", "fc7"])
     monkeypatch.setattr(products, "linear", lambda x, weight, bias: seen.append(x) or F.linear(x, weight, bias))
-    assert torch.equal(call_layer(layer, x), plain)
-    assert len(seen) == 1
-    layer.register_forward_hook(lambda module, args, result: -result)
-    assert torch.equal(call_layer(layer, x), -plain)
-    assert len(seen) == 1
+    torch.testing.assert_close(tap(model, x, ["conv5", "fc6:pre", "fc7"]), plain)
+    assert len(seen) == 2
+    model.get_submodule("fc6").register_forward_hook(lambda module, args, result: -result)
+    torch.testing.assert_close(tap(model, x, ["fc6:pre"])["fc6:pre"], -plain["fc6:pre"])
+    assert len(seen) == 2

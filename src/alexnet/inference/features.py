@@ -20,10 +20,9 @@ from alexnet.inference.images import Images, batches, check_image, of_arrays, of
 from alexnet.inference.model import Model, check_model
 from alexnet.inference.preprocess import preprocessing_for
 from alexnet.inference.runtimes import chosen_for, tapped
-from alexnet.models import aliases
+from alexnet.models import aliases, quick
 from alexnet.models.mode import evaluating
 from alexnet.models.network import Network
-from alexnet.models.quick import call_layer
 from alexnet.preprocessing import Preprocessing
 
 BATCH = 64
@@ -215,7 +214,7 @@ def _forward(
 ) -> dict[str, np.ndarray]:
     """`tap`: what gives the taps in place of the network."""
     with evaluating(network), contextlib.nullcontext() if tap else autocast(batch.device, wanted.precision):
-        seen: Mapping[str, Tensor] = tap(batch) if tap else network.tap(batch, wanted.taps, call_layer)
+        seen: Mapping[str, Tensor] = tap(batch) if tap else quick.tap(network, batch, wanted.taps)
     return {layer: _pooled(seen[tap], wanted) for layer, tap in zip(wanted.layers, wanted.taps, strict=True)}
 
 

@@ -55,23 +55,19 @@ class Network(nn.Sequential):
     def layer_names(self) -> tuple[str, ...]:
         return tuple(name for name, _ in self.named_children())
 
-    def tap(
-        self,
-        x: Tensor,
-        names: Iterable[str],
-        call: Callable[[nn.Module, Tensor], Tensor] | None = None,
-    ) -> dict[str, Tensor]:
+    def tap(self, x: Tensor, names: Iterable[str]) -> dict[str, Tensor]:
         """Activations by tap name. 'conv1' is the layer after its non-linearity (wherever that stands), 'conv1:pre' the
-        layer's own output; every other layer is tapped by its own name. Stops at the last layer that is asked for.
+        layer's own output; every other layer is tapped by its own name. Stops at the last layer that is asked for."""
+        return self._tap(x, names, lambda layer, x: layer(x))
 
-        call: what computes a layer, such as `quick.call_layer`; None calls the layer itself.
-        """
+    def _tap(self, x: Tensor, names: Iterable[str], call: Callable[[nn.Module, Tensor], Tensor]) -> dict[str, Tensor]:
+        """call: what computes a layer."""
         layer_of = {name: self._tapped(name) for name in arguments.texts("names", names, "['conv5', 'fc7']")}
         seen: dict[str, Tensor] = {}
         for name, module in self.named_children():
             if len(seen) == len(set(layer_of.values())):
                 break
-            x = call(module, x) if call else module(x)
+            x = call(module, x)
             if name in layer_of.values():
                 seen[name] = x
         return {name: seen[layer] for name, layer in layer_of.items()}

@@ -1,6 +1,6 @@
 """A network's quicker form for our own loops on a CPU: the same parameters and results, by other kernels."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -45,9 +45,9 @@ def _plan(network: nn.Module) -> Iterator[Callable[[Tensor], Tensor]]:
         yield _kernel(part)
 
 
-def call_layer(layer: nn.Module, x: Tensor) -> Tensor:
-    """What `layer(x)` gives, by the quicker kernel where there is one."""
-    return _kernel(layer)(x)
+def tap(network: Network, x: Tensor, names: Iterable[str]) -> dict[str, Tensor]:
+    """`network.tap`, each layer by its quicker kernel."""
+    return network._tap(x, names, lambda layer, x: _kernel(layer)(x))
 
 
 def hooked(part: nn.Module) -> bool:

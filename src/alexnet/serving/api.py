@@ -18,7 +18,7 @@ from alexnet.errors import InputError, counted, unknown
 from alexnet.inference.label_metrics import chosen
 from alexnet.insight.arithmetic import Trace, account, trace
 from alexnet.insight.explain import explain as attribute
-from alexnet.models.quick import call_layer
+from alexnet.models import quick
 from alexnet.serving.batching import Answer, Full
 from alexnet.serving.engine import Engine, Engines, room
 from alexnet.serving.inputs import Asked, read
@@ -86,7 +86,7 @@ class Api:
             images = np.stack([engine.decoded(content) for content in asked.images])
             with torch.inference_mode():
                 inputs = engine._augmenter.evaluate(torch.from_numpy(images))
-                found = _network(engine).tap(inputs, names, call_layer)
+                found = quick.tap(_network(engine), inputs, names)
             return {
                 name: {"shape": list(value.shape), "data": value.flatten().tolist()} for name, value in found.items()
             }
