@@ -21,8 +21,10 @@ def main() -> None:
         try:
             from alexnet.cli.app import app
             from alexnet.process.program import set_up
+            from alexnet.process.waiting import wait_asleep_where_others_run
 
             set_up()
+            wait_asleep_where_others_run()  # not in a benchmark's workers, which run beside each other
             warnings.showwarning = _warned
             code = app(standalone_mode=False, prog_name="alexnet") or 0
             sys.stdout.flush()  # here, where what goes wrong is still caught

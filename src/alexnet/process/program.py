@@ -4,7 +4,6 @@ import os
 import warnings
 
 from alexnet.process.memory import keep_freed_memory
-from alexnet.process.waiting import wait_asleep_where_others_run
 
 
 def set_up() -> None:
@@ -12,10 +11,8 @@ def set_up() -> None:
 
     Freed memory is kept for the next step, which makes training on a CPU faster, and one warning is silenced: for
     a filter of one channel two memory layouts are the same, which torch's DistributedDataParallel warns about.
-    Where torch is imported afterwards, warnings of its C++ code, which print stack frames, are silenced, and its
-    threads wait asleep if other programs run on the cores.
+    Warnings of torch's C++ code, which print stack frames, are silenced where torch is imported afterwards.
     """
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     keep_freed_memory()
-    wait_asleep_where_others_run()
     warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
