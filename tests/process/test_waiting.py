@@ -1,10 +1,13 @@
 """Threads wait asleep where other programs run, and nothing changes elsewhere."""
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+import alexnet
 from alexnet.process import waiting
 
 CORES = 4
@@ -64,3 +67,13 @@ def test_one_thread_or_cores_enough_for_all_are_left(chosen):
 
 def test_a_system_that_tells_nothing_is_left(chosen, tmp_path: Path):
     assert chosen(["x", "x", "x", "x", "x"]) is None
+
+
+def test_the_command_line_looks_before_torch_is_imported():
+    code = (
+        "import sys; from alexnet.process import waiting; sys.argv = ['alexnet', '--version']; "
+        "waiting.wait_asleep_where_others_run = lambda: print('torch' in sys.modules); "
+        "from alexnet.cli import main; main()"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.split() == ["False", alexnet.__version__]
