@@ -134,7 +134,7 @@ def test_evaluate_measures_on_ones_own_images(command: Callable, trained: Run, t
 
 def test_a_figure_that_cannot_be_known_is_no_zero(command: Callable, trained: Run, tmp_path: Path) -> None:
     digits = alexnet.dataset("digits")
-    two = np.flatnonzero(digits.labels < 2)
+    two = np.flatnonzero(digits.labels < 2).tolist()
     answers = alexnet.predict(alexnet.load(trained.path), [digits[index][0] for index in two])
     unsure = [index for index, answer in zip(two, answers, strict=True) if answer.predictions[0].score < 0.9999]
     for index in unsure[:20]:
