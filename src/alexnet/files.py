@@ -89,7 +89,11 @@ def make_folder(path: Path | str) -> None:
     """Makes the folder, and those that it lies in, where they are not there. InputError when a file is in the way."""
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise InputError(f"{str(path)!r} cannot be a folder: a part of its path is a link to itself") from None
+        if not isinstance(error, FileExistsError | NotADirectoryError):
+            raise
         raise InputError(f"{str(path)!r} cannot be a folder: it, or a part of its path, is a file") from None
 
 

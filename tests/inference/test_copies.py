@@ -61,3 +61,10 @@ def test_nothing_is_copied_among_the_images_that_are_read(tmp_path: Path):
             Copies(tmp_path / place, ["cat"], [str(path)]).add(cat(path))
     assert [each for each in (tmp_path / "from").rglob("*") if each.is_file()] == [path]
     assert Copies(tmp_path / "from" / "0" / "sorted", ["cat"], [str(path)]).add(cat(path))  # beside it
+
+
+def test_a_link_that_leads_to_itself_is_one_line(tmp_path: Path):
+    (path,) = images(tmp_path / "from", b"0")
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(InputError, match="cannot be a folder"):
+        Copies(tmp_path / "loop", ["cat"], [str(tmp_path / "loop"), str(path)]).add(cat(path))

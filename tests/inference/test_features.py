@@ -15,6 +15,7 @@ from alexnet.inference import images as sources
 from alexnet.inference.features import features, network_of, run, want
 from alexnet.inference.model import Model
 from alexnet.inference.preprocess import CHOICES, mismatch, preprocessing_for
+from alexnet.models import products
 from alexnet.preprocessing import MeanImage, Preprocessing
 
 Make = Callable[..., Model]
@@ -37,6 +38,13 @@ def test_features_are_the_taps(opened: Model) -> None:
     assert (found["conv5"] == found["conv5:pre"].clip(0)).all()
     with torch.no_grad():
         np.testing.assert_allclose(found["fc8"], opened.module(batch).numpy(), rtol=1e-5, atol=1e-5)
+
+
+def test_features_are_computed_by_the_quick_kernels(opened: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, right = [], products.linear
+    monkeypatch.setattr(products, "linear", lambda x, weight, bias: seen.append(len(x)) or right(x, weight, bias))
+    features(opened, arrays(5), ["fc7"])
+    assert seen.count(5) == 2  # fc6 and fc7 of the batch
 
 
 def test_the_batch_does_not_change_a_feature(opened: Model) -> None:

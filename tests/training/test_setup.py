@@ -12,6 +12,7 @@ from PIL import Image
 from alexnet.data.dataset import ArrayDataset
 from alexnet.data.statistics import statistics
 from alexnet.errors import InputError
+from alexnet.process import waiting
 from alexnet.recipes import recipe as recipes
 from alexnet.training.setup import Setup, prepare
 
@@ -52,6 +53,12 @@ def test_bf16_on_a_processor_that_emulates_it_is_told(monkeypatch: pytest.Monkey
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
     assert any("slower than fp32" in remark for remark in setup(train__precision="bf16").facts()["remarks"])
     assert setup(train__precision="auto").facts()["remarks"] == []
+
+
+def test_who_trains_beside_other_programs_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "_set", True)
+    (said,) = setup().facts()["remarks"]
+    assert "OMP_NUM_THREADS=1" in said
 
 
 def test_class_weights_are_inverse_frequencies_with_mean_one() -> None:

@@ -1,6 +1,7 @@
 """Images copied into a folder of their class, never among the images that are being read."""
 
 import filecmp
+import os
 import re
 import shutil
 from collections.abc import Iterable
@@ -19,12 +20,12 @@ class Copies:
     def __init__(self, folder: Path, classes: Iterable[str], named: Iterable[str] = ()):
         """named: the files, folders and patterns that are read. InputError where `folder` is, holds, or lies in one of
         those folders: the copies would be read as images of it."""
-        self.folder, self._place = folder, folder.resolve()
+        self.folder, self._place = folder, _real(folder)
         self.there = 0
         """Copies that were there already, with the same content."""
         self._names = folder_names([*classes, UNKNOWN, NO_LABEL])
         for name in named:
-            source = Path(name).resolve()
+            source = _real(Path(name))
             if Path(name).is_dir() and (self._place.is_relative_to(source) or source.is_relative_to(self._place)):
                 raise InputError(
                     f"--copy-to {str(folder)!r} would put copies among the images that are read from {name!r}; choose "
@@ -35,7 +36,7 @@ class Copies:
         """The copies. An image whose content is there already, under its name or its name with a number, is left so.
         InputError for an image that lies in the folder of the copies."""
         source = Path(found.path)
-        if source.resolve().is_relative_to(self._place):
+        if _real(source).is_relative_to(self._place):
             raise InputError(f"{found.path!r} lies in the folder of --copy-to; choose another one for the copies")
         labels = [found.predictions[0].label] if found.labels is None else found.labels or [NO_LABEL]
         return [self._copied(source, self.folder / self._names[label]) for label in labels]
@@ -52,6 +53,11 @@ class Copies:
         with source.open("rb") as read, atomic(target) as write:
             shutil.copyfileobj(read, write)
         return target
+
+
+def _real(path: Path) -> Path:
+    """Where a path leads. `Path.resolve` raises for a link that leads to itself, before Python 3.13."""
+    return Path(os.path.realpath(path))
 
 
 def folder_names(labels: Iterable[str]) -> dict[str, str]:

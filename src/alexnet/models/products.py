@@ -51,8 +51,8 @@ def _by_onednn(a: Tensor) -> bool:
 @functools.cache
 def onednn_is_faster() -> bool:
     """Whether oneDNN multiplies float32 matrices faster than MKL, which torch takes: MKL is tuned for Intel's own
-    processors. On an AMD EPYC oneDNN is 2 to 2.7 times as fast with AVX-512, and 1.1 to 1.5 times with AVX2
-    (docs/LOG.md). torch's bf16 products are oneDNN's already."""
+    processors. On an AMD EPYC with AVX-512 oneDNN is 2 to 2.5 times as fast for a batch of 64, and mostly 1.1 to 1.6
+    times held to AVX2 (docs/LOG.md). torch's bf16 products are oneDNN's already."""
     processor = torch.cpu.get_capabilities()
     return (
         processor.get("architecture") == "x86_64"

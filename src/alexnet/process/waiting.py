@@ -16,7 +16,7 @@ def wait_asleep_where_others_run() -> None:
     """Before torch is imported: where other programs run on the cores, threads that wait sleep.
 
     By default they spin, which is the fastest where nothing else runs. Beside other programs a thread spins on the
-    core that the one for which it waits would need: a step takes 15 to 40 times as long (docs/LOG.md). What is
+    core that the one for which it waits would need: a step takes 5 to 35 times as long (docs/LOG.md). What is
     computed is the same. No effect where the user has set how threads wait, or with one thread.
     """
     global _set

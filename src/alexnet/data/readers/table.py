@@ -9,6 +9,7 @@ import csv
 import importlib.util
 import io
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -98,7 +99,7 @@ def _relative(name: str, root: Path) -> str:
     """A file's name from `root` on, also where the table has its whole path."""
     path = PurePosixPath(name)
     if path.is_absolute():  # with ".." in it, it is refused like any other
-        for place in (root.absolute(), root.resolve()):
+        for place in (root.absolute(), Path(os.path.realpath(root))):
             if path.is_relative_to(place.as_posix()):
                 return path.relative_to(place.as_posix()).as_posix()
     return name
