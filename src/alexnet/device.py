@@ -48,7 +48,7 @@ def choose_precision(name: str, device: torch.device) -> str:
 
 
 def emulated(precision: str, device: torch.device) -> str | None:
-    """A line for who asked for bf16 on a device that only emulates it; None where `precision` is native."""
+    """A line for a user who asked for bf16 on a device that only emulates it; None where `precision` is native."""
     if precision != "bf16" or _multiplies_bf16(device):
         return None
     return "this processor only emulates bf16, which is slower than fp32; precision 'auto' takes fp32 here"

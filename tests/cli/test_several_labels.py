@@ -108,7 +108,7 @@ def test_a_separator_trains_and_measures(tagged: Any, tmp_path: Path, command: C
 def test_evaluate_prints_every_class_and_writes_every_image(tagged: Any, tmp_path: Path, command: Callable) -> None:
     said = command("evaluate", tagged.run.path, "--out", tmp_path / "p.jsonl").out
     for expected in ("mAP ", "micro F1 ", "95 % interval of mAP", "at thresholds chosen on 18 validation images",
-                     "class", "AP", "threshold", "below"):  # fmt: skip
+                     "class", "AP", "threshold", "below", "measured: the 30 "):  # fmt: skip
         assert expected in said, expected
     rows = [json.loads(line) for line in (tmp_path / "p.jsonl").read_text().splitlines()]
     assert len(rows) == 30

@@ -104,7 +104,10 @@ def test_what_cannot_be_repeated_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("bare")
-def test_the_command_line_prints_the_interval(command: Callable, tmp_path: Path) -> None:
+def test_the_command_line_prints_the_interval_and_what_counts_once(
+    command: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alexnet.insight.compare.repetitions", lambda rows: ["it counts once"])
     settings = [f"--set={key}={value}" for key, value in TINY.items()]
     stopped = command("train", "digits", "--folds", 2, "--out", tmp_path / "cv", "--stop-after", 1, *settings)
     assert stopped.code == 130
@@ -114,6 +117,7 @@ def test_the_command_line_prints_the_interval(command: Callable, tmp_path: Path)
     ended = command("train", "digits", "--folds", 2, "--out", tmp_path / "cv", "--resume", *settings)
     assert ended.code == 0
     assert "95 % interval" in ended.out
+    assert "warning: it counts once" in ended.out
     assert ended.out.splitlines()[-1] == f"page: {tmp_path / 'cv' / 'compare.html'}"
     refused = command("train", "digits", "--folds", 2, "--seeds", 2, "--out", tmp_path / "both")
     assert (refused.code, refused.err.count("\n")) == (2, 1)

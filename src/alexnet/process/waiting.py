@@ -29,11 +29,12 @@ def wait_asleep_where_others_run() -> None:
 
 
 def remark() -> str | None:
-    """What was set, for who trains; None: nothing."""
+    """What was set, for whoever trains; None: nothing."""
+    if not _set:
+        return None
     return (
-        "other programs run on these cores: threads wait asleep; OMP_NUM_THREADS=1 may be faster still"
-        if _set
-        else None
+        f"other programs are using these cores, so threads that wait sleep ({_POLICY}=PASSIVE); OMP_NUM_THREADS=1 may be "
+        "faster still"
     )
 
 
