@@ -33,8 +33,8 @@ def remark() -> str | None:
     if not _set:
         return None
     return (
-        f"other programs are using these cores, so threads that wait sleep ({_POLICY}=PASSIVE); OMP_NUM_THREADS=1 may be "
-        "faster still"
+        f"other programs are using these cores, so threads that wait sleep ({_POLICY}=PASSIVE); OMP_NUM_THREADS=1 may "
+        "be faster still"
     )
 
 
