@@ -136,12 +136,13 @@ def test_a_figure_that_cannot_be_known_is_no_zero(command: Callable, trained: Ru
     digits = alexnet.dataset("digits")
     two = np.flatnonzero(digits.labels < 2).tolist()
     answers = alexnet.predict(alexnet.load(trained.path), [digits[index][0] for index in two])
-    unsure = [index for index, answer in zip(two, answers, strict=True) if answer.predictions[0].score < 0.9999]
-    for index in unsure[:20]:
+    score = {index: answer.predictions[0].score for index, answer in zip(two, answers, strict=True)}
+    for index in sorted(two, key=lambda index: (digits.labels[index], score[index])):  # the least sure ones first
+        if len(list((tmp_path / "images").glob(f"{digits.labels[index]}/*"))) == 10:
+            continue
         image, label = digits[index]
         (tmp_path / "images" / str(label)).mkdir(exist_ok=True, parents=True)
         Image.fromarray(image[:, :, 0]).save(tmp_path / "images" / str(label) / f"{index}.png")
-    assert {label.name for label in (tmp_path / "images").iterdir()} == {"0", "1"}
     arguments = ("evaluate", trained.path, "--data", tmp_path / "images", "--page", tmp_path / "page.html")
     ended = command(*arguments)
     assert "No image has 2, 3, 4, 5, 6, 7, 8, 9: not in balanced accuracy." in ended.out
