@@ -126,7 +126,7 @@ def test_the_same_images_are_compared_in_pairs_whatever_their_order(runs: list[P
     (pair,), warnings = paired.pairs([Run(run) for run in runs])
     assert (warnings, pair.count, pair.found.only_first, pair.found.only_second) == ([], n, 30, 0)
     assert pair.found.difference == pytest.approx(0.15)
-    assert pair.verdict == "one is better on these images"
+    assert pair.verdict() == "one is better on these images"
     write_comparison(runs, tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "one is better on these images" in page
@@ -153,14 +153,14 @@ def test_other_images_are_compared_under_a_warning_only(runs: list[Path], tmp_pa
     ],
 )
 def test_both_tests_must_show_a_difference(found: Paired, verdict: str) -> None:
-    assert paired.Pair("one", "two", "test", 100, found).verdict == verdict
+    assert paired.Pair("one", "two", "test", 100, found).verdict() == verdict
 
 
 def test_no_difference_is_claimed_from_few_images(runs: list[Path]) -> None:
     names = [f"image{i}" for i in range(20)]
     Run(runs[0]).write_predictions(said(np.arange(20) < 15, names))
     Run(runs[1]).write_predictions(said(np.arange(20) < 13, names))
-    assert paired.pairs([Run(run) for run in runs])[0][0].verdict == "no difference is shown"
+    assert paired.pairs([Run(run) for run in runs])[0][0].verdict() == "no difference is shown"
 
 
 def test_runs_that_differ_in_their_seed_only_belong_together(runs: list[Path], tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def everything(text: str, picture: bytes = b"\x89PNG") -> Document:
         Table([text], [[text], [text * 3]], frozenset({0})),
         Facts([(text, text)]),
         Picture(picture, text, text),
-        Chart(picture, text, text, series={text: [1.0]}, x=[text]),
+        Picture(picture, text, text, charts=[Chart(text, "bars", [text], {text: [1.0]})]),
         Gallery([Thumbnail(picture, text, [text, text])]),
         Code(text, text),
         Finding(text, text, [(text, text)]),

@@ -41,9 +41,10 @@ def compare(
             say(f"{recipe}, seeds {numbers}: validation, last epoch {last}; test {test}")
         tested, warnings = paired.pairs(opened)
         for each in tested:
+            verdict = each.verdict()
             say(
                 f"{each.first} − {each.second}: {each.found.difference:+.2%} on {each.count:,} {each.split} images "
-                f"(95 % {each.found.low:+.2%} to {each.found.high:+.2%}), McNemar p {each.found.p:.2g}: {each.verdict}"
+                f"(95 % {each.found.low:+.2%} to {each.found.high:+.2%}), McNemar p {each.found.p:.2g}: {verdict}"
             )
         for warning in [*side_by_side.repetitions(rows), *warnings]:
             say(f"warning: {warning}")

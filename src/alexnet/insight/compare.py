@@ -1,7 +1,7 @@
 """Runs beside each other: accuracy by epoch and by seconds, size, cost, and what was published."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +9,10 @@ from alexnet.artifacts.figures import score
 from alexnet.artifacts.run import Run
 from alexnet.errors import InputError
 from alexnet.files import check_target, make_folder, write_together
-from alexnet.insight import epochs, paired, plots
+from alexnet.insight import charts, epochs, paired, plots
 from alexnet.pages import html
 from alexnet.pages.document import Block, Document, Picture, Section, Table
-from alexnet.pages.text import Words, duration, percent
+from alexnet.pages.text import ENGLISH, Words, duration, percent
 
 HEAD = ("run", "network", "parameters", "MFLOPs", "epochs", "time", "validation", "test", "published")
 PUBLISHED = ("run", "what", "value", "unit", "conditions")
@@ -34,12 +34,16 @@ def compare(runs: Sequence[Path]) -> list[dict[str, Any]]:
     return [_row(run) | {"repeats": runs[repeats[i]].name if i in repeats else None} for i, run in enumerate(runs)]
 
 
-def repetitions(rows: Sequence[dict[str, Any]]) -> list[str]:
+def repetitions(rows: Sequence[dict[str, Any]], words: Words = ENGLISH) -> list[str]:
     """A line for each row of `compare` that repeats an earlier one."""
     return [
-        f"{row['name']} is named twice; it counts once"
+        words("{run} is named twice; it counts once", run=row["name"])
         if row["repeats"] == row["name"]
-        else f"{row['name']} has the weights of {row['repeats']}, so that it is no other seed; they count once"
+        else words(
+            "{run} has the weights of {other}, so that it is no other seed; they count once",
+            run=row["name"],
+            other=row["repeats"],
+        )
         for row in rows
         if row["repeats"] is not None
     ]
@@ -75,24 +79,27 @@ def describe(runs: Sequence[Path], words: Words | None = None) -> tuple[Document
     metrics = {row["name"]: run.metrics for row, run in zip(rows, opened, strict=True)}
     if len(metrics) < len(rows):
         raise InputError("two runs have the same name; give each folder a name of its own")
-    curves = _curves(opened, [row["published"] for row in rows])
+    groups = _grouped(opened)
+    lines = {name: [opened[i].metrics for i in group] for name, group in groups.items()}
+    curves = _curves(lines, {name: said for name, group in groups.items() if (said := rows[group[0]]["published"])})
     several = opened[0].card.multilabel
-    tested, warnings = paired.pairs(opened)
+    tested, warnings = paired.pairs(opened, words)
     names = tuple(metrics)
     recipes, classes = paired.recipe_differences(opened), paired.class_differences(opened)
     what = "Loss and mAP" if several else "Loss and accuracy"
-    by_epoch = Picture(curves["epoch"], words(f"{what} by epoch"))
-    by_time = Picture(curves["seconds"], words(f"{what} by seconds of training"))
+    by_epoch = Picture(curves["epoch"], words(f"{what} by epoch"), charts=charts.side_by_side(lines, words, "epoch"))
+    numbers = charts.side_by_side(lines, words, "seconds")
+    by_time = Picture(curves["seconds"], words(f"{what} by seconds of training"), charts=numbers)
 
-    def table(head: Sequence[str], lines: Sequence[tuple[str, ...]], columns: Sequence[str] = ()) -> list[Block]:
-        return [Table([*(words(name) for name in head), *columns], lines)] if lines else []
+    def table(head: Sequence[str], cells: Sequence[tuple[str, ...]], columns: Sequence[str] = ()) -> list[Block]:
+        return [Table([*(words(name) for name in head), *columns], cells)] if cells else []
 
     sections: dict[str, list[Block]] = {
         "Figures": table(HEAD, [line(row) for row in rows]),
-        "At equal epochs, and at equal seconds": table(epochs.EQUAL, epochs.equal(metrics)),
+        "At equal epochs, and at equal seconds": table(epochs.EQUAL, epochs.equal(metrics, words)),
         "Seeds": table(epochs.SEEDS, epochs.seeds(opened)),
-        "Overfitting": [] if several else table(epochs.FIT, list(epochs.fit(opened))),
-        "Is one better?": table(paired.PAIRS, list(paired.lines(tested))),
+        "Overfitting": [] if several else table(epochs.FIT, list(epochs.fit(opened, words))),
+        "Is one better?": table(paired.PAIRS, list(paired.lines(tested, words))),
         "Size and speed": table(epochs.COST, list(epochs.cost(opened))),
         "Recipes: what differs": table(("key",), recipes, names),
         "Published": table(PUBLISHED, _published(runs)),
@@ -102,25 +109,28 @@ def describe(runs: Sequence[Path], words: Words | None = None) -> tuple[Document
     }
     document = Document(
         " · ".join(metrics),
-        notes=[*repetitions(rows), *warnings],
+        notes=[*repetitions(rows, words), *warnings],
         all_sections=[Section(words(title), blocks) for title, blocks in sections.items()],
         language=words.language,
     )
     return document, curves
 
 
-def _curves(runs: Sequence[Run], published: Sequence[float | None]) -> dict[str, bytes]:
+def _grouped(runs: Sequence[Run]) -> dict[str, list[int]]:
+    """Which runs each curve is of, by its name."""
     groups = epochs.together(runs)
-    curves = {epochs.title(runs, group): [runs[i].metrics for i in group] for group in groups}
-    if len(curves) < len(groups):  # several recipes of one name
-        groups = [[i] for i in range(len(runs))]
-        curves = {run.path.name: [run.metrics] for run in runs}
-    said = {name: value for name, group in zip(curves, groups, strict=True) if (value := published[group[0]])}
+    found = {epochs.title(runs, group): group for group in groups}
+    if len(found) < len(groups):  # several recipes of one name
+        found = {run.path.name: [i] for i, run in enumerate(runs)}
+    return found
+
+
+def _curves(lines: Mapping[str, Sequence[charts.Rows]], published: Mapping[str, float]) -> dict[str, bytes]:
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         for x in ("epoch", "seconds"):
             path = Path(folder) / f"{x}.png"
-            plots.curves_side_by_side(curves, path, x, said)
+            plots.curves_side_by_side(lines, path, x, published)
             found[x] = path.read_bytes()
     return found
 

@@ -6,7 +6,7 @@ from typing import Any
 from alexnet.artifacts.figures import score, spread
 from alexnet.artifacts.rows import score_of
 from alexnet.artifacts.run import Run
-from alexnet.pages.text import duration, percent
+from alexnet.pages.text import ENGLISH, Words, duration, percent
 from alexnet.recipes import recipe as recipes
 
 Rows = Sequence[Mapping[str, Any]]
@@ -84,7 +84,7 @@ def _spread(values: Sequence[float]) -> str:
     return f"{found.mean:.2%} ± {found.std:.2%} (n = {found.n}; mean {found.low:.2%} – {found.high:.2%}, 95 %)"
 
 
-def equal(named: Mapping[str, Rows]) -> list[tuple[str, ...]]:
+def equal(named: Mapping[str, Rows], words: Words = ENGLISH) -> list[tuple[str, ...]]:
     """Cells under EQUAL: each run's validation accuracy after the epochs, and after the seconds, that all have."""
     if len(named) < 2:
         return []
@@ -94,28 +94,31 @@ def equal(named: Mapping[str, Rows]) -> list[tuple[str, ...]]:
     for name, rows in named.items():
         by_epoch = next(row for row in reversed(rows) if row["epoch"] <= epochs)
         by_time = next((row for row in reversed(rows) if row["seconds"] <= seconds), None)
-        at = "no epoch had ended" if by_time is None else f"{score_of(by_time):.2%} (epoch {by_time['epoch']})"
+        at = words("no epoch had ended") if by_time is None else _at(score_of(by_time), "2%", by_time, words)
         lines.append((name, str(epochs), percent(score_of(by_epoch)), duration(seconds), at))
     return lines
 
 
-def fit(runs: Sequence[Run]) -> Iterator[tuple[str, ...]]:
+def fit(runs: Sequence[Run], words: Words = ENGLISH) -> Iterator[tuple[str, ...]]:
     """Cells under FIT: whether a run overfits, by its last epoch and by what was found while it trained."""
     for run in runs:
         rows = run.metrics
         lowest = min(rows, key=lambda row: row["val_loss"])
         gap = rows[-1]["train_accuracy"] - rows[-1]["val_accuracy"]
-        found = next((f"overfitting, epoch {each['epoch']}" for each in run.findings if each["kind"] == "overfitting"),
-                     "no overfitting")  # fmt: skip
+        seen = next((each["epoch"] for each in run.findings if each["kind"] == "overfitting"), None)
         yield (
             run.path.name,
             percent(rows[-1]["train_accuracy"]),
             percent(rows[-1]["val_accuracy"]),
             f"{gap:+.2%}",
-            f"{lowest['val_loss']:.4f} (epoch {lowest['epoch']})",
+            _at(lowest["val_loss"], "4f", lowest, words),
             f"{rows[-1]['val_loss']:.4f}",
-            found,
+            words("no overfitting") if seen is None else words("overfitting, epoch {epoch}", epoch=seen),
         )
+
+
+def _at(value: float, digits: str, row: Mapping[str, Any], words: Words) -> str:
+    return words("{value} (epoch {epoch})", value=f"{value:.{digits}}", epoch=row["epoch"])
 
 
 def cost(runs: Sequence[Run]) -> Iterator[tuple[str, ...]]:

@@ -9,6 +9,7 @@ import numpy as np
 from alexnet.artifacts.predictions import Predictions
 from alexnet.artifacts.run import Run
 from alexnet.inference import metrics
+from alexnet.pages.text import ENGLISH, Words
 from alexnet.recipes import recipe as recipes
 
 ALPHA = 0.05
@@ -25,37 +26,45 @@ class Pair:
     count: int
     found: metrics.Paired
 
-    @property
-    def verdict(self) -> str:
+    def verdict(self, words: Words = ENGLISH) -> str:
         """What the two tests allow to be said, and no more."""
         better = self.first if self.found.difference > 0 else self.second
         if self.found.p < ALPHA and not self.found.low <= 0 <= self.found.high:
-            return f"{better} is better on these images"
-        return "no difference is shown"
+            return words("{run} is better on these images", run=better)
+        return words("no difference is shown")
 
 
-def pairs(runs: Sequence[Run]) -> tuple[list[Pair], list[str]]:
+def pairs(runs: Sequence[Run], words: Words = ENGLISH) -> tuple[list[Pair], list[str]]:
     """Every two runs that were measured on the same images, by name and label; and a warning for every two that were
     not. Of several labels an image nothing is tested: an image is then right in parts."""
     if runs and runs[0].card.multilabel:
-        return [], ["figures are mAP; whether one run is better than another is not tested"]
+        return [], [words("figures are mAP; whether one run is better than another is not tested")]
     found = [(run, run.predictions) for run in runs]
     measured: list[Pair] = []
-    warnings = [f"{run.path.name} has no predictions.npz: it is compared by its figures only"
+    warnings = [words("{run} has no predictions.npz: it is compared by its figures only", run=run.path.name)
                 for run, said in found if said is None]  # fmt: skip
     for (one, first), (two, second) in combinations(found, 2):
         if first is None or second is None:
             continue
         if (order := _same_images(one, first, two, second)) is None:
             warnings.append(
-                f"{one.path.name} and {two.path.name} were measured on different images or classes "
-                f"({len(first.labels):,} {first.split}, {len(second.labels):,} {second.split}): "
-                "their accuracies do not say which is better"
+                words(
+                    "{one} and {two} were measured on different images or classes ({first}, {second}): their "
+                    "accuracies do not say which is better",
+                    one=one.path.name,
+                    two=two.path.name,
+                    first=_images(len(first.labels), first.split, words),
+                    second=_images(len(second.labels), second.split, words),
+                )
             )
             continue
         tested = metrics.paired((first.predictions == first.labels), (second.predictions == second.labels)[order])
         measured.append(Pair(one.path.name, two.path.name, first.split, len(first.labels), tested))
     return measured, warnings
+
+
+def _images(count: int, split: str, words: Words) -> str:
+    return f"{count:,} {words(split)}"
 
 
 def _same_images(one: Run, first: Predictions, two: Run, second: Predictions) -> np.ndarray | None:
@@ -92,18 +101,18 @@ def class_differences(runs: Sequence[Run], most: int = 20) -> list[tuple[str, ..
     return [(classes[i], *(f"{recall:.2%}" for recall in recalls[:, i])) for i in order if np.ptp(recalls[:, i]) > 0]
 
 
-def lines(pairs: Sequence[Pair]) -> Iterator[tuple[str, ...]]:
+def lines(pairs: Sequence[Pair], words: Words = ENGLISH) -> Iterator[tuple[str, ...]]:
     """Cells under PAIRS."""
     for each in pairs:
         found = each.found
         yield (
             f"{each.first} − {each.second}",
-            f"{each.count:,} {each.split}",
+            _images(each.count, each.split, words),
             f"{found.difference:+.2%}",
-            f"{found.low:+.2%} to {found.high:+.2%}",
+            words("{low} to {high}", low=f"{found.low:+.2%}", high=f"{found.high:+.2%}"),
             f"{found.only_first:,} / {found.only_second:,}",
             f"{found.p:.2g}",
-            each.verdict,
+            each.verdict(words),
         )
 
 

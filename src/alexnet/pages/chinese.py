@@ -215,6 +215,26 @@ CHINESE: dict[str, str] = {
     "gpu": "GPU",
     "seed": "种子",
     "best.safetensors holds": "best.safetensors 内容",
+    # Comparison
+    "Loss": "损失",
+    "Accuracy": "准确率",
+    "{name}, training": "{name}，训练",
+    "no epoch had ended": "尚无一轮结束",
+    "{value} (epoch {epoch})": "{value}（第 {epoch} 轮）",
+    "no overfitting": "无过拟合",
+    "overfitting, epoch {epoch}": "过拟合，第 {epoch} 轮",
+    "{low} to {high}": "{low} 至 {high}",
+    "{run} is better on these images": "在这些图像上 {run} 更好",
+    "no difference is shown": "未显示差异",
+    "figures are mAP; whether one run is better than another is not tested": "数值为 mAP；未检验哪次运行更好",
+    "{run} has no predictions.npz: it is compared by its figures only": "{run} 没有 predictions.npz：仅按其数值比较",
+    "{one} and {two} were measured on different images or classes ({first}, {second}): their accuracies do not say "
+    "which is better": "{one} 与 {two} 在不同的图像或类别上测量（{first}、{second}）：其准确率不能说明哪个更好",
+    "{run} is named twice; it counts once": "{run} 被指定两次，只计一次",
+    "{run} has the weights of {other}, so that it is no other seed; they count once": "{run} 的权重与 {other} 相同，"
+    "不是另一个种子，两者只计一次",
+    # Slides
+    "… and {count} more rows, in the other formats of this report": "……另有 {count} 行，见本报告的其他格式",
     # Evaluation
     "Evaluation of {name}": "{name} 的评估",
     "mean of the classes' recalls": "各类别召回率的平均",

@@ -4,7 +4,7 @@ Every string in it is plain text, whoever wrote it: what writes a format escapes
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 Cells = Sequence[str]
@@ -46,6 +46,23 @@ class Facts:
 
 
 @dataclass(frozen=True)
+class Chart:
+    """The numbers of a picture of lines or bars, for formats in which a chart stays editable."""
+
+    title: str
+    shape: Literal["lines", "bars"]
+    x: Sequence[str | float]
+    """Numbers for lines, names for bars."""
+    series: Mapping[str, Sequence[float | None]]
+    """Name → one value for each of `x`, None where there is none."""
+    percent: bool = False
+    dotted: frozenset[str] = frozenset()
+    """Lines in the color of the series before them."""
+    axis: str = ""
+    """What `x` is."""
+
+
+@dataclass(frozen=True)
 class Picture:
     """A PNG, JPEG or SVG file's content."""
 
@@ -54,6 +71,8 @@ class Picture:
     caption: str = ""
     raster: bytes = b""
     """A PNG of the same, for formats that take no SVG; empty: `content` is one."""
+    charts: Sequence[Chart] = ()
+    """What it shows, side by side."""
     kind: ClassVar = "picture"
 
     @property
@@ -64,18 +83,6 @@ class Picture:
     def pixels(self) -> bytes:
         """As PNG or JPEG."""
         return self.raster or self.content
-
-
-@dataclass(frozen=True)
-class Chart(Picture):
-    """A picture of lines or bars with the numbers that it shows, for formats in which a chart stays editable."""
-
-    shape: Literal["lines", "bars"] = "lines"
-    x: Sequence[str | float] = ()
-    series: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
-    """Name → one value for each of `x`, None where there is none."""
-    percent: bool = False
-    kind: ClassVar = "picture"
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,9 @@ class Words:
         return self(one if count == 1 else many, count=f"{count:,}", **values)
 
 
+ENGLISH = Words()
+
+
 def facts(named: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Names and values as text; None is left out."""
     return [(name, said(value)) for name, value in named.items() if value is not None]

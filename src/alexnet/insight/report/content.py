@@ -14,8 +14,9 @@ from alexnet.artifacts.label_predictions import LabelPredictions
 from alexnet.artifacts.predictions import Predictions
 from alexnet.artifacts.rows import score_key
 from alexnet.artifacts.run import Run
+from alexnet.insight import charts
 from alexnet.insight.report import about, judged, several
-from alexnet.pages.document import Block, Code, Document, Finding, Fold, Picture, Section, Table, Text, Tile
+from alexnet.pages.document import Block, Chart, Code, Document, Finding, Fold, Picture, Section, Table, Text, Tile
 from alexnet.pages.text import Words, duration, percent, sentence
 
 Rows = Sequence[Mapping[str, Any]]
@@ -60,6 +61,7 @@ def describe(run: Path, words: Words | None = None) -> Document:
                     run,
                     "curves",
                     words("Loss and mAP by epoch" if card and card.multilabel else "Loss and accuracy by epoch"),
+                    charts.curves(rows, words) if rows else (),
                 ),
             ),
             Section(words("Epoch by epoch"), _epochs(card, rows, words)),
@@ -337,7 +339,7 @@ def _data(run: Path, card: RunCard, words: Words) -> list[Block]:
     return blocks
 
 
-def _plot(run: Path, name: str, caption: str) -> list[Block]:
-    """A PNG of the run; nothing when there is none."""
+def _plot(run: Path, name: str, caption: str, numbers: Sequence[Chart] = ()) -> list[Block]:
+    """A PNG of the run; nothing when there is none. `numbers`: what it shows."""
     content = Run(run).plot_content(name)
-    return [Picture(content, caption)] if content else []
+    return [Picture(content, caption, charts=numbers)] if content else []

@@ -10,7 +10,7 @@ from alexnet.artifacts.figures import interval
 from alexnet.artifacts.predictions import Predictions
 from alexnet.inference import metrics
 from alexnet.insight import plots
-from alexnet.pages.document import Block, Chart, Table, Text, Tile
+from alexnet.pages.document import Block, Chart, Picture, Table, Text, Tile
 from alexnet.pages.text import Words, decimals, percent
 
 
@@ -70,5 +70,5 @@ def calibration_of(found: metrics.Reliability, words: Words, temperature: float 
         text += " " + words("A temperature of {value} is applied.", value=f"{temperature:.3f}")
     series = {words("accuracy"): [None if np.isnan(value) else float(value) for value in found.accuracy]}
     middles = [f"{(i + 0.5) / len(found.count):.2f}" for i in range(len(found.count))]
-    chart = Chart(content, words("Accuracy by confidence"), shape="bars", x=middles, series=series, percent=True)
-    return [Text(text), chart]
+    title = words("Accuracy by confidence")
+    return [Text(text), Picture(content, title, charts=[Chart(title, "bars", middles, series, percent=True)])]
