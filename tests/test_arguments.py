@@ -225,6 +225,10 @@ def test_so_are_the_options_of_a_dataset(option: str) -> None:
 
 def test_numpys_numbers_are_numbers() -> None:
     assert arguments.whole("top", np.int64(3)) == 3
+    nested = [np.int64(0), (np.float64(2.5),), *range(10**6)]
+    assert str(arguments.refusal("top", "a number", nested)) == "top takes a number, not [0, (2.5,), 0, 1, 2, 3, ...]"
+    nested.insert(0, nested)
+    assert "[[[" in str(arguments.refusal("top", "a number", nested))
     for given, shown in ((np.int64(0), "0"), (np.float64(2.5), "2.5"), (np.str_("a"), "'a'"), (np.bool_(True), "True")):
         with pytest.raises(alexnet.InputError, match=f"top takes a whole number of at least 1, not {shown}$"):
             arguments.whole("top", given)

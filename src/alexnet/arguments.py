@@ -10,6 +10,7 @@ from typing import Any
 
 from alexnet.errors import InputError, unknown
 
+_SHOWN = 8  # of a list: reprlib prints six of them, and six lists one in another
 MOST = 2**31 - 1
 """The largest whole number that is taken where nothing else bounds it: torch counts in C's integers."""
 
@@ -19,8 +20,10 @@ def refusal(name: str, takes: str, value: object) -> InputError:
     return InputError(f"{name} takes {takes}, not {' '.join(reprlib.repr(plain(value)).split())}")
 
 
-def plain(value: Any) -> Any:
-    """A value for a message: of a NumPy scalar Python's own, 0 and not np.int64(0)."""
+def plain(value: Any, depth: int = 6) -> Any:
+    """A value for a message: of a NumPy scalar Python's own, 0 and not np.int64(0), also in a list or tuple."""
+    if type(value) in (list, tuple) and depth:
+        return type(value)(plain(each, depth - 1) for each in value[:_SHOWN])
     # NumPy is not imported for it, for which the command line would wait. Its dtypes have an ndim, too.
     scalar = type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0 and hasattr(value, "item")
     return value.item() if scalar else value
