@@ -179,3 +179,27 @@ def test_what_was_taken_is_told_and_recorded(here: Path, tmp_path: Path, command
     assert run.card.name == "alexnet-owt-linear"
     assert run.card.license == "BSD-3-Clause"
     assert "folder-pretrained" in (tmp_path / "tuned" / "recipe.toml").read_text()
+
+
+def test_a_smaller_network_gets_smaller_images(tmp_path: Path) -> None:
+    """The recipe's 256 pixels stayed: 8 × 8 of them were cut out of the middle."""
+    data = folder(tmp_path / "images")
+    found = start(None, data, {"model.name": "alexnet-digits"})
+    assert found.recipe.data.resize == 9
+    assert found.remarks == (
+        "data.resize is 9, not the recipe's 256: alexnet-digits takes images of 8 pixels, alexnet-caltech of 227",
+    )
+    assert start(None, data, {"model.name": "alexnet-cifar10"}).recipe.data.resize == 36
+    assert start("caltech256", None, {"model.name": "alexnet-thinner-4"}).recipe.data.resize == 36
+
+
+def test_a_network_of_the_recipes_size_or_ones_own_resize_changes_nothing(tmp_path: Path) -> None:
+    data = folder(tmp_path / "images")
+    assert start(None, data, {"model.name": "alexnet-bvlc"}) == start(None, data, {"model.name": "alexnet-bvlc"})
+    assert start(None, data, {"model.name": "alexnet-bvlc"}).remarks == ()
+    found = start(None, data, {"model.name": "alexnet-digits", "data.resize": 64})
+    assert found.recipe.data.resize == 64
+    assert found.remarks == (
+        "images are resized to 64 pixels (data.resize) and cut to 8: alexnet-digits sees 12% of their height and width",
+    )
+    assert start("digits", None, {"model.name": "alexnet-cifar10"}).recipe.data.resize is None

@@ -9,6 +9,7 @@ import sklearn.metrics
 from scipy import stats
 from sklearn.calibration import calibration_curve
 
+from alexnet.artifacts.figures import interval
 from alexnet.inference import metrics
 
 reference: Any = sklearn.metrics  # its annotations know fewer types than it takes
@@ -99,14 +100,23 @@ def test_rejection_counts_what_is_left() -> None:
     assert math.isnan(metrics.covered(probabilities, correct, 1.1).accuracy)
 
 
+def test_all_right_or_all_wrong_of_a_few_images_is_not_certain() -> None:
+    """It was '0.00% to 0.00%' of 8 images, where the report said up to 32 %."""
+    for matrix in (np.diag([4, 4]), np.array([[0, 4], [4, 0]])):
+        found = metrics.intervals_of(matrix)
+        assert 0.3 < found["accuracy"].high - found["accuracy"].low < 0.35
+        assert all(math.isnan(bound) for name in ("balanced_accuracy", "macro_f1") for bound in found[name])
+
+
 def test_bootstrap_intervals_are_those_of_the_normal_approximation() -> None:
     correct = LABELS == PREDICTIONS
     half = 1.96 * math.sqrt(correct.mean() * (1 - correct.mean()) / N)
-    for low, high in (metrics.bootstrap(correct), metrics.bootstrap_confusion(CONFUSION)["accuracy"]):
+    for low, high in (metrics.bootstrap(correct), metrics.intervals_of(CONFUSION)["accuracy"]):
         assert low == pytest.approx(correct.mean() - half, abs=0.012)
         assert high == pytest.approx(correct.mean() + half, abs=0.012)
     assert metrics.bootstrap(correct) == metrics.bootstrap(correct), "the same draws every time"
-    intervals = metrics.bootstrap_confusion(CONFUSION)
+    intervals = metrics.intervals_of(CONFUSION)
+    assert intervals["accuracy"] == interval(float(correct.mean()), N), "as the report and the training say it"
     assert intervals["macro_f1"].low < metrics.per_class(CONFUSION).macro("f1") < intervals["macro_f1"].high
 
 

@@ -32,6 +32,14 @@ def colored(make: Callable[..., Model]) -> Model:
     return make("alexnet-cifar100", classes=4)
 
 
+def test_outputs_that_are_not_finite_are_refused(opened: Model) -> None:
+    """0 / 0 where a digit is black: it was answered with nan %."""
+    black = np.zeros((8, 8, 1), np.uint8)
+    for image in (DIGIT, black):
+        with pytest.raises(InputError, match="the outputs are not finite"):
+            what_if(opened, image, ["lrn.k=0+lrn.alpha=0"])
+
+
 def test_each_change_is_what_another_network_would_compute(opened: Model) -> None:
     """Against the same thing done by hand to the modules themselves."""
     state = {name: value.clone() for name, value in opened.module.state_dict().items()}

@@ -184,13 +184,14 @@ def _print(measures: "Measures", every: bool) -> None:
         f"top-1 {figures.top1:.2%}   top-5 {figures.top5:.2%}   loss {figures.loss:.4f}   "
         f"{counted(figures.count, 'image')} in {figures.precision}{views}"
     )
-    say(f"95 % interval of top-1 (bootstrap): {low:.2%} to {high:.2%}")
+    say(f"95 % interval of top-1 (Wilson): {low:.2%} to {high:.2%}")
     say(str(measures.measured))
     most, share = metrics.majority(measures.labels)
     balanced = metrics.balanced_accuracy(measures.evaluation.confusion)
+    between = " to ".join(map(percent, measures.intervals["balanced_accuracy"]))
     say(
-        f"balanced accuracy {percent(balanced)}, macro F1 {decimals(found.macro('f1'))}; always answering "
-        f"{measures.classes[most]!r} gives {share:.2%}"
+        f"balanced accuracy {percent(balanced)} (bootstrap: {between}), macro F1 {decimals(found.macro('f1'))}; "
+        f"always answering {measures.classes[most]!r} gives {share:.2%}"
     )
     for line, names in metrics.told_unknown(found.recall, found.f1, measures.classes, "balanced accuracy"):
         say(line.format(**names))

@@ -66,7 +66,7 @@ def _print(measures: "LabelMeasures", every: bool) -> None:
         f"mAP {figures.map:.2%}   micro F1 {figures.micro_f1:.4f}   macro F1 {figures.macro_f1:.4f}   "
         f"loss {figures.loss:.4f}   {counted(figures.count, 'image')} in {figures.precision}{views}"
     )
-    say(f"95 % interval of mAP (bootstrap): {low:.2%} to {high:.2%}")
+    say(f"95 % interval of mAP (bootstrap): {percent(low)} to {percent(high)}")
     say(str(measures.measured))
     chosen = measures.thresholds
     how = f"thresholds chosen on {counted(chosen.count, f'{chosen.split} image')}" if chosen else "a threshold of 0.5"

@@ -21,6 +21,7 @@ from alexnet.data.readers.source import Labels
 from alexnet.data.remote.address import is_url
 from alexnet.data.sources import ANY_SIZE, list_images
 from alexnet.errors import InputError, MissingData
+from alexnet.experiments import sizes
 from alexnet.recipes import recipe as recipes
 from alexnet.recipes.schema import Recipe
 from alexnet.training.finetune import anchored
@@ -64,7 +65,9 @@ def start(
                 "--pretrained and --from-scratch are for --data FOLDER without a recipe, --weights or model settings; "
                 "a recipe decides that itself, with model.weights"
             )
-        return Start(anchored(recipes.load(name, settings)))
+        settings, remarks = sizes.scaled(name, settings)
+        found = anchored(recipes.load(name, settings))
+        return Start(found, (*remarks, *sizes.cut_away(found)))
     assert data is not None  # without images the recipe is another one
     remarks = []
     if "augment.flip" not in settings and not is_url(data) and _gray(settings, Path(data)):

@@ -51,7 +51,7 @@ class LabelMeasures:
         if self.robustness is not None:
             applied["robustness"] = self.robustness.to_json()
         return self.evaluation.figures.to_json() | {
-            "intervals": {name: list(bounds) for name, bounds in self.intervals.items()},
+            "intervals": {name: [known(each) for each in bounds] for name, bounds in self.intervals.items()},
             "ece": self.reliability.ece,
             "thresholds": chosen,
             "per_class": [

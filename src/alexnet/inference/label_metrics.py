@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from alexnet.inference import metrics
-from alexnet.inference.metrics import Interval, mean_known, percentiles, ratio
+from alexnet.inference.metrics import Interval, mean_known, ratio, spread_of
 
 HALF = 0.5
 """The threshold of a class for which nothing better is known."""
@@ -128,4 +128,4 @@ def bootstrap(
         again = per_label(targets[rows], probabilities[rows], thresholds)
         drawn["map"].append(mean_average_precision(again))
         drawn["micro_f1"].append(micro_f1(again))
-    return {name: percentiles(np.array(values)) for name, values in drawn.items()}
+    return {name: spread_of(values) for name, values in drawn.items()}

@@ -80,7 +80,7 @@ class Measures:
             "majority": {"label": self.classes[most], "accuracy": share},
             "macro": {name: metrics.known(each.macro(name)) for name in MEANS},
             "macro_without": {name: metrics.unknown_of(getattr(each, name), self.classes) for name in MEANS},
-            "intervals": {name: list(bounds) for name, bounds in self.intervals.items()},
+            "intervals": {name: [metrics.known(each) for each in bounds] for name, bounds in self.intervals.items()},
             "ece": self.reliability.ece,
             "per_class": [
                 {
@@ -121,7 +121,7 @@ def measure(
     """`labels`: int64 [n], the true classes as indices into `classes`. InputError for a threshold that is none."""
     if reject is not None and not 0 <= reject <= 1:
         raise InputError(f"--reject takes a probability from 0 to 1, not {reject:g}")
-    intervals = metrics.bootstrap_confusion(evaluation.confusion)
+    intervals = metrics.intervals_of(evaluation.confusion)
     return Measures(evaluation, labels, classes, reject, temperature, intervals, copies)
 
 

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import optimize, special, stats
 
+from alexnet.artifacts.figures import interval
+
 BINS = 15
 """Of confidence, equally wide: as Guo et al. 2017 ('On calibration of modern neural networks') have them."""
 RESAMPLES = 1000
@@ -196,21 +198,21 @@ def bootstrap(values: np.ndarray, seed: int = 0, resamples: int = RESAMPLES) -> 
     return percentiles(means)
 
 
-def bootstrap_confusion(confusion: np.ndarray, seed: int = 0, resamples: int = RESAMPLES) -> dict[str, Interval]:
-    """Bootstrap intervals (95 %) of 'accuracy', 'balanced_accuracy' and 'macro_f1', images being drawn anew."""
+def intervals_of(confusion: np.ndarray, seed: int = 0, resamples: int = RESAMPLES) -> dict[str, Interval]:
+    """Intervals (95 %): of 'accuracy' Wilson's, of 'balanced_accuracy' and 'macro_f1' by bootstrap over images."""
     filled = np.flatnonzero(confusion)
     counts = confusion.reshape(-1)[filled]
     total = int(counts.sum())
     drawn = np.random.default_rng(seed).multinomial(total, counts / total, resamples)
-    found: dict[str, list[float]] = {"accuracy": [], "balanced_accuracy": [], "macro_f1": []}
+    found: dict[str, list[float]] = {"balanced_accuracy": [], "macro_f1": []}
     sample = np.zeros(confusion.size, np.int64)
     for row in drawn:
         sample[filled] = row
         again = sample.reshape(confusion.shape)
-        found["accuracy"].append(float(np.trace(again)) / total)
         found["balanced_accuracy"].append(balanced_accuracy(again))
         found["macro_f1"].append(per_class(again).macro("f1"))
-    return {name: percentiles(np.array(values)) for name, values in found.items()}
+    wilson = Interval(*interval(float(np.trace(confusion)) / total, total))
+    return {"accuracy": wilson} | {name: spread_of(values) for name, values in found.items()}
 
 
 class Paired(NamedTuple):
@@ -249,6 +251,11 @@ def _resampled_means(values: np.ndarray, seed: int, resamples: int) -> np.ndarra
     for number in range(resamples):  # one at a time: memory stays that of one sample
         means[:, number] = values[:, random.integers(0, n, n)].mean(1)
     return means
+
+
+def spread_of(values: Sequence[float]) -> Interval:
+    """`percentiles`; NaN where all are the same: what is right (or wrong) on each of a few images is not certain."""
+    return percentiles(np.array(values)) if len(set(values)) > 1 else Interval(math.nan, math.nan)
 
 
 def percentiles(values: np.ndarray) -> Interval:

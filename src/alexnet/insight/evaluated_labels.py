@@ -6,7 +6,7 @@ from alexnet.inference.label_measures import LabelMeasures
 from alexnet.insight.report import judged, several
 from alexnet.insight.thumbnails import thumbnail
 from alexnet.pages.document import Block, Document, Gallery, Section, Text, Thumbnail, Tile
-from alexnet.pages.text import Words, percent
+from alexnet.pages.text import Words, decimals, percent
 
 EXAMPLES = 24
 """Mistakes that are shown."""
@@ -19,7 +19,7 @@ def describe(measures: LabelMeasures, dataset: Dataset, name: str, words: Words 
     figures, bounds = seen.figures, measures.intervals
     tiles = [
         Tile(words("mAP"), percent(figures.map), "95 %: {} – {}".format(*map(percent, bounds["map"]))),
-        Tile(words("micro F1"), f"{figures.micro_f1:.4f}", "95 %: {:.4f} – {:.4f}".format(*bounds["micro_f1"])),
+        Tile(words("micro F1"), f"{figures.micro_f1:.4f}", "95 %: {} – {}".format(*map(decimals, bounds["micro_f1"]))),
         Tile(words("macro F1"), f"{figures.macro_f1:.4f}", words("mean over the labels")),
         Tile(words("every label right"), percent(figures.exact),
              words("{share} of all labels right", share=percent(figures.label_accuracy))),

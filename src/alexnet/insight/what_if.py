@@ -183,8 +183,10 @@ def _number(key: str, text: str) -> float:
         number = float(top) / (float(bottom) if slash else 1)
     except (ValueError, ZeroDivisionError):
         number = float("nan")
-    if not np.isfinite(number) or abs(number) > 1e9:
+    if np.isnan(number):
         raise InputError(f"{key}={text}: not a number such as 0.5 or 1/255")
+    if abs(number) > 1e9:
+        raise InputError(f"{key}={text}: it must lie between -1e9 and 1e9")
     return number
 
 
@@ -250,6 +252,8 @@ def _run(model: Model, network: Network, x: Tensor, change: str) -> tuple[Tensor
         with evaluating(network):
             seen = network.tap(x, stages(network))
         found = model.probabilities(list(seen.values())[-1])
+        if not found.isfinite().all():
+            raise InputError(f"{change}: the outputs are not finite")
         return found[0].cpu(), {name: each[0].float().flatten().cpu() for name, each in seen.items()}
     except RuntimeError as error:
         if "shapes cannot be multiplied" not in str(error) and "too small" not in str(error):
