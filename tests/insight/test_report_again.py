@@ -56,6 +56,15 @@ def test_a_run_without_predictions_says_what_is_missing(copied: Path) -> None:
     assert not (copied / "plots/confusion.png").exists()
 
 
+def test_a_run_that_was_interrupted_is_not_called_complete(copied: Path) -> None:
+    """It was 'epoch 1 of 1, the best on the validation split'."""
+    assert describe(copied).notes == []
+    rows = (copied / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (copied / "metrics.jsonl").write_text("".join(rows[:-1]))
+    (note,) = describe(copied).notes
+    assert note.startswith(f"Epoch {len(rows) - 1} of {len(rows)}: this run is under way or was interrupted")
+
+
 def test_markdown_shows_strange_text_as_it_is(copied: Path) -> None:
     card = json.loads((copied / "card.json").read_text())
     card["title"] = "a](http://x) <script> | *b* `c` $d$"

@@ -332,8 +332,13 @@ def resume(recipe: str | Path | Recipe | None, out: Path | str | None, changes: 
 
 def finished(run: Run, recipe: Recipe) -> bool:
     """Whether `run` was trained to the end that `recipe`, its own but for the epochs, sets, and reported."""
+    return run.report.is_file() and ended(run, recipe)
+
+
+def ended(run: Run, recipe: Recipe) -> bool:
+    """Whether no epoch of `recipe` is left to train; where it sets steps, that is taken for granted."""
     settings, done = recipe.train, len(run.metrics)
-    if not done or not run.report.is_file():
+    if not done:
         return False
     steps = steps_of_epoch(recipe, run.card.data.train)
     patient = 0 < patience_of(recipe, steps) <= done - run.card.figures.epoch

@@ -215,6 +215,8 @@ CHINESE: dict[str, str] = {
     "gpu": "GPU",
     "seed": "种子",
     "best.safetensors holds": "best.safetensors 内容",
+    "Epoch {done} of {epochs}: this run is under way or was interrupted; alexnet train --resume --out {run} goes "
+    "on.": "第 {done} 轮，共 {epochs} 轮：此次运行仍在进行或已中断；可用 alexnet train --resume --out {run} 继续。",
     # Comparison
     "Loss": "损失",
     "Accuracy": "准确率",

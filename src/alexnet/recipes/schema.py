@@ -273,7 +273,7 @@ class Train:
         1, "number of parts that a batch is computed in, one after the other, to save memory; one step as before",
         ge=1, le=1_000_000,
     )  # fmt: skip
-    seed: Whole = key(0, "random seed", ge=0, le=2**63 - 1)
+    seed: Whole = key(0, "random seed", ge=0, le=2**53)  # as large as the card holds
     precision: Annotated[Text, one_of("auto", "fp32", "bf16")] = key(
         "auto", "of the forward and backward pass; auto: bf16 if the hardware is faster with it"
     )

@@ -30,7 +30,7 @@ def draw(run: Run) -> list[str]:
         return left + _draw_several(run, card)
     found = run.predictions
     if found is None:
-        left.append("confusion, worst mistakes: no predictions.npz (alexnet evaluate measures again)")
+        left.append("confusion, worst mistakes: no predictions.npz, which training writes at its end")
         return left
     matrix = metrics.confusion_of(found.labels, found.predictions, len(card.classes))
     plots.confusion(matrix, card.classes, run.plot("confusion"))
@@ -44,7 +44,7 @@ def _draw_several(run: Run, card: RunCard) -> list[str]:
     """The plots of a run whose images may have several labels."""
     found = run.label_predictions
     if found is None:
-        return ["worst mistakes: no predictions.npz (alexnet evaluate measures again)"]
+        return ["worst mistakes: no predictions.npz, which training writes at its end"]
     at = {int(row): place for place, row in enumerate(found.shown)}
     rows = [row for row in several.worst(found, WORST) if row in at]
     said = [several.given(found, card.classes, row) for row in rows]
