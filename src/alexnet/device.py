@@ -12,7 +12,7 @@ import numpy
 import torch
 
 from alexnet import __version__
-from alexnet.errors import unknown
+from alexnet.errors import InputError, unknown
 
 
 def choose_device(name: str | torch.device = "auto") -> torch.device:
@@ -26,7 +26,9 @@ def choose_device(name: str | torch.device = "auto") -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError):
         device = None
-    if device is None or device.type not in ("cpu", "cuda", "mps"):
+    if device is None and str(name).split(":")[0] == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"there is no CUDA device here; choose {' or '.join(available_devices())}")
+    if device is None or device.type not in ("cpu", "cuda", "mps") or (device.type == "cpu" and device.index):
         raise unknown("device", str(name), available_devices())
     return device
 

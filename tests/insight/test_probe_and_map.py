@@ -80,7 +80,7 @@ def test_what_cannot_be_probed_is_one_line(opened: Model, digits, monkeypatch: p
     one = Images(("a", "b"), lambda row, how: (np.zeros((8, 8, 1), np.uint8), b""), np.zeros(2, np.int64), ("0",))
     with pytest.raises(InputError, match="two classes or more"):
         probe(opened, one)
-    with pytest.raises(InputError, match="come without their classes, and a probe reads one class an image"):
+    with pytest.raises(InputError, match="these images come without classes: give a folder"):
         probe(opened, of_arrays([digits[0][0]] * 4))
     with pytest.raises(InputError, match="400 neighbors are not among 160"):
         probe(opened, of_dataset(digits), neighbors=400)

@@ -61,6 +61,7 @@ def check(
     words = Words(language)
     if layer is not None and weights is None:
         raise InputError("--layer names a layer of --weights; add --weights RUN")
+    targets.named(out, ".html", ".htm")
     targets.check((out, quarantine), force)
     asked = labels is not None or label_separator is not None
     said = Labels(labels and labels.expanduser(), label_separator) if asked else None

@@ -25,6 +25,7 @@ def compare(
     from alexnet.insight import epochs, paired
 
     curves = [plots / f"{name}.png" for name in ("epoch", "seconds")] if plots is not None and plots.is_dir() else []
+    targets.named(out, ".html", ".htm")
     targets.check((out, *curves), force)
     rows = side_by_side.compare(runs)
     if out is not None or plots is not None:
@@ -38,7 +39,7 @@ def compare(
             name, count, accuracy, seconds, then = line
             say(f"{name}: {accuracy} after {counted(int(count), 'epoch')}, {then} after {seconds}")
         for recipe, numbers, last, test in epochs.seeds(opened):
-            say(f"{recipe}, seeds {numbers}: validation, last epoch {last}; test {test}")
+            say(f"{recipe}, {numbers}: validation, last epoch {last}; test {test}")
         tested, warnings = paired.pairs(opened)
         for each in tested:
             verdict = each.verdict()

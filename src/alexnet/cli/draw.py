@@ -26,7 +26,7 @@ def draw(
 
     targets.check([out], force)
     if out.suffix.lower() not in (".svg", ".png"):
-        raise InputError(f"--out names the format: .svg or .png, not {out.suffix or 'a name without extension'!r}")
+        raise InputError(f"--out names the format: .svg or .png, not {str(out)!r}")
     if Path(model).exists():
         network = load_model(Path(model), several=True).module
         assert isinstance(network, Network)

@@ -87,6 +87,7 @@ def evaluate(
     from alexnet.inference.runtimes import ready
     from alexnet.inference.views import corners
 
+    targets.named(page, ".html", ".htm")
     targets.check((out, page), force)
     if out is not None:
         check_format(out)

@@ -8,13 +8,18 @@ import typer
 from alexnet.cli import targets
 from alexnet.cli.options import Force
 from alexnet.cli.screen import say
+from alexnet.errors import InputError
 
 
 def report(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders, trained here or elsewhere.")],
     format: Annotated[
-        str, typer.Option(help="html, md, pdf, pptx, ipynb; or a tracker's folder: tensorboard, mlflow, wandb.")
-    ] = "html",
+        str | None,
+        typer.Option(
+            help="html, md, pdf, pptx, ipynb; or a tracker's folder: tensorboard, mlflow, wandb. Default: as --out is "
+            "named, else html."
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="The file to write. Default, of one run: report.FORMAT in its folder.")
     ] = None,
@@ -23,9 +28,15 @@ def report(
 ) -> None:
     """Draw plots and write the report of one run, or of several beside each other, from their files alone."""
     from alexnet.insight.report.trackers import TRACKERS
-    from alexnet.insight.report.write import files_of
+    from alexnet.insight.report.write import FORMATS, files_of
     from alexnet.insight.report.write import report as write
 
+    if format is None:
+        format = "html" if out is None else out.suffix.lower().removeprefix(".")
+        if out is not None and format not in FORMATS:
+            raise InputError(f"--out is {str(out)!r}: end it in .html, .md, .pdf, .pptx or .ipynb, or add --format")
+    elif format in FORMATS and format not in TRACKERS:
+        targets.named(out, f".{format}")
     if out is not None and format not in TRACKERS:  # a tracker's folder is a new one anyway
         targets.check([out], force)
         if format == "md":

@@ -17,6 +17,12 @@ def check(targets: Iterable[Path | None], force: bool) -> None:
     check_new([target for target in targets if target is not None], force)
 
 
+def named(target: Path | None, *suffixes: str) -> None:
+    """InputError where a file of this kind, if one is asked for, would bear another kind's name."""
+    if target is not None and target.suffix.lower() not in suffixes:
+        raise InputError(f"{str(target)!r} would hold another kind of file than its name says; end it in {suffixes[0]}")
+
+
 def check_folder(path: Path, force: bool) -> None:
     """InputError where a folder for a verb's own files holds something already."""
     if not force and path.is_dir() and any(path.iterdir()):
@@ -27,5 +33,6 @@ def chosen(out: Path | None, name: str, force: bool, beside: str = "") -> Path:
     """The file to write: `out`, else `name` or the next that is free. beside: the extension of a second file."""
     if out is None:
         return free(Path(name), *([beside] if beside else []))
+    named(out, Path(name).suffix)
     check([out, out.with_suffix(beside) if beside else None], force)
     return out

@@ -61,12 +61,13 @@ def collect(
 def labeled(images: Images) -> Images:
     """Those whose class is known. InputError when there are fewer than two classes, or several labels an image."""
     kept = images.subset(np.flatnonzero(images.labels >= 0))
-    if images.sets or not len(kept):
-        have = "have several labels each" if images.sets else "come without their classes"
+    if images.sets:
         raise InputError(
-            f"these images {have}, and a probe reads one class an image, not several labels: give class folders, or a "
-            "table with one label column"
+            "these images have several labels each, and a probe reads one class an image, not several labels: give "
+            "class folders, or a table with one label column"
         )
+    if not len(kept):
+        raise InputError("these images come without classes: give a folder with two class folders or more, or a table")
     if len(np.unique(kept.labels)) < 2:
         raise InputError("images of two classes or more are needed: class folders, or a dataset with labels")
     return kept

@@ -97,7 +97,7 @@ def describe(runs: Sequence[Path], words: Words | None = None) -> tuple[Document
     sections: dict[str, list[Block]] = {
         "Figures": table(HEAD, [line(row) for row in rows]),
         "At equal epochs, and at equal seconds": table(epochs.EQUAL, epochs.equal(metrics, words)),
-        "Seeds": table(epochs.SEEDS, epochs.seeds(opened)),
+        "Seeds": table(epochs.SEEDS, epochs.seeds(opened, words)),
         "Overfitting": [] if several else table(epochs.FIT, list(epochs.fit(opened, words))),
         "Is one better?": table(paired.PAIRS, list(paired.lines(tested, words))),
         "Size and speed": table(epochs.COST, list(epochs.cost(opened))),

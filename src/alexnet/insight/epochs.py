@@ -64,17 +64,24 @@ def title(runs: Sequence[Run], group: Sequence[int]) -> str:
     return first.path.name if len(group) == 1 else f"{first.card.recipe} ({len(group)} runs)"
 
 
-def seeds(runs: Sequence[Run]) -> list[tuple[str, ...]]:
-    """Cells under SEEDS: mean ± standard deviation of every group of two runs or more."""
+def seeds(runs: Sequence[Run], words: Words = ENGLISH) -> list[tuple[str, ...]]:
+    """Cells under SEEDS: mean ± standard deviation of every group of two runs or more, which are seeds or folds."""
     lines = []
     for group in together(runs):
         if len(group) < 2:
             continue
         last = [score_of(runs[i].metrics[-1]) for i in group]
         tests = [score(test) for i in group if (test := runs[i].card.figures.test)]
-        numbers = ", ".join(str(runs[i].card.seed) for i in group)
+        numbers = _numbers([runs[i] for i in group], words)
         lines.append((runs[group[0]].card.recipe, numbers, _spread(last), _spread(tests)))
     return lines
+
+
+def _numbers(runs: Sequence[Run], words: Words) -> str:
+    folds = [run.recipe.data for run in runs]
+    if folds[0].folds:
+        return words("folds {numbers} of {count}", numbers=", ".join(str(f.fold) for f in folds), count=folds[0].folds)
+    return words("seeds {numbers}", numbers=", ".join(str(run.card.seed) for run in runs))
 
 
 def _spread(values: Sequence[float]) -> str:

@@ -68,11 +68,14 @@ def explain_image(
     if unknown_class is not None:
         some = ", ".join(model.classes[:12]) + (", …" if len(model.classes) > 12 else "")
         raise InputError(f"unknown class {unknown_class!r}; the model knows: {some}")
+    if layer is not None and not any("cam" in method for method in methods):
+        raise InputError(f"a layer is for gradcam and layercam, not for {', '.join(methods)}")
+    methods = tuple(dict.fromkeys(methods))
     seen = views.view(model, image)
     with torch.no_grad(), evaluating(network):
         probabilities = model.probabilities(network(seen.x))[0].cpu()
     order = probabilities.topk(min(top, len(model.classes))).indices.tolist()
-    chosen = [model.classes.index(name) for name in classes] or order
+    chosen = [model.classes.index(name) for name in dict.fromkeys(classes)] or order
     maps = {
         (method, number): explain(network, seen.x, number, method, layer if "cam" in method else None).numpy()
         for method in methods

@@ -217,6 +217,8 @@ CHINESE: dict[str, str] = {
     "best.safetensors holds": "best.safetensors 内容",
     "Epoch {done} of {epochs}: this run is under way or was interrupted; alexnet train --resume --out {run} goes "
     "on.": "第 {done} 轮，共 {epochs} 轮：此次运行仍在进行或已中断；可用 alexnet train --resume --out {run} 继续。",
+    "folds {numbers} of {count}": "第 {numbers} 折，共 {count} 折",
+    "seeds {numbers}": "种子 {numbers}",
     # Comparison
     "Loss": "损失",
     "Accuracy": "准确率",

@@ -10,15 +10,17 @@ from alexnet.pages.document import Document
 from alexnet.pages.html import environment
 
 
-def render(document: Document, recipes: Sequence[str]) -> bytes:
-    """nbformat 4 with a cell for each section; `recipes`: the runs' TOML, each of which a cell trains."""
+def render(document: Document, recipes: Sequence[tuple[str, str | None]]) -> bytes:
+    """nbformat 4 with a cell for each section; `recipes`: the runs' TOML, each of which a cell trains, and where
+    its images were."""
     text, pictures = markdown.render(document, "pictures")
     cells = []
     for number, part in enumerate(_sections(text)):
         shown = {name: content for name, content in pictures.items() if f"(pictures/{name})" in part}
         cells.append(_markdown(number, part.replace("(pictures/", "(attachment:"), shown))
-    for recipe in recipes:
-        code = environment().get_template("recipe.py.txt").render(recipe=json.dumps(recipe, ensure_ascii=False))
+    for recipe, data in recipes:
+        written = {"recipe": json.dumps(recipe, ensure_ascii=False), "data": json.dumps(data) if data else None}
+        code = environment().get_template("recipe.py.txt").render(written)
         cells.append(_cell(len(cells), "code", code) | {"execution_count": None, "outputs": []})
     content = {
         "cells": cells,

@@ -77,7 +77,8 @@ def report(
         case "pptx":
             write_bytes(target, slides.render(document))
         case "ipynb":
-            write_bytes(target, notebook.render(document, [Run(each).recipe_text for each in runs]))
+            recipes = [(each.recipe_text, each.card.data.path) for each in map(Run, runs)]
+            write_bytes(target, notebook.render(document, recipes))
         case _:
             write_bytes(target, _pdf(document))
     return target, left
