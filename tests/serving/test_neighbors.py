@@ -50,11 +50,22 @@ def test_the_nearest_are_the_indexs(trained: Run, opened: Model, folder: Path, i
             other = client.post("/v1/similar?model=run-2", content=png(image[:, :, 0]))
         assert other.status_code == 404
         assert answer["layer"] == "fc7"
-        assert [each["name"] for each in answer["neighbors"]] == [Path(near.name).name for near in own]
+        assert [each["name"] for each in answer["neighbors"]] == [near.name for near in own]
         assert [each["label"] for each in answer["neighbors"]] == [near.label for near in own]
         assert [each["distance"] for each in answer["neighbors"]] == pytest.approx([near.distance for near in own])
         assert all("image" in each for each in answer["neighbors"]) == bool(data)
         assert str(folder.parent) not in str(answer)  # names of files, no paths of the server
+
+
+def test_names_are_the_indexs_and_no_paths_of_the_server(trained: Run, opened: Model, folder: Path) -> None:
+    from alexnet.inference.images import open_images
+
+    files, out = sorted(folder.rglob("*.png")), folder.parent / "of_files.npz"
+    build(open_model(trained.path), open_images(files), out)
+    with TestClient(create_app([opened], LIMITS, neighbors=Neighbors(trained.path, out, files))) as client:
+        found = client.post("/v1/similar?top_k=12", content=png(np.zeros((8, 8), np.uint8))).json()["neighbors"]
+    assert sorted(each["name"] for each in found) == sorted(each.name for each in files)
+    assert all("image" in each for each in found)
 
 
 def test_an_image_that_was_removed_is_a_name_only(trained: Run, opened: Model, folder: Path, index: Path) -> None:

@@ -33,10 +33,10 @@ class Neighbors:
         self._rows = {name: row for row, name in enumerate(self._images.names)} if self._images else {}
 
     def nearest(self, engine: Engine, content: bytes, count: int) -> list[dict[str, Any]]:
-        """The `count` nearest, nearest first: name (of its file alone), label, distance, and the image as a PNG."""
+        """The `count` nearest, nearest first: name (as the index has it), label, distance, and the image as a PNG."""
         found = self.index.similar(of_arrays([whole(engine, content)]), count)[0]
         return [
-            {"name": PurePath(near.name).name, "label": near.label, "distance": near.distance}
+            {"name": _shareable(near.name), "label": near.label, "distance": near.distance}
             | self._shown(near.name, engine.model.preprocessing)
             for near in found
         ]
@@ -48,6 +48,12 @@ class Neighbors:
             return {"image": as_png(self._images.read(self._rows[name], wants)[0])}
         except InputError:  # it was removed or changed since: its name is all there is
             return {}
+
+
+def _shareable(name: str) -> str:
+    """An image's name, such as cat/001.jpg; of one that is a path to elsewhere, its file's alone."""
+    path = PurePath(name)
+    return path.name if path.is_absolute() or path.parts[:1] in (("..",), ("~",)) else name
 
 
 def whole(engine: Engine, content: bytes) -> np.ndarray:
