@@ -70,7 +70,9 @@ BAD: dict[str, tuple[Callable[[], bytes], str, int]] = {
     "base64": (lambda: json.dumps({"images": ["@@@@"]}).encode(), "application/json", 422),
     "10,000 parts": (lambda: form(10_000), FORM, 400),
     "no boundary": (lambda: form(1), "multipart/form-data", 400),
-    "cut form": (lambda: form(1)[:-30], FORM, 422),
+    "cut form": (lambda: form(1)[:-30], FORM, 400),
+    "cut in its last boundary": (lambda: form(2)[:-4], FORM, 400),
+    "another boundary": (lambda: form(1), "multipart/form-data; boundary=other", 400),
     "10,000 images": (lambda: json.dumps({"images": ["aaaa"] * 10_000}).encode(), "application/json", 413),
 }
 
@@ -83,6 +85,16 @@ def test_each_is_a_typed_4xx(port: int, name: str) -> None:
     assert answer.headers["content-type"] == "application/problem+json"
     assert json.loads(answer.body)["status"] == status
     assert predict(port).status == 200
+
+
+def test_a_broken_form_leaves_nothing_in_the_log(trained: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    process, port = started(trained.path)
+    try:
+        for body in (b"--secret\r\n\r\n--other--", b"secret--other--", form(1) + b"--other--"):
+            assert asked(port, body, "multipart/form-data; boundary=other").status == 400
+    finally:
+        ended(process)
+    assert capfd.readouterr().err == ""
 
 
 def test_200_megabytes_are_refused_before_they_are_read(port: int) -> None:

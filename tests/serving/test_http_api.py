@@ -172,6 +172,9 @@ def test_open_inference_protocol(client: TestClient, opened: Model, digits: list
 
 PIXEL = png(np.zeros((4, 4), np.uint8))
 JSON = {"content-type": "application/json"}
+URLENCODED = {"content-type": "application/x-www-form-urlencoded"}
+MULTIPART = {"content-type": "multipart/form-data; boundary=b"}
+FORM = b'--b\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n' + PIXEL + b"\r\n--b--\r\n"
 SVG = b"<svg xmlns='http://www.w3.org/2000/svg'/>"
 HTML = {"image": ("a.jpg", b"<html></html>", "image/jpeg")}
 CUT = png(np.full((90, 90, 3), 7, np.uint8))[:-40]
@@ -184,6 +187,8 @@ def post(path: str = "predict", **sent: Any) -> Callable[[TestClient], Any]:
 def encoded(*images: bytes) -> dict[str, list[str]]:
     return {"images": [base64.b64encode(image).decode() for image in images]}
 
+
+TWICE = json.dumps({**encoded(PIXEL), "top_k": 1}).encode()[:-1] + b', "top_k": 2}'
 
 BAD: dict[str, tuple[Callable[[TestClient], Any], int, str]] = {
     "empty": (post(content=b""), 422, "no image"),
@@ -209,6 +214,31 @@ BAD: dict[str, tuple[Callable[[TestClient], Any], int, str]] = {
         "top_k: given more than",
     ),
     "not an option here": (post("predict?layers=fc7", content=PIXEL), 422, "layers: predict takes model, top_k"),
+    "no option anywhere": (post("predict?foo=1", content=PIXEL), 422, "foo: predict takes model, top_k"),
+    "no field of a form": (
+        post(files=[("image", ("a", PIXEL)), ("foo", (None, "1"))]),
+        422,
+        "foo: predict takes model, top_k",
+    ),
+    "text for a file": (post(files={"image": (None, "hello")}), 422, "image: this is text; it takes a file"),
+    "a form's default": (post(content=PIXEL, headers=URLENCODED), 415, "with Content-Type: image/png"),
+    "option of samples": (lambda client: client.get("/v1/samples?foo=1"), 422, "foo: samples takes model"),
+    "two models of samples": (lambda client: client.get("/v1/samples?model=a&model=b"), 422, "model: given more than"),
+    "option of models": (lambda client: client.get("/v1/models?foo=1"), 422, "foo: models takes no options"),
+    "key twice": (post(content=TWICE, headers=JSON), 422, "top_k: given more than once"),
+    "no layers": (post("features?layers=", content=PIXEL), 422, "layers takes the names of layers"),
+    "a layer twice": (post("features?layers=fc8,fc8", content=PIXEL), 422, "layer 'fc8' is asked for twice"),
+    "three channels": (post("maps?layer=conv1&index=1,2,3", content=PIXEL), 422, "one channel, such as 7, not '1,2,3'"),
+    "channel of a vector": (post("maps?layer=fc8&index=99", content=PIXEL), 422, "fc8 has no channels"),
+    "a layer for occlusion": (
+        post("explain?method=occlusion&layer=conv1", content=PIXEL),
+        422,
+        "layer is for gradcam and layercam",
+    ),
+    "one of three": (post(json=encoded(PIXEL, b"text", PIXEL)), 415, "image 2 of 3: the image cannot be read"),
+    "one of two features": (post("features", json=encoded(PIXEL, CUT)), 422, "image 2 of 2: the image cannot be read"),
+    "one base64 of two": (post(json={"images": ["aaaa", "***"]}), 422, "image 2 of 2: the image is not valid base64"),
+    "cut form": (post(content=FORM[:-4], headers=MULTIPART), 400, "its last boundary is missing"),
     "top_k": (post("predict?top_k=0", content=PIXEL), 422, "top_k"),
     "model": (post("predict?model=other", content=PIXEL), 404, "choose one of"),
     "layer": (post("features?layers=conv99", content=PIXEL), 422, "unknown layer"),
@@ -221,11 +251,20 @@ BAD: dict[str, tuple[Callable[[TestClient], Any], int, str]] = {
 }
 
 
+def test_base64_in_lines_and_a_whole_form_are_read(client: TestClient) -> None:
+    lines = base64.encodebytes(PIXEL).decode()
+    assert lines.count("\n") > 0
+    own = answered(client.post("/v1/predict", content=PIXEL))["results"]
+    assert answered(client.post("/v1/predict", json={"images": [lines]}))["results"] == own
+    assert answered(client.post("/v1/predict", content=FORM, headers=MULTIPART))["results"] == own
+
+
 @pytest.mark.parametrize("name", BAD)
 def test_bad_requests_are_typed_and_the_server_lives(client: TestClient, name: str) -> None:
     ask, status, said = BAD[name]
     detail = refused(ask(client), status)
     assert said in detail
+    assert "--" not in detail
     assert "/work" not in detail
     assert "Traceback" not in detail
     assert answered(client.post("/v1/predict", content=PIXEL))["results"]

@@ -175,7 +175,7 @@ def explain(network: Network, x: Tensor, target: int, method: str = "gradcam", l
     """
     method = method_named(method)
     if layer is not None and method not in ("gradcam", "layercam"):
-        raise InputError(f"--layer is for gradcam and layercam; {method} looks at the input")
+        raise InputError(f"layer is for gradcam and layercam; {method} looks at the input")
     if not 0 <= target < network.classes:
         raise InputError(f"class {target} is not one of 0 to {network.classes - 1}")
     if x.ndim != 4 or len(x) != 1:

@@ -21,7 +21,7 @@ from alexnet.insight.explain import explain as attribute
 from alexnet.models import quick
 from alexnet.serving.batching import Answer, Full
 from alexnet.serving.engine import Engine, Engines, room
-from alexnet.serving.inputs import Asked, read
+from alexnet.serving.inputs import Asked, queried, read
 from alexnet.serving.limits import Limits
 from alexnet.serving.metrics import Metrics
 from alexnet.serving.neighbors import Neighbors, broken, to_try
@@ -54,7 +54,8 @@ class Api:
             Route("/metrics", self.exposition),
         ]
 
-    async def models(self, _: Request) -> Response:
+    async def models(self, request: Request) -> Response:
+        queried(request, ())
         first = self.engines.first
         return JSONResponse(
             [
@@ -80,10 +81,14 @@ class Api:
 
     async def features(self, request: Request) -> Response:
         asked, engine = await self._asked(request)
-        names = [name.strip() for name in asked.options.layers.split(",") if name.strip()]
+        names = [name.strip() for name in asked.options.layers.split(",")]
+        if not all(names):
+            raise Problem(422, "layers takes the names of layers, separated by commas, such as conv5:pre,fc7")
+        if twice := next((name for place, name in enumerate(names) if name in names[:place]), None):
+            raise Problem(422, f"layer {twice!r} is asked for twice")
 
         def compute() -> dict[str, Any]:
-            images = np.stack([engine.decoded(content) for content in asked.images])
+            images = np.stack([engine.decoded_of(asked.images, place) for place in range(len(asked.images))])
             with torch.inference_mode():
                 inputs = engine._augmenter.evaluate(torch.from_numpy(images))
                 found = quick.tap(_network(engine), inputs, names)
@@ -133,8 +138,13 @@ class Api:
             found = _traced(engine, asked)
             name = asked.options.layer or "conv1"
             values = found.output(name)
+            place = _place(asked.options.index)
+            if values.ndim != 3 and place is not None:
+                raise InputError(f"{name} has no channels, and is given whole: index is for layers of maps")
+            if place is not None and len(place) != 1:
+                raise InputError(f"index is here one channel, such as 7, not {asked.options.index!r}")
             if values.ndim == 3:
-                channel = (_place(asked.options.index) or (0,))[0]
+                channel = place[0] if place else 0
                 if channel >= len(values):
                     raise InputError(f"{name} has {counted(len(values), 'channel')}; there is no channel {channel}")
                 values = values[channel]
@@ -182,7 +192,7 @@ class Api:
 
     async def samples(self, request: Request) -> Response:
         """A few images of the model's own to try; none where its dataset is not at hand."""
-        engine = self.engines.get(request.query_params.get("model"))
+        engine = self.engines.get(queried(request, ("model",)).get("model"))
         if engine.name not in self._samples:
             self._samples[engine.name] = await run_in_threadpool(to_try, engine.model)
         return JSONResponse({"model": engine.name, "images": self._samples[engine.name]})

@@ -20,7 +20,7 @@ from alexnet.inference.runtimes import ready
 from alexnet.models.quick import quicken
 from alexnet.serving.batching import Answer, Batcher, Full
 from alexnet.serving.limits import Limits
-from alexnet.serving.problems import Problem, busy
+from alexnet.serving.problems import Problem, busy, of_many
 
 AGREE = {"fp32": 1e-5, "bf16": 0.05, "int8": 0.05}
 """How far the probabilities of the form that serves may be from the plain network's, by precision.
@@ -85,6 +85,13 @@ class Engine:
             unread = "not an image" in reason or "is not read" in reason
             raise Problem(415 if unread else 422, f"the image cannot be read: {reason}") from None
 
+    def decoded_of(self, contents: Sequence[bytes], place: int) -> np.ndarray:
+        """`decoded` of one image of a request; a Problem says which one it is."""
+        try:
+            return self.decoded(contents[place])
+        except Problem as problem:
+            raise Problem(problem.status, of_many(problem.detail, place, len(contents)), problem.headers) from None
+
     def _check_pixels(self, content: bytes) -> None:
         if not content:
             raise Problem(422, "the image is empty")
@@ -136,7 +143,7 @@ class _Reading:
     def read(self, place: int) -> None:
         try:
             if not (self._failed or self.result.cancelled()):
-                self._images[place] = self._engine.decoded(self._contents[place])
+                self._images[place] = self._engine.decoded_of(self._contents, place)
         except BaseException as error:  # whatever it is, nobody may wait forever
             self._failed = error
         with self._lock:

@@ -3,18 +3,19 @@
 import base64
 import binascii
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from alexnet.errors import counted
 from alexnet.serving.limits import Limits
-from alexnet.serving.problems import Problem
+from alexnet.serving.problems import Problem, of_many
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -63,28 +64,46 @@ class Asked:
 async def read(request: Request, limits: Limits) -> Asked:
     """Multipart (field `image`, repeated), JSON (`images` in base64) or the image itself as the body."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    chosen: dict[str, Any] = {}
-    _choose(chosen, request.query_params.multi_items())
+    path = request.url.path.rpartition("/")[2]
+    takes = ("model", *USES[path])
+    chosen = queried(request, takes)
     if kind == "multipart/form-data":
         images = await _multipart(request, limits, chosen)
+        _take(chosen, takes, path)
         options = checked(Options, chosen)
     elif kind == "application/json":
         _choose(chosen, parsed(await request.body()).items())
+        _take(chosen, ("images", *takes), path)
         body = checked(Body, chosen)
-        images, options = [decoded64(text) for text in body.images], body
+        images, options = all_decoded64(body.images), body
     elif kind == "application/x-www-form-urlencoded":
-        raise Problem(415, "send an image as multipart/form-data, as JSON with base64, or as the body itself")
+        raise Problem(
+            415,
+            "an image comes as the body itself with Content-Type: image/png (or its own type), as multipart/form-data, "
+            "or in base64 as JSON; this request says application/x-www-form-urlencoded",
+        )
     else:
         images, options = [await request.body()], checked(Options, chosen)
-    path = request.url.path.rpartition("/")[2]
-    takes = ("model", *USES[path])
-    if extra := options.model_fields_set - {"images", *takes}:
-        raise Problem(422, f"{min(extra)}: {path} takes {', '.join(takes)}")
     if not images or not any(images):
         raise Problem(422, "the request holds no image")
     if len(images) > limits.images:
         raise Problem(413, f"a request may hold at most {counted(limits.images, 'image')}, not {len(images)}")
     return Asked(images, options)
+
+
+def queried(request: Request, takes: Sequence[str]) -> dict[str, str]:
+    """The options of a request's query. Raises Problem 422 for one that is none of `takes`, or stands there twice."""
+    chosen: dict[str, str] = {}
+    _choose(chosen, request.query_params.multi_items())
+    _take(chosen, takes, request.url.path.rpartition("/")[2])
+    return chosen
+
+
+def _take(chosen: Iterable[str], takes: Sequence[str], path: str) -> None:
+    """Raises Problem 422 for an option that the path does not take."""
+    if extra := set(chosen) - set(takes):
+        own = f"takes {', '.join(takes)}" if takes else "takes no options"
+        raise Problem(422, f"{min(extra)[:60]}: {path} {own}")
 
 
 def _choose(chosen: dict[str, Any], given: Iterable[tuple[str, Any]]) -> None:
@@ -97,11 +116,17 @@ def _choose(chosen: dict[str, Any], given: Iterable[tuple[str, Any]]) -> None:
 
 async def _multipart(request: Request, limits: Limits, chosen: dict[str, Any]) -> list[bytes]:
     images = []
+    body = await request.body()
+    boundary = parse_options_header(request.headers["content-type"])[1].get(b"boundary", b"")
+    if boundary and b"--" + boundary + b"--" not in body:  # the parser takes what came before the end for all
+        raise Problem(400, "the form cannot be read: its last boundary is missing")
     try:
         async with request.form(max_files=limits.images, max_fields=32, max_part_size=2**16) as form:
             for name, value in form.multi_items():
                 if isinstance(value, UploadFile):
                     images.append(await value.read())
+                elif name == "image":
+                    raise Problem(422, "image: this is text; it takes a file, such as curl's -F image=@cat.png")
                 else:
                     _choose(chosen, [(name, value)])
     except HTTPException as error:
@@ -112,9 +137,9 @@ async def _multipart(request: Request, limits: Limits, chosen: dict[str, Any]) -
 
 
 def parsed(content: bytes) -> dict[str, Any]:
-    """A JSON object. Raises Problem 400."""
+    """A JSON object. Raises Problem 400, and 422 for a name that stands twice in it."""
     try:
-        found = json.loads(content)
+        found = json.loads(content, object_pairs_hook=_object)
     except (ValueError, RecursionError):
         raise Problem(400, "the body is not JSON") from None
     if not isinstance(found, dict):
@@ -122,11 +147,22 @@ def parsed(content: bytes) -> dict[str, Any]:
     return found
 
 
-def decoded64(text: str) -> bytes:
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    _choose(found, pairs)
+    return found
+
+
+def all_decoded64(texts: Sequence[str]) -> list[bytes]:
+    """Images in base64, as a data URL too, in lines or in one. Raises Problem 422 that says which one is not."""
+    return [_decoded64(text, place, len(texts)) for place, text in enumerate(texts)]
+
+
+def _decoded64(text: str, place: int, count: int) -> bytes:
     try:
-        return base64.b64decode(text.partition("base64,")[2] or text, validate=True)
+        return base64.b64decode("".join((text.partition("base64,")[2] or text).split()), validate=True)
     except (binascii.Error, ValueError):
-        raise Problem(422, "an image is not valid base64") from None
+        raise Problem(422, of_many("the image is not valid base64", place, count)) from None
 
 
 def checked(kind: type[T], values: dict[str, Any]) -> T:

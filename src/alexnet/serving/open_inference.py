@@ -16,7 +16,7 @@ from alexnet import __version__
 from alexnet.errors import counted
 from alexnet.serving.api import Api
 from alexnet.serving.engine import Engine, room
-from alexnet.serving.inputs import checked, decoded64, parsed
+from alexnet.serving.inputs import all_decoded64, checked, parsed
 from alexnet.serving.problems import Problem
 
 INPUT, OUTPUT = "images", "probabilities"
@@ -87,7 +87,7 @@ class OpenInference:
         if tensor.datatype == "BYTES":
             if tensor.shape != [count] or len(tensor.data) != count or not all(isinstance(d, str) for d in tensor.data):
                 raise Problem(422, "inputs.0: BYTES takes shape [N] and N base64 strings")
-            rows = await self.api.probabilities(engine, [decoded64(text) for text in tensor.data])
+            rows = await self.api.probabilities(engine, all_decoded64(tensor.data))
         else:
             room(engine, count)
             try:

@@ -22,6 +22,11 @@ class Problem(Exception):
         return JSONResponse(self.to_json(), self.status, headers=self.headers, media_type="application/problem+json")
 
 
+def of_many(detail: str, place: int, count: int) -> str:
+    """What is wrong with an image, where a request holds several: with the number of that one, the first being 1."""
+    return detail if count == 1 else f"image {place + 1} of {count}: {detail}"
+
+
 def busy() -> Problem:
     return Problem(503, "too many images are waiting; try again in a second", {"Retry-After": "1"})
 

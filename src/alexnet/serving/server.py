@@ -1,6 +1,7 @@
 """Runs the application under uvicorn until it is asked to stop."""
 
 import gc
+import logging
 import socket
 
 import uvicorn
@@ -37,6 +38,8 @@ def run(app: Starlette, listening: socket.socket, connections: int = 512) -> Non
         timeout_keep_alive=15,
         timeout_graceful_shutdown=30,
     )
+    # It would warn of each broken form, with what the client sent; who sent it is told.
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     gc.freeze()  # what lives until the end: to look through all of it took 180 ms, in which nobody was answered
     try:
         uvicorn.Server(config).run(sockets=[listening])
