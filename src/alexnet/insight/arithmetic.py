@@ -148,13 +148,15 @@ def _explained(module: nn.Module, x: Tensor, index: tuple[int, ...], value: floa
             return _linear(module, x, index)
         case nn.ReLU():
             given = x[index].item()
-            return "relu", [Step(f"max(0, {_n(given)})", max(0.0, given))], [_term(index, given)]
+            return "relu", [Step(f"max(0, {_n(given)})", x[index].relu().item())], [_term(index, given)]
         case nn.Tanh():
             given = x[index].item()
             return "tanh", [Step(f"tanh({_n(given)})", value)], [_term(index, given)]
         case nn.MaxPool2d():
             window = _window(x, index, module)
-            return "max-pool", [Step(f"the largest of {len(window)} values", max(t["input"] for t in window))], window
+            # By torch, for which nothing is larger than NaN.
+            largest = torch.tensor([term["input"] for term in window]).max().item()
+            return "max-pool", [Step(f"the largest of {len(window)} values", largest)], window
         case nn.AvgPool2d() | nn.AdaptiveAvgPool2d():
             return _mean_pool(module, x, index)
         case LocalResponseNorm():
@@ -276,7 +278,7 @@ def _lrn(module: LocalResponseNorm, x: Tensor, index: tuple[int, ...]) -> _Expla
     steps = [
         Step(f"sum of the squares of {len(terms)} neighboring channels", squares),
         Step(f"k + alpha · sum = {module.k:g} + {form} · {_n(squares)}", scale),
-        Step(f"{_n(given)} / {_n(scale)}^{module.beta:g}", given / scale**module.beta),
+        Step(f"{_n(given)} / {_n(scale)}^{module.beta:g}", _over(given, scale, module.beta)),
     ]
     return "lrn", steps, terms
 
@@ -293,7 +295,7 @@ def _spatial(module: SpatialResponseNorm, x: Tensor, index: tuple[int, ...]) -> 
     steps = [
         Step(f"sum of the squares of {len(terms)} pixels around it in the same map", squares),
         Step(f"1 + {module.alpha:g} / {module.size}² · {_n(squares)}", scale),
-        Step(f"{_n(given)} / {_n(scale)}^{module.beta:g}", given / scale**module.beta),
+        Step(f"{_n(given)} / {_n(scale)}^{module.beta:g}", _over(given, scale, module.beta)),
     ]
     return "spatial-norm", steps, terms
 
@@ -303,7 +305,7 @@ def _batch_norm(module: nn.BatchNorm2d, x: Tensor, index: tuple[int, ...]) -> _E
     assert module.running_mean is not None
     assert module.running_var is not None
     mean, variance = module.running_mean[channel].item(), module.running_var[channel].item()
-    scaled = (given - mean) / (variance + module.eps) ** 0.5
+    scaled = _over(given - mean, variance + module.eps, 0.5)
     weight, bias = module.weight[channel].item(), module.bias[channel].item()
     steps = [
         Step(f"({_n(given)} − mean {_n(mean)}) / √(variance {_n(variance)} + {module.eps:g})", scaled),
@@ -344,6 +346,11 @@ def _sigmoid(found: Trace, index: tuple[int, ...], value: float) -> Account:
 def _term(at: tuple[int, ...], given: float, weight: float | None = None) -> dict[str, Any]:
     term: dict[str, Any] = {"at": list(at), "input": given}
     return term if weight is None else term | {"weight": weight, "product": given * weight}
+
+
+def _over(value: float, scale: float, power: float) -> float:
+    """value / scale ** power in float64, as torch has it also where that is no finite number."""
+    return (torch.tensor(value, dtype=torch.float64) / torch.tensor(scale, dtype=torch.float64) ** power).item()
 
 
 def _n(value: float) -> str:

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from alexnet.errors import InputError, counted, unknown
@@ -19,15 +19,17 @@ from alexnet.inference.label_metrics import chosen
 from alexnet.insight.arithmetic import Trace, account, trace
 from alexnet.insight.explain import explain as attribute
 from alexnet.models import quick
+from alexnet.serving.answers import Json
 from alexnet.serving.batching import Answer, Full
 from alexnet.serving.engine import Engine, Engines, room
 from alexnet.serving.inputs import Asked, queried, read
 from alexnet.serving.limits import Limits
 from alexnet.serving.metrics import Metrics
 from alexnet.serving.neighbors import Neighbors, broken, to_try
-from alexnet.serving.problems import Problem, busy
+from alexnet.serving.problems import Problem, busy, of_many
 
 _TILES = 64  # feature maps of a layer that are drawn at first
+_NOT_FINITE = "the network's outputs for this image are not finite numbers"
 
 
 class Api:
@@ -57,7 +59,7 @@ class Api:
     async def models(self, request: Request) -> Response:
         queried(request, ())
         first = self.engines.first
-        return JSONResponse(
+        return Json(
             [
                 described(engine) | {"similar": self.neighbors is not None and engine is first}
                 for engine in self.engines.all.values()
@@ -70,7 +72,7 @@ class Api:
         rows = await self.probabilities(engine, asked.images)
         seconds = time.monotonic() - started
         found = [answer(engine, row, asked.options.top_k) for row in rows]
-        return JSONResponse(
+        return Json(
             {
                 "model": engine.name,
                 "precision": engine.precision,
@@ -97,7 +99,7 @@ class Api:
             }
 
         found = await self._threaded(engine, len(asked.images), compute)
-        return JSONResponse({"model": engine.name, "precision": "fp32", "layers": found})
+        return Json({"model": engine.name, "precision": "fp32", "layers": found})
 
     async def explain(self, request: Request) -> Response:
         """Which parts of one image speak for a class: a map of the input's height and width."""
@@ -109,7 +111,10 @@ class Api:
             network = _network(engine)
             if options.label is None:
                 with torch.inference_mode():
-                    target = int(network(inputs).argmax())
+                    outputs = network(inputs)
+                if not outputs.isfinite().all():
+                    raise InputError(_NOT_FINITE)
+                target = int(outputs.argmax())
             elif options.label in classes:
                 target = classes.index(options.label)
             else:
@@ -118,7 +123,7 @@ class Api:
             shown = {"model": engine.name, "method": options.method, "label": classes[target]}
             return shown | {"shape": list(heat.shape), "data": heat.tolist()}
 
-        return JSONResponse(await self._threaded(engine, 1, compute))
+        return Json(await self._threaded(engine, 1, compute))
 
     async def activations(self, request: Request) -> Response:
         """Every layer of one image: shape, range, sparsity, and its first maps as one image."""
@@ -128,7 +133,7 @@ class Api:
             found = _traced(engine, asked)
             return [seen(name, found.output(name)) for name in found.names]
 
-        return JSONResponse({"model": engine.name, "layers": await self._threaded(engine, 1, compute)})
+        return Json({"model": engine.name, "layers": await self._threaded(engine, 1, compute)})
 
     async def maps(self, request: Request) -> Response:
         """All values of one layer, or of one channel of it (`index`)."""
@@ -150,7 +155,7 @@ class Api:
                 values = values[channel]
             return {"layer": name, "shape": list(values.shape), "data": values.tolist()}
 
-        return JSONResponse(await self._threaded(engine, 1, compute))
+        return Json(await self._threaded(engine, 1, compute))
 
     async def arithmetic(self, request: Request) -> Response:
         """How the number at `index` of `layer` came about."""
@@ -165,7 +170,7 @@ class Api:
                 told["label"] = engine.model.classes[index[0]]
             return told
 
-        return JSONResponse({"model": engine.name, **await self._threaded(engine, 1, compute)})
+        return Json({"model": engine.name, **await self._threaded(engine, 1, compute)})
 
     async def similar(self, request: Request) -> Response:
         """The nearest images of the index (`--index`) by a layer's features."""
@@ -178,7 +183,7 @@ class Api:
             return neighbors.nearest(engine, asked.images[0], min(asked.options.top_k, 50))
 
         found = await self._threaded(engine, 1, compute)
-        return JSONResponse({"model": engine.name, "layer": neighbors.index.layer, "neighbors": found})
+        return Json({"model": engine.name, "layer": neighbors.index.layer, "neighbors": found})
 
     async def what_if(self, request: Request) -> Response:
         """One image under changed constants (`change`, several separated by ';'; none: the usual mistakes)."""
@@ -188,17 +193,17 @@ class Api:
         def compute() -> dict[str, Any]:
             return broken(engine, asked.images[0], options.change, min(options.top_k, 20))
 
-        return JSONResponse({"model": engine.name, **await self._threaded(engine, 1, compute)})
+        return Json({"model": engine.name, **await self._threaded(engine, 1, compute)})
 
     async def samples(self, request: Request) -> Response:
         """A few images of the model's own to try; none where its dataset is not at hand."""
         engine = self.engines.get(queried(request, ("model",)).get("model"))
         if engine.name not in self._samples:
             self._samples[engine.name] = await run_in_threadpool(to_try, engine.model)
-        return JSONResponse({"model": engine.name, "images": self._samples[engine.name]})
+        return Json({"model": engine.name, "images": self._samples[engine.name]})
 
     async def health(self, _: Request) -> Response:
-        return JSONResponse({"status": "ok", "models": list(self.engines.all)})
+        return Json({"status": "ok", "models": list(self.engines.all)})
 
     async def exposition(self, _: Request) -> Response:
         return Response(self.metrics.text(), media_type="text/plain; version=0.0.4")
@@ -217,9 +222,12 @@ class Api:
     async def _within(self, waiting: Answer) -> np.ndarray:
         try:
             async with asyncio.timeout(self.limits.answer_seconds):
-                return await asyncio.wrap_future(waiting)
+                found = await asyncio.wrap_future(waiting)
         except TimeoutError:
             raise Problem(503, "the answer took too long", {"Retry-After": "1"}) from None
+        if len(wrong := np.flatnonzero(~np.isfinite(found).all(1))):  # they have no order: none is the likeliest
+            raise Problem(422, of_many(_NOT_FINITE, int(wrong[0]), len(found)))
+        return found
 
     async def _threaded(self, engine: Engine, images: int, compute: Any) -> Any:
         """Work beside the batches, which counts as waiting images so that it cannot pile up either."""
@@ -286,9 +294,12 @@ def seen(name: str, values: torch.Tensor) -> dict[str, Any]:
 
 
 def tiled(maps: torch.Tensor, columns: int) -> str:
-    """float C×H×W as one gray PNG, a data URL: each map from its lowest (black) to its highest value (white)."""
+    """float C×H×W as one gray PNG, a data URL: each map from its lowest (black) to its highest value (white).
+
+    What has no place between two finite numbers is black.
+    """
     low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
-    gray = ((maps - low) / (high - low).clamp_min(1e-12) * 255).byte().numpy()
+    gray = ((maps - low) / (high - low).clamp_min(1e-12) * 255).nan_to_num(0, 255, 0).clamp(0, 255).byte().numpy()
     count, height, width = gray.shape
     sheet = np.zeros((-(-count // columns) * height, columns * width), np.uint8)
     for at, each in enumerate(gray):

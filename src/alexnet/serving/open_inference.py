@@ -9,11 +9,12 @@ import numpy as np
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from alexnet import __version__
 from alexnet.errors import counted
+from alexnet.serving.answers import Json
 from alexnet.serving.api import Api
 from alexnet.serving.engine import Engine, room
 from alexnet.serving.inputs import all_decoded64, checked, parsed
@@ -54,19 +55,19 @@ class OpenInference:
         ]
 
     async def server(self, _: Request) -> Response:
-        return JSONResponse({"name": "alexnet", "version": __version__, "extensions": []})
+        return Json({"name": "alexnet", "version": __version__, "extensions": []})
 
     async def live(self, request: Request) -> Response:
-        return JSONResponse({request.url.path.rpartition("/")[2]: True})
+        return Json({request.url.path.rpartition("/")[2]: True})
 
     async def ready(self, request: Request) -> Response:
         engine = self._engine(request)
-        return JSONResponse({"name": engine.name, "ready": True})
+        return Json({"name": engine.name, "ready": True})
 
     async def model(self, request: Request) -> Response:
         engine = self._engine(request)
         shape = [-1, *engine.size, engine.model.preprocessing.channels]
-        return JSONResponse(
+        return Json(
             {
                 "name": engine.name,
                 "versions": ["1"],
@@ -97,7 +98,7 @@ class OpenInference:
             rows = await self.api.batched(engine, images)
         output = {"name": OUTPUT, "datatype": "FP32", "shape": list(rows.shape), "data": rows.flatten().tolist()}
         answer: dict[str, Any] = {"model_name": engine.name, "model_version": "1", "outputs": [output]}
-        return JSONResponse(answer if asked.id is None else {"id": asked.id, **answer})
+        return Json(answer if asked.id is None else {"id": asked.id, **answer})
 
     def _array(self, engine: Engine, tensor: Tensor) -> np.ndarray:
         wrong = Problem(

@@ -11,7 +11,8 @@ function make(tag, properties = {}, ...children) {
   element.append(...children);
   return element;
 }
-const short = (value) => (Math.abs(value) >= 1e4 || (value && Math.abs(value) < 1e-3) ? value.toExponential(2) : +value.toPrecision(4)).toString();
+// null: not a finite number, for which JSON has none.
+const short = (value) => value === null ? "–" : (Math.abs(value) >= 1e4 || (value && Math.abs(value) < 1e-3) ? value.toExponential(2) : +value.toPrecision(4)).toString();
 
 // Blue for negative, orange for positive, white for zero: readable by the color-blind. The text is black or white,
 // whichever stands out more (the luminance of WCAG 2).
