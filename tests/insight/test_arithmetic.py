@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from alexnet.errors import InputError
-from alexnet.insight.arithmetic import SOFTMAX, account, trace
-from alexnet.models import catalog
+from alexnet.insight.arithmetic import account
+from alexnet.insight.trace import SOFTMAX, trace
+from alexnet.models import aliases, catalog
 
 SMALL = {
     "alexnet-digits": {},
@@ -59,12 +60,27 @@ def test_the_terms_are_values_of_the_layer_below() -> None:
     assert {term["at"][0] for term in account(found, "conv2", (200, 3, 3)).terms} <= set(range(48, 96))
 
 
+@pytest.mark.parametrize("name", SMALL)
+def test_a_tap_is_the_networks(name: str) -> None:
+    """Also where the non-linearity stands behind the pool."""
+    torch.manual_seed(0)
+    network = catalog.create(name, **SMALL[name]).eval()
+    x = torch.randn(1, *network.input)
+    found, taps = trace(network, x), aliases.names(network.layer_names)
+    with torch.no_grad():
+        own = network.tap(x, [tap for tap in taps if not tap.startswith("stage")])
+    for tap, values in own.items():
+        assert torch.equal(found.output(tap), values[0]), tap
+    assert account(found, "conv1", (0, 0, 0)) == account(found, "conv1:pre", (0, 0, 0))
+    assert account(found, "conv1", (0, 0, 0)).kind == "conv"
+
+
 def test_what_is_not_there_is_named() -> None:
     network = catalog.create("alexnet-digits").eval()
     found = trace(network, torch.randn(1, 1, 8, 8))
     with pytest.raises(InputError, match="did you mean conv1"):
         account(found, "conv11", (0, 0, 0))
-    with pytest.raises(InputError, match="conv1 has the shape 32 × 8 × 8; there is no value at 40,0,0"):
+    with pytest.raises(InputError, match="conv1:pre has the shape 32 × 8 × 8; there is no value at 40,0,0"):
         account(found, "conv1", (40, 0, 0))
     with pytest.raises(InputError, match="one image"):
         trace(network, torch.randn(2, 1, 8, 8))

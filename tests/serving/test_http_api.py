@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 import alexnet
 from alexnet.data.transforms.augment import Augmenter
 from alexnet.inference.model import Model
+from alexnet.insight.activations import look
 from alexnet.insight.explain import explain
 from alexnet.models.network import Network
 from alexnet.serving.app import create_app
@@ -89,12 +90,31 @@ def test_features_and_activations_are_the_networks(client: TestClient, opened: M
         assert found[name]["shape"] == list(value.shape)
         np.testing.assert_allclose(found[name]["data"], value.flatten().numpy(), atol=1e-5)
     layers = answered(client.post("/v1/activations", content=png(digits[0])))["layers"]
-    assert [layer["layer"] for layer in layers] == ["input", *network.layer_names, "softmax"]
+    own = {each: f"{each}:pre" for each in network.layer_names if each.startswith(("conv", "fc")) and each != "fc8"}
+    assert [layer["layer"] for layer in layers] == ["input", *(own.get(n, n) for n in network.layer_names), "softmax"]
     assert layers[1]["image"].startswith("data:image/png;base64,")
     told = answered(client.post("/v1/arithmetic?layer=conv2&index=3,2,1", content=png(digits[0])))
     assert told["value"] == pytest.approx(tapped["conv2:pre"][0, 3, 2, 1].item(), abs=1e-6)
-    maps = answered(client.post("/v1/maps?layer=conv2&index=3", content=png(digits[0])))
+    assert told["layer"] == "conv2:pre"
+    maps = answered(client.post("/v1/maps?layer=conv2:pre&index=3", content=png(digits[0])))
     assert maps["data"][2][1] == told["value"]
+
+
+@pytest.mark.parametrize("layer", ["conv1", "conv1:pre", "relu1", "norm1", "fc7", "fc7:pre", "fc8", "fc8:pre"])
+def test_a_layers_name_means_the_same_in_every_answer(
+    client: TestClient, opened: Model, digits: list[np.ndarray], layer: str
+) -> None:
+    """Of the server, of the library's features, and of `alexnet activations`: conv1 is after its ReLU."""
+    image = digits[0][:, :, None]
+    own = alexnet.features(opened, [image], layers=[layer])[layer][0]
+    maps = answered(client.post(f"/v1/maps?layer={layer}", content=png(digits[0])))
+    np.testing.assert_allclose(maps["data"], own[0] if own.ndim == 3 else own, atol=1e-5)
+    assert (np.min(maps["data"]) < 0) == (layer in ("conv1:pre", "fc7:pre", "fc8", "fc8:pre"))
+    assert maps["layer"] == layer
+    _, rows, _ = look(opened, image)
+    seen = {row["layer"]: row for row in answered(client.post("/v1/activations", content=png(digits[0])))["layers"]}
+    for row in rows:
+        assert row.layer not in seen or seen[row.layer]["low"] == pytest.approx(row.low, abs=1e-5)
 
 
 def test_explanations_are_the_librarys(client: TestClient, opened: Model, digits: list[np.ndarray]) -> None:

@@ -13,7 +13,8 @@ from test_site import given, runtime, same, served
 import alexnet
 from alexnet.export.formats import export
 from alexnet.inference.model import Model, load_model
-from alexnet.insight.arithmetic import account, trace
+from alexnet.insight.arithmetic import account
+from alexnet.insight.trace import trace
 from alexnet.models.network import Network
 from alexnet.serving.engine import Engine
 from alexnet.serving.limits import Limits

@@ -106,7 +106,7 @@ def test_a_drawn_digit_is_read_and_a_pixel_explained(page: Any) -> None:
     page.locator(".maps button").nth(3).click()
     page.locator("#enlarged canvas").click()
     page.wait_for_selector("#steps li")
-    assert page.locator("#number-place").inner_text().startswith("conv1 at 3, ")
+    assert page.locator("#number-place").inner_text().startswith("conv1:pre at 3, ")
     # The last step's number is the pixel's.
     assert (
         page.locator("#steps li b").last.inner_text() == page.locator("#number-place").inner_text().rpartition("= ")[2]
@@ -134,7 +134,7 @@ def test_by_keyboard_alone(page: Any) -> None:
     before = page.locator("#tabs button[aria-selected=true]").inner_text()
     page.keyboard.press("ArrowRight")
     after = page.locator("#tabs button[aria-selected=true]").inner_text()
-    assert (before, after) == ("conv1", "relu1")
+    assert (before, after) == ("conv1:pre", "relu1")
     page.locator(".maps button").first.focus()
     page.keyboard.press("Enter")
     page.wait_for_selector("#enlarged canvas")

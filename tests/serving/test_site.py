@@ -25,7 +25,8 @@ from alexnet.export import web
 from alexnet.export.formats import export
 from alexnet.inference.model import Model, load_model
 from alexnet.inference.predict import predict
-from alexnet.insight.arithmetic import Trace, account, trace
+from alexnet.insight.arithmetic import account
+from alexnet.insight.trace import Trace, trace
 from alexnet.models.layers import LocalResponseNorm, PaddedConv2d, ScaledDropout, SpatialResponseNorm
 from alexnet.models.network import Network
 from alexnet.serving.engine import Engine
@@ -251,7 +252,7 @@ def test_a_drawn_digit_and_a_clicked_pixel(page: Any) -> None:
     page.locator("#enlarged canvas").click()
     page.wait_for_selector("#steps li")
     shown = page.locator("#number-place").inner_text()
-    assert shown.startswith("conv1 at 3, ")
+    assert shown.startswith("conv1:pre at 3, ")
     assert page.locator("#steps li b").last.inner_text() == shown.rpartition("= ")[2]
 
 

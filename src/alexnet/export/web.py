@@ -15,6 +15,7 @@ from alexnet.data.public_sets import folder, offline
 from alexnet.errors import InputError
 from alexnet.graphs.onnx_graph import weights_output
 from alexnet.inference.model import Model
+from alexnet.models import aliases
 from alexnet.models.layers import LocalResponseNorm, PaddedConv2d, ScaledDropout, SpatialResponseNorm
 
 RUNTIME = "1.20.1"
@@ -86,7 +87,11 @@ def described(model: Model, layers: bool) -> dict[str, Any]:
         "stored": list(stored_size(wants.size, wants.resize)),
         "fit": wants.fit,
         "antialias": wants.antialias,
-        "layers": [{"layer": name, **constants(part)} | _weights(name, part) for name, part in shown],
+        "layers": [
+            {"layer": aliases.own([each for each, _ in shown], name), "output": name, **constants(part)}
+            | _weights(name, part)
+            for name, part in shown
+        ],
         **told,
     }
 

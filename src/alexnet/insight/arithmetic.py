@@ -1,21 +1,17 @@
 """How one number in a network came about: the arithmetic of any value of any layer, with the network's own numbers."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from alexnet.errors import InputError, unknown
+from alexnet.errors import InputError
+from alexnet.insight.trace import INPUT, SIGMOID, SOFTMAX, Trace
 from alexnet.models.layers import LocalResponseNorm, PaddedConv2d, ScaledDropout, SpatialResponseNorm
-from alexnet.models.mode import evaluating
-from alexnet.models.network import Network
 
 MOST_TERMS = 400
 """Terms of a sum that are listed, the largest first; the others are one number."""
-
-INPUT, SOFTMAX, SIGMOID = "input", "softmax", "sigmoid"
 
 
 @dataclass(frozen=True)
@@ -54,69 +50,13 @@ class Account:
         }
 
 
-@dataclass(frozen=True)
-class Trace:
-    """All activations of one image: layer → (module, its input, its output), each tensor without the batch axis."""
-
-    layers: dict[str, tuple[nn.Module, Tensor, Tensor]]
-    logits: Tensor
-    answer: str = SOFTMAX
-    """What makes probabilities of the logits: softmax, or sigmoid where an image may have several labels."""
-
-    def output(self, name: str) -> Tensor:
-        if name == self.answer:
-            return self.logits.softmax(0) if name == SOFTMAX else self.logits.sigmoid()
-        if name == INPUT:
-            return next(iter(self.layers.values()))[1]
-        if name not in self.layers:
-            raise unknown("layer", name, self.names)
-        return self.layers[name][2]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return (INPUT, *self.layers, self.answer)
-
-    def below(self, name: str) -> str:
-        """The layer that `name` reads: the nearest one before it with that very tensor, else 'input'."""
-        if name == self.answer:
-            return list(self.layers)[-1]
-        own = self.layers[name][1]
-        before = list(self.layers)[: list(self.layers).index(name)]
-        return next((b for b in reversed(before) if self.layers[b][2].data_ptr() == own.data_ptr()), INPUT)
-
-
-@torch.no_grad()
-def trace(network: Network, inputs: Tensor, multilabel: bool = False) -> Trace:
-    """Runs the plain network, in eval mode, on one image (float 1×C×H×W) and keeps what every layer saw and gave.
-
-    multilabel: an image may have several labels, each by a sigmoid.
-    """
-    if len(inputs) != 1:
-        raise InputError(f"one image is traced at a time, not {len(inputs)}")
-    seen: dict[str, tuple[nn.Module, Tensor, Tensor]] = {}
-
-    def keep(name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
-            seen[name] = (module, args[0][0], output[0])
-
-        return hook
-
-    leaves = [(name, part) for name, part in network.named_modules() if name and not list(part.children())]
-    handles = [part.register_forward_hook(keep(name)) for name, part in leaves]
-    try:
-        with evaluating(network):
-            logits = network(inputs)[0]
-    finally:
-        for handle in handles:
-            handle.remove()
-    return Trace(seen, logits, SIGMOID if multilabel else SOFTMAX)
-
-
 def account(found: Trace, layer: str, index: tuple[int, ...]) -> Account:
     """The arithmetic of `layer`'s output at `index`: (channel, row, column), or (unit,).
 
-    Raises InputError for a layer or a place that is not there.
+    Of 'conv1' or 'fc6' it is that of the sum, 'conv1:pre' or 'fc6:pre', which the result's `layer` says: what the
+    non-linearity makes of it has the arithmetic of 'relu1'. Raises InputError for a layer or a place that is not there.
     """
+    layer = found.summed(layer)
     output = found.output(layer)
     if len(index) != output.ndim or any(not 0 <= i < n for i, n in zip(index, output.shape, strict=False)):
         shape = " × ".join(map(str, output.shape))

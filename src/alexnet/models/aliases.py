@@ -75,6 +75,13 @@ def names(layer_names: Sequence[str]) -> list[str]:
     return [*layer_names, *(f"{name}:pre" for name in weighted)]
 
 
+def own(layer_names: Sequence[str], layer: str) -> str:
+    """The tap that is a layer's own output: 'conv1:pre' where 'conv1' is what the non-linearity behind it gives."""
+    number = re.fullmatch(r"(?:conv|fc)(\d+)", layer)
+    after = number and any(f"{kind}{number[1]}" in layer_names for kind in ("relu", "tanh"))
+    return f"{layer}:pre" if after else layer
+
+
 def _aliases(layer_names: Sequence[str]) -> dict[str, tuple[str, ...]]:
     numbers = {kind: [n for n in layer_names if re.fullmatch(rf"{kind}\d+", n)] for kind in ("conv", "fc")}
     if numbers["conv"] != [f"conv{n}" for n in range(1, 6)]:

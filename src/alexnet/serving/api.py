@@ -16,8 +16,9 @@ from starlette.routing import Route
 
 from alexnet.errors import InputError, counted, unknown
 from alexnet.inference.label_metrics import chosen
-from alexnet.insight.arithmetic import Trace, account, trace
+from alexnet.insight.arithmetic import account
 from alexnet.insight.explain import explain as attribute
+from alexnet.insight.trace import Trace, trace
 from alexnet.models import quick
 from alexnet.serving.answers import Json
 from alexnet.serving.batching import Answer, Full
@@ -126,7 +127,8 @@ class Api:
         return Json(await self._threaded(engine, 1, compute))
 
     async def activations(self, request: Request) -> Response:
-        """Every layer of one image: shape, range, sparsity, and its first maps as one image."""
+        """Every layer of one image, by its own output (conv1:pre, relu1, …): shape, range, sparsity, and an image of
+        its first maps."""
         asked, engine = await self._asked(request, one=True)
 
         def compute() -> list[dict[str, Any]]:
@@ -136,7 +138,7 @@ class Api:
         return Json({"model": engine.name, "layers": await self._threaded(engine, 1, compute)})
 
     async def maps(self, request: Request) -> Response:
-        """All values of one layer, or of one channel of it (`index`)."""
+        """All values of one layer, or of one channel of it (`index`); conv1 is after its ReLU, conv1:pre before it."""
         asked, engine = await self._asked(request, one=True)
 
         def compute() -> dict[str, Any]:
@@ -158,12 +160,12 @@ class Api:
         return Json(await self._threaded(engine, 1, compute))
 
     async def arithmetic(self, request: Request) -> Response:
-        """How the number at `index` of `layer` came about."""
+        """How the number at `index` of `layer` came about; of conv1 the sum, which is conv1:pre."""
         asked, engine = await self._asked(request, one=True)
 
         def compute() -> dict[str, Any]:
             found = _traced(engine, asked)
-            layer = asked.options.layer or "conv1"
+            layer = found.summed(asked.options.layer or "conv1")
             index = _place(asked.options.index) or tuple(side // 2 for side in found.output(layer).shape)
             told = account(found, layer, index).to_json()
             if layer == found.answer:

@@ -27,7 +27,9 @@ class Options(BaseModel):
     model: str | None = Field(None, max_length=200, description="Name of the model; none: the server's first.")
     top_k: int = Field(5, ge=1, le=1000, description="How many classes to return, likeliest first.")
     layers: str = Field("fc7", max_length=500, description="Taps for /v1/features, separated by commas.")
-    layer: str | None = Field(None, max_length=100, description="The layer to look at.")
+    layer: str | None = Field(
+        None, max_length=100, description="The layer to look at: conv1 is after its ReLU, conv1:pre before it."
+    )
     method: str = Field("gradcam", max_length=40, description="How /v1/explain explains.")
     label: str | None = Field(None, max_length=1000, description="The class to explain; none: the likeliest.")
     index: str | None = Field(None, max_length=60, description="Place in a layer's output, such as 3,7,12 or 41.")

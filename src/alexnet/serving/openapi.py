@@ -20,9 +20,13 @@ def describe(limits: Limits, models: list[str], secured: bool) -> Schema:
         "/v1/predict": images("predict", "The likeliest classes of one or many images.", _PREDICTED),
         "/v1/features": images("features", "Activations of layers, for one or many images.", _FEATURES),
         "/v1/explain": images("explain", "Which parts of one image speak for a class.", _OBJECT),
-        "/v1/activations": images("activations", "Every layer of one image.", _OBJECT),
+        "/v1/activations": images(
+            "activations", "Every layer of one image, each by its own output: conv1:pre, relu1, …", _OBJECT
+        ),
         "/v1/maps": images("maps", "All values of one channel of one layer, for one image.", _OBJECT),
-        "/v1/arithmetic": images("arithmetic", "How one number of one layer came about, for one image.", _OBJECT),
+        "/v1/arithmetic": images(
+            "arithmetic", "How one number of one layer came about, for one image; of conv1 the sum, conv1:pre.", _OBJECT
+        ),
         "/v1/similar": images("similar", "The nearest images of the server's index, for one image.", _OBJECT),
         "/v1/what-if": images("what-if", "One image under changed constants.", _OBJECT),
         "/v1/samples": {

@@ -46,9 +46,9 @@ const Local = {
   // Every layer's output for an image, without the batch axis; that of the last image is kept.
   async traced(blob) {
     if (this.seen && this.seen.blob === blob) return this.seen.outputs;
-    const names = ["input", ...this.site.layers.map(({ layer }) => layer), "probabilities"];
-    const found = await this.run(await this.images(blob), names), outputs = {};
-    for (const name of names) outputs[name === "probabilities" ? this.ending() : name] = { dims: found[name].dims.slice(1), data: found[name].data };
+    const layers = [{ layer: "input", output: "input" }, ...this.site.layers, { layer: this.ending(), output: "probabilities" }];
+    const found = await this.run(await this.images(blob), layers.map(({ output }) => output)), outputs = {};
+    for (const { layer, output } of layers) outputs[layer] = { dims: found[output].dims.slice(1), data: found[output].data };
     this.seen = { blob, outputs };
     return outputs;
   },
