@@ -168,7 +168,7 @@ def test_runs_that_differ_in_their_seed_only_belong_together(runs: list[Path], t
     assert epochs.together(opened) == [[0, 1]]
     assert epochs.title(opened, [0, 1]) == "cifar10 (2 runs)"
     ((recipe, numbers, last, test),) = epochs.seeds(opened)
-    assert (recipe, numbers) == ("cifar10", "0, 0")
+    assert (recipe, numbers) == ("cifar10", "seeds 0, 0")
     assert test.startswith("67.50% ± 3.54% (n = 2;")
     assert last.startswith("65.00% ± 0.00% (n = 2;")
     write_comparison(runs, None, tmp_path / "plots")
