@@ -239,6 +239,36 @@ def test_numpys_numbers_are_numbers() -> None:
     assert alexnet.create("alexnet-digits", classes=np.int64(3)).classes == 3  # pyright: ignore[reportArgumentType]
 
 
+def test_numpys_numbers_become_pythons_own(opened: Model) -> None:
+    """What is computed with a number, and what is written of it, is the same as with Python's."""
+    of_numpy: Any = {"views": np.int64(2), "batch_size": np.int64(8), "keep": np.True_}
+    figures = alexnet.evaluate(opened, DIGITS, **of_numpy).figures
+    assert figures == alexnet.evaluate(opened, DIGITS, views=2, batch_size=8, keep=True).figures
+    assert type(figures.views) is int
+    assert len(alexnet.predict(opened, IMAGES, top=np.int64(2))[0].predictions) == 2  # pyright: ignore
+    rows = alexnet.features(opened, IMAGES, ["conv1"], flatten=np.True_, batch_size=np.int64(1))  # pyright: ignore
+    assert rows["conv1"].shape[0] == 1
+    assert rows["conv1"].ndim == 2
+    fresh = open_model("alexnet-digits", seed=np.int64(1), graphs=np.False_)  # pyright: ignore[reportArgumentType]
+    assert type(fresh.weights["initialized"]) is int
+
+
+def test_a_flag_is_true_or_false() -> None:
+    assert [arguments.flag("keep", each) for each in (True, np.True_, np.False_)] == [True, True, False]
+    for given, shown in ((1, "1"), (np.int64(0), "0"), ("yes", "'yes'"), (None, "None")):
+        with pytest.raises(alexnet.InputError, match=f"^keep takes True or False, not {shown}$"):
+            arguments.flag("keep", given)
+
+
+def test_a_message_prints_numbers_with_separators_and_kinds_with_their_articles() -> None:
+    with pytest.raises(alexnet.InputError, match=r"^classes takes a whole number of at most 1,000,000, not 2,000,000$"):
+        arguments.whole("classes", 2 * 10**6, most=10**6)
+    with pytest.raises(alexnet.InputError, match=r"of at least 1,000, not 12$"):
+        arguments.whole("classes", np.int64(12), least=1000)
+    assert len(arguments.shown(10**5000)) < 100
+    assert [arguments.kind(each) for each in (5, None, DIGITS, 2.5)] == ["an int", "None", "an ArrayDataset", "a float"]
+
+
 def test_one_size_is_both_sides() -> None:
     assert alexnet.dataset("digits", size=16).size == (16, 16)
     assert alexnet.dataset("digits", size=(16, 12)).size == (16, 12)

@@ -10,6 +10,7 @@ from typing import Any
 
 from alexnet.errors import InputError, unknown
 
+_LONG = 10**30  # from which on reprlib shortens a number
 _SHOWN = 8  # of a list: reprlib prints six of them, and six lists one in another
 MOST = 2**31 - 1
 """The largest whole number that is taken where nothing else bounds it: torch counts in C's integers."""
@@ -17,7 +18,24 @@ MOST = 2**31 - 1
 
 def refusal(name: str, takes: str, value: object) -> InputError:
     """The error for a `value` of the argument `name`, which takes something else."""
-    return InputError(f"{name} takes {takes}, not {' '.join(reprlib.repr(plain(value)).split())}")
+    return InputError(f"{name} takes {takes}, not {shown(value)}")
+
+
+def shown(value: object) -> str:
+    """A value for a message, in one short line: 1,000 and not np.int64(1000)."""
+    value = plain(value)
+    if type(value) is int and abs(value) < _LONG:
+        return f"{value:,}"
+    try:
+        return " ".join(reprlib.repr(value).split())
+    except ValueError:  # a whole number of more digits than Python writes
+        return "a number of thousands of digits"
+
+
+def kind(value: object) -> str:
+    """What a value is, for a message that must not print it: 'an int', 'a Path', 'None'."""
+    name = type(value).__name__
+    return "None" if value is None else f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
 
 
 def plain(value: Any, depth: int = 6) -> Any:
@@ -32,7 +50,7 @@ def plain(value: Any, depth: int = 6) -> Any:
 def whole(name: str, value: Any, least: int = 1, most: int = MOST) -> int:
     """`value` as an int. NumPy's integers are whole numbers; True, 2.0 and '2' are not."""
     if isinstance(value, bool) or not isinstance(value, Integral) or (found := int(value)) < least:
-        raise refusal(name, f"a whole number of at least {least}", value)
+        raise refusal(name, f"a whole number of at least {least:,}", value)
     if found > most:
         raise refusal(name, f"a whole number of at most {most:,}", value)
     return found
@@ -46,9 +64,11 @@ def number(name: str, value: Any, takes: str = "a finite number") -> float:
 
 
 def flag(name: str, value: Any) -> bool:
-    if not isinstance(value, bool):
+    """`value` as a bool, also of NumPy's; 1 is none."""
+    found = plain(value)
+    if not isinstance(found, bool):
         raise refusal(name, "True or False", value)
-    return value
+    return found
 
 
 def choice(name: str, value: Any, choices: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 import alexnet
+from alexnet.arguments import kind
 from alexnet.artifacts.run import Run
 from alexnet.inference.model import Model
 
@@ -38,9 +39,9 @@ def test_several_images_in_one_array_are_several(ask: Callable, opened: Model) -
 @pytest.mark.parametrize("ask", ASK.values(), ids=ASK)
 @pytest.mark.parametrize("image", [torch.from_numpy(GRAY), Image.fromarray(GRAY), None, b"digit.png", (GRAY, 1)])
 def test_an_image_is_a_path_or_an_array(ask: Callable, image: Any, opened: Model) -> None:
-    with pytest.raises(alexnet.InputError, match=f"NumPy array.*not a {type(image).__name__}"):
+    with pytest.raises(alexnet.InputError, match=f"NumPy array.*not {kind(image)}$"):
         ask(opened, [image])
-    with pytest.raises(alexnet.InputError, match="list of paths or arrays, not a int"):
+    with pytest.raises(alexnet.InputError, match="list of paths or arrays, not an int"):
         ask(opened, 5)
 
 
@@ -53,6 +54,13 @@ def test_a_model_is_what_load_gives(trained: Run, opened: Model) -> None:
             alexnet.evaluate(wrong, alexnet.dataset("digits"))  # pyright: ignore[reportArgumentType]
     with pytest.raises(alexnet.InputError, match=r"alexnet\.load"):
         alexnet.predict(opened.module, [GRAY])  # pyright: ignore[reportArgumentType]
+
+
+def test_predict_says_what_takes_a_dataset(opened: Model) -> None:
+    dataset = alexnet.dataset("digits")
+    with pytest.raises(alexnet.InputError, match=r"not a dataset: alexnet\.evaluate and alexnet\.features take one"):
+        alexnet.predict(opened, dataset)  # pyright: ignore[reportArgumentType]
+    assert len(alexnet.predict(opened, [dataset[i][0] for i in range(5)])) == 5
 
 
 def test_a_dataset_is_what_dataset_gives(opened: Model) -> None:

@@ -57,7 +57,10 @@ def train(
     its own gains from `alexnet.process.program.set_up()`, which the command line calls.
     Raises InputError for what the user can mend, Interrupted after Ctrl-C or SIGTERM (state saved), Diverged.
     """
-    _check(recipe, out, data, resume_run, stop_after, reporter, settings, pretrained)
+    _check(recipe, out, data, reporter, settings)
+    resume_run = arguments.flag("resume_run", resume_run)
+    stop_after = None if stop_after is None else arguments.whole("stop_after", stop_after)
+    pretrained = None if pretrained is None else arguments.flag("pretrained", pretrained)
     changes = dict(settings or {}) | {name.replace("__", "."): value for name, value in overrides.items()}
     changes |= recipes.lasting(epochs, steps)
     if recipe is not None or not resume_run:
@@ -139,11 +142,8 @@ def _check(
     recipe: object,
     out: object,
     data: object,
-    resume_run: object,
-    stop_after: object,
     reporter: object,
     settings: object,
-    pretrained: object,
 ) -> None:
     """InputError for an argument of `train` that is of another type; the others become recipe keys, which are checked
     as such."""
@@ -151,11 +151,6 @@ def _check(
     for name, value in places.items():
         if value is not None:
             arguments.path(name, value)
-    arguments.flag("resume_run", resume_run)
-    if stop_after is not None:
-        arguments.whole("stop_after", stop_after)
-    if pretrained is not None:
-        arguments.flag("pretrained", pretrained)
     if not isinstance(reporter, Reporter | None):
         raise arguments.refusal("reporter", "an alexnet.training.reporter.Reporter, or None", reporter)
     if settings is not None and not (isinstance(settings, Mapping) and all(isinstance(key, str) for key in settings)):

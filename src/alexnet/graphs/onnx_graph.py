@@ -13,6 +13,7 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
+from alexnet import arguments
 from alexnet.artifacts.card import Card, RunCard
 from alexnet.errors import InputError
 from alexnet.graphs.served import BATCH, Served, example
@@ -101,7 +102,7 @@ def of_network(network: nn.Module, taps: Sequence[str] = ()) -> bytes:
     InputError for a module that is no network of the catalog, and when the graph cannot be made.
     """
     if not isinstance(network, Network):
-        raise InputError(f"a {type(network).__name__} cannot be written as ONNX; give the network that it came from")
+        raise InputError(f"{arguments.kind(network)} cannot be written as ONNX; give the network that it came from")
     lowered: nn.Module = Network(_parts(network), network.input, network.classes, network.layers)
     lowered = _Taps(lowered, taps) if taps else lowered  # pyright: ignore[reportArgumentType]
     names = [f"tap{number}" for number in range(len(taps))] or ["output"]

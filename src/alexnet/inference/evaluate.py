@@ -19,7 +19,7 @@ from alexnet.errors import InputError
 from alexnet.inference.data import fitted
 from alexnet.inference.fast import at_precision
 from alexnet.inference.model import Model
-from alexnet.inference.views import log_probabilities, views_of
+from alexnet.inference.views import checked, log_probabilities, views_of
 from alexnet.models.mode import evaluating
 from alexnet.models.quick import quicken
 from alexnet.process.group import ALONE, World
@@ -107,7 +107,7 @@ def passed(
     and their labels. Leaves the module's mode as it was. InputError where there is no image."""
     if not (count := len(loader.dataset)):
         raise InputError("there is no image to evaluate")
-    arguments.whole("batch_size", batch_size)
+    batch_size = arguments.whole("batch_size", batch_size)
     forward = quicken(module)
     mine = world.stretch(count, batch_size)
     done = mine.start
@@ -137,7 +137,7 @@ def run(
 
     Several processes share the images; each gets the whole evaluation.
     """
-    count, truth = len(loader.dataset), loader.dataset.labels
+    count, truth, views = len(loader.dataset), loader.dataset.labels, checked(views)
     # Of all images, in their order; on the device, so that nothing is waited for in the loop.
     predicted, in_top5 = (torch.zeros(count, dtype=torch.int64, device=loader.device) for _ in range(2))
     best, losses, squares = (torch.zeros(count, device=loader.device) for _ in range(3))

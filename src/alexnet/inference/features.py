@@ -159,7 +159,7 @@ def want(
     if not layers:
         raise arguments.refusal("layers", "a list of at least one layer, such as ['conv5', 'fc7']", layers)
     arguments.choice("pooling", pool, POOLS)
-    arguments.flag("flatten", flatten)
+    flatten = arguments.flag("flatten", flatten)
     taps = tuple(aliases.resolve(network_of(model).layer_names, layer) for layer in layers)
     twice = next((layer for number, layer in enumerate(layers) if layer in layers[:number]), None)
     if twice:
@@ -171,7 +171,7 @@ def network_of(model: Model) -> Network:
     """The network of a model; InputError where it is none whose layers can be seen."""
     check_model(model)
     if not isinstance(model.module, Network):
-        raise InputError(f"the layers of a {type(model.module).__name__} cannot be seen; use the network it came from")
+        raise InputError(f"the layers of {arguments.kind(model.module)} cannot be seen; use the network it came from")
     return model.module
 
 
@@ -186,7 +186,7 @@ def shapes_of(model: Model, wanted: Wanted) -> dict[str, tuple[int, ...]]:
 
 def run(model: Model, images: Images, wanted: Wanted, batch_size: int = BATCH, first: int = 0) -> Iterator[Chunk]:
     """The features of `images` from row `first` on, a batch at a time; images that cannot be read are reported."""
-    arguments.whole("batch_size", batch_size)
+    batch_size = arguments.whole("batch_size", batch_size)
     network = network_of(model)
     device = next(network.parameters()).device
     augmenter = Augmenter(wanted.preprocessing)

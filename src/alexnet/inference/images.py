@@ -61,8 +61,13 @@ def several(images: Any) -> Iterable[Any]:
         raise InputError(f"images are a list; put {str(images)!r} into a list")
     if isinstance(images, np.ndarray) and (images.ndim < 3 or (images.ndim == 3 and images.shape[2] in (1, 3))):
         raise InputError(f"images are a list; put this one, an array {images.shape}, into a list")
+    if isinstance(images, Dataset):
+        raise InputError(
+            "images are a list of paths or arrays, not a dataset: alexnet.evaluate and alexnet.features take one, and "
+            "[dataset[i][0] for i in range(5)] are its first five images"
+        )
     if not isinstance(images, Iterable):
-        raise InputError(f"images are a list of paths or arrays, not a {type(images).__name__}")
+        raise InputError(f"images are a list of paths or arrays, not {arguments.kind(images)}")
     return images
 
 
@@ -70,7 +75,7 @@ def check_image(image: object) -> None:
     """InputError for what is neither a path nor an array of an image."""
     if not isinstance(image, str | Path | np.ndarray):
         raise InputError(
-            f"an image is a path, or a NumPy array, uint8 height × width (× 1 or 3), not a {type(image).__name__}"
+            f"an image is a path, or a NumPy array, uint8 height × width (× 1 or 3), not {arguments.kind(image)}"
         )
     if isinstance(image, np.ndarray) and not (
         image.dtype == np.uint8 and image.ndim in (2, 3) and image.shape[2:] in ((), (1,), (3,)) and image.size

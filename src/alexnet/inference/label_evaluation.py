@@ -20,7 +20,7 @@ from alexnet.inference import label_metrics as metrics
 from alexnet.inference.evaluate import Evaluation, How, opened, passed, told
 from alexnet.inference.evaluate import evaluate as evaluate_classes
 from alexnet.inference.model import Model, check_model
-from alexnet.inference.views import label_logits, views_of
+from alexnet.inference.views import checked, label_logits, views_of
 from alexnet.process.group import ALONE, World
 
 
@@ -86,9 +86,9 @@ def evaluate(
     """
     check_model(model)
     if not isinstance(dataset, Dataset):
-        raise InputError(f"a dataset is what alexnet.dataset gives, not a {type(dataset).__name__}")
+        raise InputError(f"a dataset is what alexnet.dataset gives, not {arguments.kind(dataset)}")
     arguments.calls("progress", progress)
-    arguments.flag("keep", keep)
+    keep, views = arguments.flag("keep", keep), checked(views)
     if not isinstance(world, World):
         raise arguments.refusal("world", "an alexnet.process.group.World", world)
     how = How(batch_size=batch_size, progress=progress, views=views, keep=keep, world=world)
@@ -120,7 +120,7 @@ def run(
 ) -> LabelEvaluation:
     """The same for a module and a loader whose labels are the module's classes, at thresholds of 0.5; leaves the
     module's mode as it was. Several processes share the images; each gets the whole evaluation."""
-    targets = loader.dataset.targets
+    targets, views = loader.dataset.targets, checked(views)
     if len(targets) and not targets.any():
         raise InputError(f"no label in {counted(len(targets), 'image')}: mean average precision means nothing here")
     kept = torch.zeros(targets.shape, device=loader.device)

@@ -88,7 +88,7 @@ def check_model(model: object) -> None:
     """InputError for what is no `Model`, and for a network that its user converted to another width than float32, in
     which images come."""
     if not isinstance(model, Model):
-        given = repr(str(model)) if isinstance(model, str | Path) else f"a {type(model).__name__}"
+        given = repr(str(model)) if isinstance(model, str | Path) else arguments.kind(model)
         raise InputError(f"a model is what alexnet.load gives, not {given}")
     if model.exported or model.runtime != "torch" or model.precision != "fp32":
         return

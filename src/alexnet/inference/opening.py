@@ -53,9 +53,8 @@ def open_model(
     when there is no such model, or the weights do not fit.
     """
     path, weights = place_of(name), None if weights is None else arguments.path("weights", weights)
-    arguments.whole("seed", seed, 0, 2**63 - 1)
-    arguments.flag("graphs", graphs)
-    arguments.flag("several", several)
+    seed = arguments.whole("seed", seed, 0, 2**63 - 1)
+    graphs, several = arguments.flag("graphs", graphs), arguments.flag("several", several)
     text = str(getattr(name, "path", name))
     if text in catalog.CATALOG and not path.exists():
         return _by_name(text, choose_device(device), weights, seed)

@@ -72,7 +72,7 @@ def stream(model: Model, images: Iterable[Image], top: int = 5, strict: bool = F
 
     An image that cannot be read is answered with its `error`, and raises InputError where `strict`.
     """
-    arguments.whole("top", top)
+    top = arguments.whole("top", top)
 
     def read(image: Image) -> np.ndarray | InputError:
         try:

@@ -18,6 +18,14 @@ VIEWS = (1, 2, 10)
 """The center; the center and its mirror image; four corners and the center, and their mirror images."""
 
 
+def checked(views: int) -> int:
+    """One of VIEWS as an int. InputError for another number."""
+    views = arguments.whole("views", views)
+    if views not in VIEWS:
+        raise InputError(f"views is {views:,}; choose one of: {', '.join(map(str, VIEWS))}")
+    return views
+
+
 def log_probabilities(module: Callable[[Tensor], Tensor], augmenter: Augmenter, images: Tensor, views: int) -> Tensor:
     """Logarithms of a batch's probabilities, float32 N×K, averaged over `views` of VIEWS; `images` uint8 N×H×W×C.
 
@@ -63,8 +71,6 @@ def corners(model: Model) -> str:
 
 
 def _inputs(augmenter: Augmenter, images: Tensor, views: int) -> Iterator[Tensor]:
-    if arguments.whole("views", views) not in VIEWS:
-        raise InputError(f"views is {views}; choose one of: {', '.join(map(str, VIEWS))}")
     yield augmenter.evaluate(images)
     if views == 1:
         return

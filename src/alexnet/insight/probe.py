@@ -81,7 +81,7 @@ def probe(
     train = collect(model, labeled(images), wanted, most, progress)
     test = collect(model, labeled(held_out), wanted, most, progress) if held_out is not None else None
     parts = _parts(train.images, test.images if test else None, seed)
-    arguments.whole("neighbors", neighbors)
+    neighbors = arguments.whole("neighbors", neighbors)
     if neighbors > (there := min(len(fit) for fit, _ in parts)):
         raise InputError(f"{counted(neighbors, 'neighbor is', 'neighbors are')} not among {there:,} training images")
     rows = []

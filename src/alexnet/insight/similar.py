@@ -198,7 +198,7 @@ class Index:
         """The `count` nearest to each query (as `describe` gives them). `how`: exact, faiss, or auto: exact up to
         MOST_EXACT images. InputError where FAISS is needed and missing."""
         arguments.choice("search", how, SEARCHES)
-        arguments.whole("count", count)
+        count = arguments.whole("count", count)
         values = self.features.layer(self.layer)
         if how == "faiss" or (how == "auto" and len(values) > MOST_EXACT):
             return self._named(_by_faiss(values, queries, count, distance))
@@ -213,7 +213,7 @@ class Index:
     ) -> list[list[Neighbor]]:
         """The `count` images of the index nearest to each of `images`; those with its very content are left out."""
         check(distance)
-        arguments.whole("count", count)
+        count = arguments.whole("count", count)
         values, digests = self.describe(images)
         found = self.search(values, count + len(values), distance, how)
         contents = self.features.digests or [""] * len(self)
