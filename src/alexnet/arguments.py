@@ -35,7 +35,7 @@ def shown(value: object) -> str:
 def kind(value: object) -> str:
     """What a value is, for a message that must not print it: 'an int', 'a Path', 'None'."""
     name = type(value).__name__
-    return "None" if value is None else f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+    return "None" if value is None else f"{'an' if name[0].lower() in 'aeiou' or name == 'ndarray' else 'a'} {name}"
 
 
 def plain(value: Any, depth: int = 6) -> Any:
@@ -44,7 +44,8 @@ def plain(value: Any, depth: int = 6) -> Any:
         return type(value)(plain(each, depth - 1) for each in value[:_SHOWN])
     # NumPy is not imported for it, for which the command line would wait. Its dtypes have an ndim, too.
     scalar = type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0 and hasattr(value, "item")
-    return value.item() if scalar else value
+    found = value.item() if scalar else value
+    return float(found) if scalar and type(found).__name__ == "longdouble" else found  # which has no Python type
 
 
 def whole(name: str, value: Any, least: int = 1, most: int = MOST) -> int:

@@ -1,15 +1,19 @@
 """Recipes: read, checked key by key, written back equal; each shipped one takes real steps."""
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+import alexnet
 from alexnet.errors import InputError
 from alexnet.recipes import recipe as recipes
 from alexnet.recipes.recipe import load, parse, parse_override, to_toml
 from alexnet.recipes.schema import Drop, Recipe
+from alexnet.recipes.settings import given, lasting
 from alexnet.training.learner import Learner
 from alexnet.training.setup import prepare
 
@@ -62,7 +66,26 @@ def test_a_shipped_recipe_takes_steps(name: str) -> None:
         ({"train.epochs": True}, "takes a whole number, not True"),
         ({"train.epochs": 0}, "must be at least 1"),
         ({"train.compile": 1}, "takes true or false, not 1"),
-        ({"train.batch_size": 10**30}, "at most"),
+        ({"train.batch_size": 10**30}, "at most 1,000,000"),
+        ({"train.batch_size": 2 * 10**6}, "is 2,000,000; it must be at most 1,000,000"),
+        ({"train.seed": 2**63}, "is 9,223,372,036,854,775,808; it must be at most 9,223,372,036,854,775,807"),
+        ({"train.seed": 10**5000}, "it must be at most"),
+        ({"optimizer.lr": True}, "'optimizer.lr' takes a number, not True"),
+        ({"model.dropout": np.True_}, "'model.dropout' takes a number, not True"),
+        ({"train.epochs": np.float64(2.5)}, "takes a whole number, not 2.5"),
+        ({"train.epochs": [np.int64(2)] * 1000}, "takes a whole number, not [2, 2, 2, 2, 2, 2, ...]"),
+        ({"train.compile": np.int64(1)}, "takes true or false, not 1"),
+        ({"data.validation": np.float32(2)}, "is 2.0; it must be above 0 and at most 0.9"),
+        ({"model.name": Path("x")}, "takes a string, not PosixPath('x')"),
+        (
+            {"schedule.milestones": np.arange(1, 3)},
+            "takes numbers, strings and lists, not an ndarray: call its tolist()",
+        ),
+        ({"schedule.milestones": [torch.tensor(1)]}, "takes numbers, strings and lists, not a Tensor"),
+        (
+            {"schedule.warmup": 10**13},
+            "a duration must be at least 0 and at most 1,000,000,000,000",
+        ),
         ({"optimizer.lr": "fast"}, "'optimizer.lr' takes a number, not 'fast'"),
         ({"optimizer.lr": 0}, "must be above 0"),
         ({"optimizer.lr": float("nan")}, "must be finite"),
@@ -95,6 +118,46 @@ def test_the_unknown_and_the_impossible_are_refused(changes: dict[str, Any], sai
         load(Recipe(), changes)
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_numpys_numbers_and_paths_are_settings() -> None:
+    """GridSearchCV takes the former from an array."""
+    recipe = load(
+        "digits",
+        {
+            "train.batch_size": np.int64(32), "train.channels_last": np.False_, "optimizer.lr": np.float32(0.5),
+            "schedule.name": np.str_("step"), "schedule.milestones": [np.int64(1), np.float64(2.5)],
+            "schedule.freeze": {np.str_("conv1"): np.int64(2)}, "model.weights": Path("a") / "b.safetensors",
+            "schedule.layer_drops": {"conv2": {"after": np.int64(3), "factor": np.longdouble(0.5)}},
+        },
+    )  # fmt: skip
+    assert (recipe.train.batch_size, recipe.train.channels_last, recipe.optimizer.lr) == (32, False, 0.5)
+    assert (recipe.schedule.milestones, recipe.schedule.freeze) == ((1.0, 2.5), {"conv1": 2.0})
+    assert recipe.model.weights == str(Path("a") / "b.safetensors")
+    text = to_toml(recipe)
+    assert "np." not in text
+    assert load(parse(tomllib.loads(text))) == recipe
+
+
+def test_no_setting_is_dropped_for_another() -> None:
+    both = given({"optimizer.lr": 0.5, "train.seed": 1}, {"optimizer.lr": np.float32(0.5)})
+    assert both == {"optimizer.lr": 0.5, "train.seed": 1}
+    with pytest.raises(InputError, match=r"'optimizer\.lr' is given twice, as 0\.02 and as 0\.01"):
+        given({"optimizer.lr": 0.02}, {"optimizer.lr": 0.01})
+    with pytest.raises(InputError, match=r"'optimizer\.lr' is given twice"):
+        alexnet.train("digits", settings={"optimizer.lr": 0.02}, optimizer__lr=0.01)
+    for length, settings, said in (
+        ({"epochs": None, "steps": 1}, {"train.epochs": 3}, r"train\.epochs = 3 contradicts steps = 1; give one"),
+        ({"epochs": 2, "steps": None}, {"train.epochs": 3}, r"train\.epochs = 3 contradicts epochs = 2"),
+        ({"epochs": 2, "steps": None}, {"train.steps": 3}, r"train\.steps = 3 contradicts epochs = 2"),
+        ({"epochs": 2, "steps": 3}, {}, "not both"),
+    ):
+        with pytest.raises(InputError, match=said):
+            lasting(settings, **length)
+        with pytest.raises(InputError, match=said):
+            alexnet.train("digits", settings=settings, **length)
+    assert lasting({"train.epochs": 2}, 2, None) == {"train.epochs": 2, "train.steps": 0}
+    assert lasting({"train.epochs": 2, "train.steps": 9}, None, None) == {"train.epochs": 2, "train.steps": 9}
 
 
 def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path) -> None:

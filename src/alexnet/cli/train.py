@@ -88,7 +88,8 @@ def train(
     from alexnet.experiments.train import train as run_training
     from alexnet.process import heartbeat
     from alexnet.process.rendezvous import Lost
-    from alexnet.recipes.recipe import lasting, parse_override
+    from alexnet.recipes.recipe import parse_override
+    from alexnet.recipes.settings import lasting
     from alexnet.training.interrupts import Interrupted
     from alexnet.training.loop import Diverged
     from alexnet.training.reporter import Reporter
@@ -100,7 +101,7 @@ def train(
         changes["data.label_separator"] = label_separator
     given = {"weights": str(weights.absolute()) if weights else None, "skip": skip, "freeze": freeze}
     changes |= {f"model.{name}": value for name, value in given.items() if value}
-    changes |= lasting(None if lr_range else epochs, None if lr_range else steps)
+    changes = lasting(changes, None if lr_range else epochs, None if lr_range else steps)
     reporter = terminal() if is_first() else Reporter()
     heartbeat.on_silence = _left
     if lr_range:

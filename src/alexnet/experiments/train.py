@@ -17,7 +17,8 @@ from alexnet.experiments.start import Start, start
 from alexnet.files import free, lock, make_folder
 from alexnet.process.rendezvous import joined
 from alexnet.recipes import recipe as recipes
-from alexnet.recipes.schema import Recipe
+from alexnet.recipes.schema import PLACES, Recipe
+from alexnet.recipes.settings import given, lasting
 from alexnet.training import checkpoint, parallel
 from alexnet.training.interrupts import Interrupts
 from alexnet.training.loop import Trainer
@@ -61,8 +62,8 @@ def train(
     resume_run = arguments.flag("resume_run", resume_run)
     stop_after = None if stop_after is None else arguments.whole("stop_after", stop_after)
     pretrained = None if pretrained is None else arguments.flag("pretrained", pretrained)
-    changes = dict(settings or {}) | {name.replace("__", "."): value for name, value in overrides.items()}
-    changes |= recipes.lasting(epochs, steps)
+    changes = given(settings or {}, {name.replace("__", "."): value for name, value in overrides.items()})
+    changes = lasting(changes, epochs, steps)
     if recipe is not None or not resume_run:
         changes |= _preprocessing(recipe, changes)
     with contextlib.ExitStack() as stack, joined(device) as world:
@@ -157,17 +158,14 @@ def _check(
         raise arguments.refusal("settings", "recipe keys with their values, such as {'optimizer.lr': 0.01}", settings)
 
 
-_PLACES = ("data.labels", "data.quarantine", "model.weights", "model.teacher", "augment.pca_color_from")
-"""Keys that name files, which each machine may have elsewhere."""
-
-
 def _asked(recipe: str | Path | Recipe | None, changes: Mapping[str, Any], resume_run: bool) -> dict[str, object]:
-    """What a process was asked to train, which must be the same for all; by what a refusal calls it."""
+    """What a process was asked to train, which must be the same for all but for files, which each machine may have
+    elsewhere; by what a refusal calls it."""
     asked: dict[str, object] = {"--resume": resume_run}
-    changes = {name: value for name, value in changes.items() if name not in _PLACES}
+    changes = {name: value for name, value in changes.items() if name not in PLACES}
     if isinstance(recipe, Recipe) or (recipe is not None and Path(recipe).suffix == ".toml"):
         own = recipes.load(recipe)
-        own_keys = {name: value for name, value in recipes.flat(own) if name not in _PLACES}
+        own_keys = {name: value for name, value in recipes.flat(own) if name not in PLACES}
         return asked | {"recipe": own.name} | own_keys | changes
     return asked | {"recipe": recipe or "none"} | changes
 

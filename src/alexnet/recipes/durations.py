@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import PlainValidator
 
+from alexnet.arguments import shown
+
 if TYPE_CHECKING:
     from alexnet.recipes.schema import Recipe
 
@@ -17,10 +19,10 @@ _FORM = re.compile(r"(\d{1,15}(?:\.\d{1,15})?) ?(epochs?|steps?|%)")
 def _checked(value: object) -> float | str:
     if isinstance(value, int | float) and not isinstance(value, bool):
         if not 0 <= value <= LONGEST:  # nan too
-            raise ValueError(f"is {value}; a duration must be at least 0 and at most {LONGEST}")
+            raise ValueError(f"is {shown(value)}; a duration must be at least 0 and at most {LONGEST:,}")
         return float(value)
     if not isinstance(value, str) or not (found := _FORM.fullmatch(value)):
-        raise ValueError(f"takes a number of epochs, '500 steps' or '5%', not {value!r}")
+        raise ValueError(f"takes a number of epochs, '500 steps' or '5%', not {shown(value)}")
     if found[2].startswith("epoch"):
         return float(found[1])
     if found[2] == "%" and float(found[1]) > 100:

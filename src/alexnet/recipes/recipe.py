@@ -15,9 +15,11 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from alexnet import arguments
+from alexnet.arguments import shown
 from alexnet.errors import InputError, unknown
 from alexnet.recipes.contradictions import check
 from alexnet.recipes.schema import Drop, Recipe
+from alexnet.recipes.settings import given
 
 _RECIPE = TypeAdapter(Recipe)
 _MOST_BYTES = 2**20
@@ -36,7 +38,7 @@ def load(name: str | Path | Recipe, overrides: Mapping[str, Any] | None = None) 
     """
     text, default_name = (to_toml(name), name.name) if isinstance(name, Recipe) else _read(name)
     content = {"name": default_name} | _toml(text, f"recipe {default_name!r}")
-    for path, value in (overrides or {}).items():
+    for path, value in given(overrides or {}).items():
         _put(content, path, value)
     return parse(content)
 
@@ -72,15 +74,6 @@ def parse_override(text: str) -> tuple[str, Any]:
         raise InputError(
             f"the value of --set {path.strip()} is not one of TOML: too long, or too deeply nested"
         ) from None
-
-
-def lasting(epochs: int | None, steps: int | None) -> dict[str, Any]:
-    """The overrides that set the length of a run in epochs, or in steps; None: as the recipe says."""
-    if steps is not None and epochs is not None:
-        raise InputError("give a number of epochs or a number of steps, not both")
-    if steps is not None:
-        return {"train.steps": arguments.whole("steps", steps)}
-    return {"train.epochs": arguments.whole("epochs", epochs), "train.steps": 0} if epochs is not None else {}
 
 
 def to_toml(recipe: Recipe) -> str:
@@ -173,7 +166,9 @@ def _refusal(error: ValidationError) -> InputError:
         if path.startswith("published"):
             return InputError("recipe key 'published' is a list of tables: [[published]]")
         if path.startswith("schedule.layer_drops"):
-            return InputError(f"recipe key {path!r} takes a table such as {{after = 67, factor = 0.1}}, not {value!r}")
+            return InputError(
+                f"recipe key {path!r} takes a table such as {{after = 67, factor = 0.1}}, not {shown(value)}"
+            )
         return InputError(f"recipe key {path!r} is a table: set {path}.<key>")
     if kind == "tuple_type" and path == "published":
         return InputError("recipe key 'published' is a list of tables: [[published]]")
@@ -183,9 +178,10 @@ def _refusal(error: ValidationError) -> InputError:
         named = said.replace("unknown value", f"unknown value of {path}:", 1)
         return InputError(named if named != said else f"recipe key {path!r} {said}")
     if kind in _TAKES:
-        return InputError(f"recipe key {path!r} takes {_TAKES[kind]}, not {value!r}")
+        return InputError(f"recipe key {path!r} takes {_TAKES[kind]}, not {shown(value)}")
     if kind in _LIMITS:
-        return InputError(f"recipe key {path!r} is {value}; it must be {_LIMITS[kind].format(**context)}")
+        limits = {name: _exact(limit) for name, limit in context.items()}
+        return InputError(f"recipe key {path!r} is {shown(value)}; it must be {_LIMITS[kind].format(**limits)}")
     return InputError(f"recipe key {path!r}: {first['msg']}")
 
 
@@ -199,12 +195,17 @@ _TAKES = {
     "dict_type": "a table",
 }
 _LIMITS = {
-    "greater_than": "above {gt:g}",
-    "greater_than_equal": "at least {ge:g}",
-    "less_than_equal": "at most {le:.9g}",
+    "greater_than": "above {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than_equal": "at most {le}",
     "finite_number": "finite",
     "string_too_long": "a string of at most {max_length} characters",
 }
+
+
+def _exact(limit: Any) -> str:
+    """1,000,000 and 0.99999 as they are, 0.0 as 0."""
+    return f"{int(limit) if limit == int(limit) else limit:,}"
 
 
 def _unknown_key(path: str) -> InputError:

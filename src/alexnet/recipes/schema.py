@@ -4,15 +4,18 @@ import dataclasses
 import re
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, ConfigDict, Field, PlainValidator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainValidator
 from pydantic.dataclasses import dataclass
 
+from alexnet.arguments import shown
 from alexnet.errors import unknown
 from alexnet.recipes.durations import Duration
 
 _CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False)
 MOST = 10**9
 """The largest count that a recipe may name."""
+PLACES = ("data.labels", "data.quarantine", "model.weights", "model.teacher", "augment.pca_color_from")
+"""Keys that name files."""
 
 
 def key(default: Any, about: str, **limits: Any) -> Any:
@@ -40,10 +43,17 @@ def _share_or_test(value: object) -> float | str:
     if value == "test":
         return "test"
     if not isinstance(value, int | float) or isinstance(value, bool):
-        raise ValueError(f"is {value!r}; give a fraction such as 0.1, or 'test'")
-    if not 0 < value <= 0.9:
-        raise ValueError(f"is {value}; it must be above 0 and at most 0.9")
+        raise ValueError(f"is {shown(value)}; give a fraction such as 0.1, or 'test'")
+    if not 0 < value <= 0.9:  # nan too
+        raise ValueError(f"is {shown(value)}; it must be above 0 and at most 0.9")
     return float(value)
+
+
+def _no_flag(value: object) -> object:
+    """pydantic takes True for 1.0."""
+    if isinstance(value, bool):
+        raise ValueError(f"takes a number, not {value}")
+    return value
 
 
 def _shuffle(value: str) -> str:
@@ -58,10 +68,10 @@ def _shuffle(value: str) -> str:
 Text = Annotated[str, Field(strict=True, max_length=4096)]
 Flag = Annotated[bool, Field(strict=True)]
 Whole = Annotated[int, Field(strict=True)]
-Number = Annotated[float, Field(strict=True)]
+Number = Annotated[float, Field(strict=True), BeforeValidator(_no_flag)]
 Count = Annotated[int, Field(strict=True, ge=0, le=MOST)]
 Positive = Annotated[int, Field(strict=True, ge=1, le=MOST)]
-NotNegative = Annotated[float, Field(strict=True, ge=0)]
+NotNegative = Annotated[float, Field(strict=True, ge=0), BeforeValidator(_no_flag)]
 Names = tuple[Text, ...]
 
 
