@@ -70,6 +70,32 @@ def test_searches_take_it(digits: tuple[np.ndarray, np.ndarray]) -> None:
     assert search.fit(digits[0][:160], digits[1][:160]).best_params_ == {"settings": SETTINGS}
 
 
+def test_searches_draw_from_numpys_numbers(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    quick = AlexNetClassifier("digits", epochs=np.int64(1), settings={"train.batch_size": np.int64(32)})  # pyright: ignore
+    search = GridSearchCV(quick, {"random_state": np.arange(2)}, cv=2, error_score="raise")
+    assert search.fit(digits[0][:120], digits[1][:120]).best_params_["random_state"] in (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({"settings": {"data.validation": 0.5}}, r"cannot set data\.validation: the argument validation decides it"),
+        ({"settings": {"train.seed": 5}}, r"cannot set train\.seed: the argument random_state decides it"),
+        ({"settings": {"data.name": "mnist"}}, r"cannot set data\.name: X decides it"),
+        ({"settings": {"data.per_class": 5}}, r"cannot set data\.per_class: X decides it"),
+        ({"settings": {"train.epochs": 2}}, r"train\.epochs = 2 contradicts epochs = 1; give one of them"),
+        ({"settings": {"train.steps": 2}}, r"train\.steps = 2 contradicts epochs = 1"),
+        ({"settings": {"data.nmae": "x"}}, r"unknown recipe key 'data\.nmae'"),
+        ({"settings": {"optimizer.lr": np.arange(2)}}, r"not an ndarray: call its tolist\(\)"),
+    ],
+)
+def test_no_setting_is_dropped_for_an_argument(
+    parameters: dict[str, Any], said: str, digits: tuple[np.ndarray, np.ndarray]
+) -> None:
+    with pytest.raises(InputError, match=said):
+        AlexNetClassifier("digits", **{"epochs": 1, **parameters}).fit(digits[0][:20], digits[1][:20])
+
+
 @pytest.mark.parametrize(
     ("images", "labels", "said"),
     [
@@ -80,8 +106,16 @@ def test_searches_take_it(digits: tuple[np.ndarray, np.ndarray]) -> None:
         (np.zeros((4, 8, 8), np.uint8), np.eye(4), "several labels an image are trained from a table"),
         (np.zeros((4, 8, 8), np.uint8), np.zeros(4, int), "only one class in y, 0; training needs"),
         (np.zeros((4, 8, 8), np.uint8), np.array(["cat"] * 4), "only one class in y, 'cat'; training needs"),
+        (np.zeros((4, 8, 8), np.uint8), ["a", None, "a", "b"], "y takes strings or whole numbers as labels, not None$"),
+        (np.zeros((4, 8, 8), np.uint8), np.array(["a", 1, 2, "b"], object), "whole numbers as labels, not both$"),
+        (np.zeros((4, 8, 8), np.uint8), [b"a", b"b", b"a", b"b"], "whole numbers as labels, not b'a'$"),
+        (np.zeros((4, 8, 8), np.uint8), [0.5, 1.5, 2.5, 3.5], "y is one label for each image: Unknown label type"),
+        (np.zeros((4, 8, 8), np.uint8), [["a"], ["a", "b"], ["b"], []], "y is one label for each of the 4 images"),
+        ([np.zeros((8, 8), np.uint8), np.zeros((8, 9), np.uint8)], [0, 1], "X is images of one size"),
+        (np.zeros((0, 8, 8), np.uint8), [], "^X has no images$"),
+        ([], [], "^X has no images$"),
     ],
 )
-def test_what_is_no_image_is_refused(images: np.ndarray, labels: np.ndarray, said: str) -> None:
+def test_what_is_no_image_is_refused(images: Any, labels: Any, said: str) -> None:
     with pytest.raises(InputError, match=said):
         AlexNetClassifier(**SMALL).fit(images, labels)

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import fields
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,6 +28,8 @@ from alexnet.inference.predict import predict
 from alexnet.models import catalog
 from alexnet.recipes import recipe as recipes
 from alexnet.recipes.durations import passes
+from alexnet.recipes.schema import Data
+from alexnet.recipes.settings import given, lasting
 from alexnet.training.finetune import anchored
 from alexnet.training.learner import Learner
 from alexnet.training.setup import Setup, prepare
@@ -35,8 +39,9 @@ class AlexNetClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
     """Trains a recipe on images in memory.
 
     recipe: a shipped recipe's name or a TOML file; its network decides at which size and with which channels the images
-    are seen. epochs: None: the recipe's. settings: recipe keys such as {'optimizer.lr': 0.01}. layer: what `transform`
-    gives. random_state: the recipe's `train.seed`. validation: the fraction of the images that chooses the epoch.
+    are seen. epochs: None: the recipe's. settings: recipe keys such as {'optimizer.lr': 0.01}, but for those that X or
+    another argument decides. layer: what `transform` gives. random_state: the recipe's `train.seed`. validation: the
+    fraction of the images that chooses the epoch.
 
     X: uint8 n × height × width, or n × height × width × 1 or 3, all of one size. `classes_`, `model_` (an
     `alexnet` model: for `alexnet.predict`, `alexnet.features` …), `validation_accuracy_` and `n_epochs_` are set by
@@ -70,19 +75,11 @@ class AlexNetClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
 
     @own_settings()
     def fit(self, X: Any, y: Any) -> Self:
-        images, labels = _images(X), np.asarray(y)
-        self._check()
-        if labels.shape != (len(images),):
-            several = "; several labels an image are trained from a table (alexnet.train)" if labels.ndim == 2 else ""
-            raise InputError(
-                f"y is one label for each of the {len(images)} images, not of shape {labels.shape}{several}"
-            )
-        check_classification_targets(labels)
+        images = _images(X)
+        labels, changes = _labels(y, len(images)), self._changes()
         self.classes_, numbers = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
             raise InputError(f"only one class in y, {arguments.plain(self.classes_[0])!r}; training needs at least two")
-        changes = {"train.seed": self.random_state, "data.name": "folder"} | (self.settings or {})
-        changes |= recipes.lasting(self.epochs, None)
         setup = self._prepared(anchored(recipes.load(self.recipe, changes)), images, numbers.astype(np.int64))
         self.validation_accuracy_ = _train(setup)
         network = setup.model.eval()
@@ -91,13 +88,19 @@ class AlexNetClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         self.n_epochs_ = math.ceil(setup.length)
         return self
 
-    def _check(self) -> None:
-        """InputError for a parameter of another type: scikit-learn sets them unchecked."""
+    def _changes(self) -> dict[str, Any]:
+        """What the parameters make of the recipe. InputError for one of another type, which scikit-learn sets
+        unchecked, and for a setting that another one decides."""
         arguments.number("validation", self.validation, "a fraction between 0 and 1")
-        arguments.whole("random_state", self.random_state, 0)
         arguments.text("layer", self.layer)
         if not isinstance(self.settings, Mapping | None):
             raise arguments.refusal("settings", "recipe keys with their values, or None", self.settings)
+        own = {"train.seed": arguments.whole("random_state", self.random_state, 0, 2**63 - 1), "data.name": "folder"}
+        settings = given(self.settings or {})
+        for key in settings:
+            if decides := _DECIDED.get(key):
+                raise InputError(f"settings cannot set {key}: {decides} decides it")
+        return lasting(settings, self.epochs, None) | own
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """float64 n × classes, in the order of `classes_`."""
@@ -131,10 +134,21 @@ class AlexNetClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
 
 
 _NOWHERE = Path()
+_OF_IMAGES = ("fit", "resize", "normalize", "antialias", "shuffle", "workers")  # keys of data that change arrays, too
+_DECIDED = {f"data.{each.name}": "X" for each in fields(Data) if each.name not in _OF_IMAGES} | {
+    "data.validation": "the argument validation",
+    "train.seed": "the argument random_state",
+}
+"""Keys that settings cannot have, and what decides them."""
 
 
 def _images(X: Any) -> np.ndarray:
-    images = np.asarray(X)
+    try:
+        images = np.asarray(X)
+    except ValueError:
+        raise InputError("X is images of one size: resize these, or train from files (alexnet.train)") from None
+    if images.ndim and not len(images):
+        raise InputError("X has no images")
     if images.ndim == 3:
         images = images[..., None]
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3) or not images.size:
@@ -143,6 +157,29 @@ def _images(X: Any) -> np.ndarray:
             f"{np.shape(X)}"
         )
     return images
+
+
+def _labels(y: Any, count: int) -> np.ndarray:
+    """The labels of `count` images, strings or numbers [count]."""
+    try:
+        labels = np.asarray(y)
+    except ValueError:
+        raise InputError(f"y is one label for each of the {count} images, not lists of them") from None
+    if labels.shape != (count,):
+        several = "; several labels an image are trained from a table (alexnet.train)" if labels.ndim == 2 else ""
+        raise InputError(f"y is one label for each of the {count} images, not of shape {labels.shape}{several}")
+    if labels.dtype.kind in "OS":
+        for each in labels:
+            if not isinstance(each, str | Integral):
+                raise arguments.refusal("y", "strings or whole numbers as labels", each)
+        if len(kinds := {isinstance(each, str) for each in labels}) > 1:
+            raise InputError("y takes strings or whole numbers as labels, not both")
+        labels = labels.astype(str if True in kinds else np.int64)
+    try:
+        check_classification_targets(labels)
+    except ValueError as error:
+        raise InputError(f"y is one label for each image: {' '.join(str(error).split())}") from None
+    return labels
 
 
 def _train(setup: Setup) -> float:
