@@ -42,7 +42,7 @@ def test_autocast_multiplies_in_the_precision() -> None:
         assert (square @ square).dtype == torch.bfloat16
     with device.autocast(cpu, "fp32"):
         assert (square @ square).dtype == torch.float32
-    with pytest.raises(InputError, match="did you mean fp32"):
+    with pytest.raises(InputError, match="choose one of: fp32, bf16"):
         device.autocast(cpu, "fp8")
 
 

@@ -4,9 +4,29 @@ from alexnet.errors import InputError, agreeing, counted, unknown
 
 
 def test_a_misspelt_name_gets_the_nearest_ones() -> None:
-    error = unknown("network", "alexnet-cifar", ["alexnet-cifar10", "resnet-20", "caffenet"])
+    error = unknown("network", "alexnet-cifar", ["alexnet-cifar10", *(f"resnet-{n}" for n in range(6))])
     assert isinstance(error, InputError)
     assert str(error) == "unknown network 'alexnet-cifar'; did you mean alexnet-cifar10?"
+
+
+def test_up_to_six_choices_are_all_named() -> None:
+    precisions = ["auto", "fp32", "bf16", "int8"]
+    assert str(unknown("precision", "fp16", precisions)) == (
+        "unknown precision 'fp16'; did you mean bf16? Choose one of: auto, fp32, bf16, int8"
+    )
+    assert (
+        str(unknown("pooling", "x", ["none", "mean", "max"])) == "unknown pooling 'x'; choose one of: none, mean, max"
+    )
+    assert str(unknown("class", "cat5", [f"cat{i}" for i in "12346789"])).endswith("?")
+
+
+def test_capitals_do_not_matter() -> None:
+    layers = [f"{kind}{number}" for kind in ("conv", "fc", "pool") for number in range(8)]
+    assert str(unknown("layer", "FC7", layers)) == "unknown layer 'FC7'; did you mean fc7?"
+
+
+def test_what_is_no_name_is_not_quoted() -> None:
+    assert str(unknown("pooling", None, ["none", "mean"])).startswith("unknown pooling None; choose")
 
 
 def test_a_name_like_none_gets_all_and_at_most_forty() -> None:

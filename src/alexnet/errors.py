@@ -2,6 +2,9 @@
 
 import difflib
 from collections.abc import Iterable, Sequence
+from os import PathLike
+
+_FEW = 6  # choices that are all named
 
 
 class InputError(ValueError):
@@ -33,10 +36,21 @@ def agreeing(names: Sequence[str], one: str, many: str) -> str:
 
 
 def unknown(kind: str, name: object, choices: Iterable[str]) -> InputError:
-    """An InputError for a `name` that is not among `choices`: the nearest ones first, or all when they are few."""
+    """An InputError for a `name` that is not among `choices`: the nearest ones where there are any, and all when there
+    are no more than six, or none is near."""
     names = list(choices)
-    near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
-    if near:
-        return InputError(f"unknown {kind} {str(name)!r}; did you mean {' or '.join(near)}?")
+    is_name, few = isinstance(name, str | PathLike), len(names) <= _FEW
+    said = f"unknown {kind} {(str(name) if is_name else name)!r}"
+    near = nearest(str(name), names, cutoff=0.6 if few else 0.5) if is_name else []
     listed = ", ".join(names) if len(names) <= 40 else ", ".join(names[:40]) + ", …"
-    return InputError(f"unknown {kind} {str(name)!r}; choose one of: {listed}")
+    if not near:
+        return InputError(f"{said}; choose one of: {listed}")
+    return InputError(f"{said}; did you mean {' or '.join(near)}?" + (f" Choose one of: {listed}" if few else ""))
+
+
+def nearest(name: str, choices: Iterable[str], cutoff: float = 0.5) -> list[str]:
+    """Up to three of `choices` that are written much like `name`, the nearest first; capitals do not matter."""
+    folded = {each.casefold(): each for each in choices}
+    if name.casefold() in folded:
+        return [folded[name.casefold()]]
+    return [folded[each] for each in difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=cutoff)]

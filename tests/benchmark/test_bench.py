@@ -46,7 +46,7 @@ def test_the_tables_say_what_machine_it_was(command: Callable) -> None:
 
 def test_what_cannot_be_timed_is_refused(refused: Callable, tmp_path: Path) -> None:
     assert "alexnet-digits" in refused("bench", "alexnet-digit")
-    assert "did you mean fp32 or bf16?" in refused("bench", "digits", "--precision", "fp64")
+    assert "choose one of: auto, fp32, bf16" in refused("bench", "digits", "--precision", "fp64")
     assert "such as 64 or 64,128" in refused("bench", "digits", "--batch", "many")
     assert "such as 64 or 64,128" in refused("bench", "digits", "--batch", "0")
     (tmp_path / "file").touch()

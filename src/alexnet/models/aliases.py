@@ -66,7 +66,10 @@ def resolve(layer_names: Sequence[str], name: str) -> str:
         if found in taps:
             return found
     more = " (or torchvision's or Keras's name for it)" if _aliases(layer_names) else ""
-    raise InputError(f"unknown layer {name!r}; choose one of: {', '.join(taps)}{more}")
+    plain = name.replace("_", "").replace("-", "").casefold()
+    near = next((each for each in taps if each.casefold() == plain), None)  # conv5 is as near to conv6 as conv4
+    hint = f"did you mean {near}? Choose" if near else "choose"
+    raise InputError(f"unknown layer {name!r}; {hint} one of: {', '.join(taps)}{more}")
 
 
 def names(layer_names: Sequence[str]) -> list[str]:
