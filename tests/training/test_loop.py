@@ -58,6 +58,8 @@ VARIANTS = {
 
 def train(out: Path, **more: Any) -> Run:
     settings = TINY | more.pop("settings", {})
+    if "epochs" in more:
+        del settings["train.epochs"]
     return alexnet.train("digits", out=out, settings=settings, **more)
 
 

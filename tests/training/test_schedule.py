@@ -125,8 +125,8 @@ def test_a_plateau_is_judged_by_accuracy_and_then_by_loss() -> None:
 
 
 def test_a_step_limit_ends_in_mid_epoch_with_the_schedule_laid_over_it(tmp_path: Path) -> None:
-    settings = {"schedule.name": "cosine", "schedule.final": 0.1, "train.epochs": 99}
-    whole = train(tmp_path / "whole", settings, steps=10)
+    settings = {"schedule.name": "cosine", "schedule.final": 0.1, "train.epochs": 99, "train.steps": 10}
+    whole = train(tmp_path / "whole", settings)
     assert [row["epoch"] for row in whole.metrics] == [1, 2, 3]
     assert whole.recipe.train.steps == 10
     last = 0.1 + 0.9 * (1 + math.cos(math.pi * 9 / 10)) / 2  # of ten steps
@@ -134,7 +134,7 @@ def test_a_step_limit_ends_in_mid_epoch_with_the_schedule_laid_over_it(tmp_path:
     assert whole.card.figures.epochs == 3
     assert whole.report.exists()
     with pytest.raises(Interrupted):
-        train(tmp_path / "parts", settings, steps=10, stop_after=2)
+        train(tmp_path / "parts", settings, stop_after=2)
     assert same(whole, alexnet.train(out=tmp_path / "parts", resume_run=True))
 
 
