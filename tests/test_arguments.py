@@ -24,6 +24,7 @@ from alexnet.inference.images import of_dataset
 from alexnet.inference.model import Model
 from alexnet.inference.opening import open_model
 from alexnet.insight import similar, what_if
+from alexnet.recipes import recipe as recipes
 
 ROOT = Path(__file__).parents[1]
 DIGITS = alexnet.dataset("digits").subset(np.arange(40))
@@ -65,7 +66,7 @@ def _similar(index: similar.Index, images: Any, count: Any = 6, distance: Any = 
 
 
 GRAY = DIGITS.batch(np.arange(40))[..., 0]
-PATHS = r"path|no run|not a run|no weights|not a file|names a network|lies|unknown recipe"
+PATHS = r"path|no run|not a run|no weights|not a file|names a network|lies|unknown recipe|TOML file"
 FUNCTIONS: dict[str, Asked] = {
     "create": Asked(
         alexnet.create,
@@ -251,6 +252,29 @@ def test_numpys_numbers_become_pythons_own(opened: Model) -> None:
     assert rows["conv1"].ndim == 2
     fresh = open_model("alexnet-digits", seed=np.int64(1), graphs=np.False_)  # pyright: ignore[reportArgumentType]
     assert type(fresh.weights["initialized"]) is int
+
+
+def test_a_choice_is_a_name() -> None:
+    for given, shown in ((None, "None"), (np.int64(5), "5"), (["max"], r"\['max'\]")):
+        with pytest.raises(alexnet.InputError, match=f"^pooling takes one of mean, max, not {shown}$"):
+            arguments.choice("pooling", given, ("mean", "max"))
+
+
+def test_a_message_for_python_says_what_python_takes(opened: Model, tmp_path: Path) -> None:
+    """No option of the command line, and every kind of what is taken."""
+    (tmp_path / "card.json").write_text("{}")
+    for call, said in (
+        (lambda: alexnet.predict(opened, IMAGES, precision="int8"), "^precision int8 needs the runtime openvino"),
+        (lambda: alexnet.features(opened, IMAGES, preprocess="caffe"), "^preprocessing 'caffe' is for color images"),
+        (lambda: alexnet.train("digits", pretrained=True), "^starting from pretrained weights"),
+        (lambda: open_model(opened.path, weights=opened.path), "^weights are given for a network of the catalog"),
+        (lambda: alexnet.load(tmp_path / "card.json"), r"no model: give a run's folder.*\.onnx, \.pt2, or \.h5"),
+        (lambda: alexnet.train(5), "^recipe takes a recipe's name or a TOML file, not 5$"),  # pyright: ignore
+        (lambda: recipes.load(5), "^recipe takes a recipe's name or a TOML file, not 5$"),  # pyright: ignore
+    ):
+        with pytest.raises(alexnet.InputError, match=said) as refused:
+            call()
+        assert "--" not in str(refused.value)
 
 
 def test_a_flag_is_true_or_false() -> None:

@@ -74,16 +74,19 @@ def flag(name: str, value: Any) -> bool:
 
 def choice(name: str, value: Any, choices: Iterable[str]) -> str:
     """One of `choices`; InputError names the nearest ones, or all."""
-    if not isinstance(value, str) or value not in choices:
-        raise unknown(name, value if isinstance(value, str) else reprlib.repr(value), choices)
+    if not isinstance(value, str):
+        names = list(choices)
+        raise refusal(name, f"one of {', '.join(names)}" if len(names) <= 12 else f"a name such as {names[0]!r}", value)
+    if value not in choices:
+        raise unknown(name, value, choices)
     return value
 
 
-def path(name: str, value: Any) -> Path:
+def path(name: str, value: Any, takes: str = "a path") -> Path:
     """A path that names something: '' would be the folder in which the program runs, and no system takes '\\0'."""
     said = os.fspath(value) if isinstance(value, str | os.PathLike) else None
     if not isinstance(said, str) or not said or "\0" in said:
-        raise refusal(name, "a path", value)
+        raise refusal(name, takes, value)
     return Path(said)
 
 

@@ -1,5 +1,7 @@
 """One split of a set, by name."""
 
+from pathlib import Path
+
 import pytest
 
 from alexnet.data.pick import dataset, pick
@@ -22,3 +24,11 @@ def test_a_split_that_is_not_there_is_refused_with_those_that_are() -> None:
 def test_an_unknown_set_is_refused() -> None:
     with pytest.raises(InputError, match="did you mean digits"):
         dataset("digit")
+
+
+def test_a_folder_is_not_taken_for_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my-images").mkdir()
+    for name in ("my-images", str(tmp_path / "my-images"), tmp_path / "my-images"):
+        with pytest.raises(InputError, match=r"no dataset is called '.*my-images'; what lies there is read with data="):
+            dataset(name)  # pyright: ignore[reportArgumentType]

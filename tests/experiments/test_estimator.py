@@ -72,7 +72,7 @@ def test_searches_take_it(digits: tuple[np.ndarray, np.ndarray]) -> None:
 
 def test_searches_draw_from_numpys_numbers(digits: tuple[np.ndarray, np.ndarray]) -> None:
     quick = AlexNetClassifier("digits", epochs=np.int64(1), settings={"train.batch_size": np.int64(32)})  # pyright: ignore
-    search = GridSearchCV(quick, {"random_state": np.arange(2)}, cv=2, error_score="raise")
+    search = GridSearchCV(quick, {"random_state": np.arange(2)}, cv=2, error_score="raise")  # pyright: ignore[reportArgumentType]
     assert search.fit(digits[0][:120], digits[1][:120]).best_params_["random_state"] in (0, 1)
 
 

@@ -107,12 +107,13 @@ def test_a_layer_at_bf16_is_near(opened: Model) -> None:
     ("options", "said"),
     [
         ({"layers": ["conv6"]}, "unknown layer 'conv6'; choose one of: conv1, .*fc8:pre .or torchvision's"),
+        ({"layers": ["FC7"]}, r"unknown layer 'FC7'; did you mean fc7\? Choose one of: conv1, .*fc8:pre"),
         ({"layers": []}, "at least one layer"),
         ({"layers": ["fc7", "fc7"]}, "asked for twice"),
         ({"layers": "fc7"}, "layers takes a list of strings"),
-        ({"pool": "sum"}, "unknown pooling"),
+        ({"pool": "sum"}, "unknown pooling 'sum'; choose one of: none, mean, max"),
         ({"preprocess": "keras"}, "unknown preprocessing"),
-        ({"preprocess": "caffe"}, "takes gray ones"),
+        ({"preprocess": "caffe"}, "^preprocessing 'caffe' is for color images; .* takes gray ones"),
         ({"batch_size": 0}, "batch_size"),
     ],
 )

@@ -1,9 +1,11 @@
+import numpy as np
 import pytest
 import torch
 
 from alexnet.errors import InputError
 from alexnet.models import catalog
 from alexnet.models.entries import imagenet, resnets, small
+from alexnet.recipes import recipe as recipes
 
 SMALL = "alexnet-digits"
 
@@ -72,11 +74,20 @@ def test_dropout_is_changed_everywhere():
     ({"channels": 0}, "channels takes a whole number of at least 1"),
     ({"size": 1}, "can take images of .* not 1×1"),
     ({"init": "kaiming"}, "unknown initialization"),
-    ({"dropout": 1.5}, "from 0 to less than 1"),
+    ({"dropout": 1.5}, r"from 0 to 0\.95, not 1\.5"),
+    ({"dropout": np.True_}, r"from 0 to 0\.95, not True"),
 ])  # fmt: skip
 def test_what_a_network_cannot_take(options, said):
     with pytest.raises(InputError, match=said):
         catalog.create("alexnet-caltech" if "size" in options else SMALL, **options)
+
+
+def test_a_recipe_takes_the_dropout_that_a_network_takes():
+    most = catalog.MOST_DROPPED
+    assert recipes.load("digits", {"model.dropout": most}).model.dropout == most
+    assert catalog.create("alexnet-digits", dropout=most).get_submodule("drop6").p == most
+    with pytest.raises(InputError, match=str(most)):
+        recipes.load("digits", {"model.dropout": most + 0.01})
 
 
 def test_unknown_network_names_the_nearest():

@@ -146,12 +146,13 @@ def test_no_setting_is_dropped_for_another() -> None:
         given({"optimizer.lr": 0.02}, {"optimizer.lr": 0.01})
     with pytest.raises(InputError, match=r"'optimizer\.lr' is given twice"):
         alexnet.train("digits", settings={"optimizer.lr": 0.02}, optimizer__lr=0.01)
-    for length, settings, said in (
+    lengths: tuple[tuple[dict[str, Any], dict[str, int], str], ...] = (
         ({"epochs": None, "steps": 1}, {"train.epochs": 3}, r"train\.epochs = 3 contradicts steps = 1; give one"),
         ({"epochs": 2, "steps": None}, {"train.epochs": 3}, r"train\.epochs = 3 contradicts epochs = 2"),
         ({"epochs": 2, "steps": None}, {"train.steps": 3}, r"train\.steps = 3 contradicts epochs = 2"),
         ({"epochs": 2, "steps": 3}, {}, "not both"),
-    ):
+    )
+    for length, settings, said in lengths:
         with pytest.raises(InputError, match=said):
             lasting(settings, **length)
         with pytest.raises(InputError, match=said):

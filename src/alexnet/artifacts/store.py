@@ -101,7 +101,10 @@ def locate(path: Path) -> tuple[Path, Path | None]:
         hint = "" if path.suffix else f"; `alexnet train --out {path}` makes a run there"
         raise InputError(f"no run folder or model file {str(path)!r}{hint}")
     if path.suffix != ".safetensors":
-        raise InputError(f"{str(path)!r} is neither a run's folder nor a .safetensors file")
+        raise InputError(
+            f"{str(path)!r} is no model: give a run's folder, a .safetensors file, or one that `alexnet export` wrote: "
+            ".onnx, .pt2, or .h5, .keras, .pth, .pt with its card beside it"
+        )
     if not path.is_file():
         raise InputError(f"no weights at {str(path)!r}")
     beside = (path.with_suffix(".json"), path.parent / CARD)

@@ -27,6 +27,9 @@ def dataset(name: str | None = None, split: str = "train", data: Path | str | No
     Raises InputError for an unknown set, a split that it does not have, and another option.
     """
     if name is not None:
+        own = isinstance(name, str | Path) and str(name) not in ("", "auto", *SETS)
+        if own and data is None and Path(name).exists():
+            raise InputError(f"no dataset is called {str(name)!r}; what lies there is read with data={str(name)!r}")
         arguments.choice("dataset", name, ("auto", *SETS))
     if data is not None:
         arguments.path("data", data)

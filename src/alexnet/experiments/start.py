@@ -62,8 +62,8 @@ def start(
     if not own:
         if pretrained is not None:
             raise InputError(
-                "--pretrained and --from-scratch are for --data FOLDER without a recipe, --weights or model settings; "
-                "a recipe decides that itself, with model.weights"
+                "starting from pretrained weights or from scratch is a choice for images of one's own (data) without a "
+                "recipe, weights or model settings; a recipe decides that itself, with model.weights"
             )
         settings, remarks = sizes.scaled(name, settings)
         found = anchored(recipes.load(name, settings))

@@ -151,7 +151,7 @@ def _check(
     places = {"recipe": None if isinstance(recipe, Recipe) else recipe, "out": out, "data": data}
     for name, value in places.items():
         if value is not None:
-            arguments.path(name, value)
+            arguments.path(name, value, recipes.TAKES if name == "recipe" else "a path")
     if not isinstance(reporter, Reporter | None):
         raise arguments.refusal("reporter", "an alexnet.training.reporter.Reporter, or None", reporter)
     if settings is not None and not (isinstance(settings, Mapping) and all(isinstance(key, str) for key in settings)):

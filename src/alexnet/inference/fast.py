@@ -35,7 +35,7 @@ def at_precision(model: Model, precision: str | None = None) -> Model:
         return model
     if model.exported:
         if precision not in ("auto", "fp32", model.precision):
-            raise InputError(f"{str(model.path)!r} computes in {model.precision}, as it was exported: no --precision")
+            raise InputError(f"{str(model.path)!r} computes in {model.precision}, as it was exported, in no other")
         return model
     wanted = torch_precision(precision, model.module)
     if wanted == model.precision:
@@ -59,7 +59,10 @@ def torch_precision(precision: str, module: nn.Module) -> str:
     """'fp32' or 'bf16', in which PyTorch computes `module`. InputError for another name, and for 'int8'."""
     choice("precision", precision, PRECISIONS)
     if precision == "int8":
-        raise InputError("--precision int8 needs --runtime openvino: PyTorch computes in fp32 or bf16")
+        raise InputError(
+            "precision int8 needs the runtime openvino (in Python, see alexnet.inference.runtimes.ready): "
+            "PyTorch computes in fp32 or bf16"
+        )
     return choose_precision(precision, next(module.parameters()).device)
 
 

@@ -59,7 +59,7 @@ def open_model(
     if text in catalog.CATALOG and not path.exists():
         return _by_name(text, choose_device(device), weights, seed)
     if weights is not None:
-        raise InputError(f"--weights is for a network of the catalog; {text!r} brings its own")
+        raise InputError(f"weights are given for a network of the catalog; {text!r} brings its own")
     if is_exported(path):
         model = load_model(path, device, graphs, several)
         return Opened(model, dict(model.weights))

@@ -24,7 +24,7 @@ def preprocessing_for(model: Model, choice: str = "own") -> Preprocessing:
     if choice == "own":
         return own
     if own.channels != 3:
-        raise InputError(f"--preprocess {choice} is for color images; {model.card.name} takes gray ones: use own")
+        raise InputError(f"preprocessing {choice!r} is for color images; {model.card.name} takes gray ones: use own")
     # 256 is published for inputs of 224 and 227 pixels; the same share is kept for other sizes.
     size, side = own.size, min(own.size)
     resize = 256 if 224 <= side <= 256 else round(side * 256 / 224)

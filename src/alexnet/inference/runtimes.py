@@ -47,7 +47,7 @@ def ready(model: Model, precision: str | None = None, runtime: str = "torch") ->
     if runtime == "torch" or (runtime == "auto" and not _movable(model)):
         return at_precision(model, precision)
     if model.exported:
-        raise InputError(f"{str(model.path)!r} is an exported file and brings its own runtime: no --runtime")
+        raise InputError(f"{str(model.path)!r} is an exported file and brings its own runtime: leave out {runtime!r}")
     chosen = chosen_for(model, precision, runtime)
     runtime, its = chosen.runtime, chosen.precision
     if runtime == "torch":
@@ -190,7 +190,7 @@ def _movable(model: Model) -> bool:
 def _on_cpu(model: Model, runtime: str) -> None:
     device = next(model.module.parameters()).device.type
     if device != "cpu":
-        raise InputError(f"--runtime {runtime} computes on the CPU, not on {device}; add --device cpu")
+        raise InputError(f"the runtime {runtime} computes on the CPU, not on {device}: open the model on cpu")
 
 
 def _input(model: Model) -> tuple[int, ...]:
@@ -218,6 +218,6 @@ def _prove(
             worst = float((apart / reference.norm(dim=1).clamp_min(1e-30)).max())
             if not worst <= BOUND[precision]:  # also when it is not a number
                 raise InputError(
-                    f"--runtime {runtime} is not taken: in {precision} it is {worst:.1e} off PyTorch, and "
-                    f"{BOUND[precision]:g} is allowed; take --runtime torch"
+                    f"the runtime {runtime} is not taken: in {precision} it is {worst:.1e} off PyTorch, and "
+                    f"{BOUND[precision]:g} is allowed; take the runtime torch"
                 )

@@ -20,6 +20,8 @@ CATALOG: dict[str, Spec] = {spec.name: spec for entries in (imagenet, small, res
 
 MOST_CLASSES, MOST_CHANNELS = 10**6, 2**16
 """Beyond these a layer's size is no number of C's."""
+MOST_DROPPED = 0.95
+"""As recipes have it (`model.dropout`)."""
 
 
 def get(name: str) -> Spec:
@@ -84,8 +86,8 @@ def _materialize(model: "Network", device: "torch.device") -> None:
 
 
 def _with_dropout(spec: Spec, p: float) -> Spec:
-    takes = "the share that is dropped, from 0 to less than 1"
-    if not 0 <= arguments.number("dropout", p, takes) < 1:
+    takes = f"the share that is dropped, from 0 to {MOST_DROPPED}"
+    if not 0 <= arguments.number("dropout", p, takes) <= MOST_DROPPED:
         raise arguments.refusal("dropout", takes, p)
     if not any(isinstance(layer, Dropout) for layer in spec.layers):
         raise InputError(f"{spec.name} has no dropout to change")

@@ -23,6 +23,7 @@ from alexnet.recipes.settings import given
 
 _RECIPE = TypeAdapter(Recipe)
 _MOST_BYTES = 2**20
+TAKES = "a recipe's name or a TOML file"
 _DOT = re.compile(r"(?<!\.)\.(?!\.)")  # not the two of a range of layers, conv1..conv5
 
 
@@ -119,7 +120,7 @@ def _shipped() -> Any:
 
 
 def _read(name: str | Path) -> tuple[str, str]:
-    path = arguments.path("recipe", name)
+    path = arguments.path("recipe", name, TAKES)
     if path.suffix == ".toml":
         if not path.is_file():
             raise InputError(f"no recipe file {str(path)!r}")
