@@ -14,7 +14,7 @@ from alexnet.export import agree
 from alexnet.graphs import onnx_graph, torch_program
 from alexnet.graphs.served import example
 from alexnet.inference.model import Model
-from alexnet.insight import activations, arithmetic, explain, filters
+from alexnet.insight import activations, explain, filters, trace
 from alexnet.insight.explain_picture import explain_image
 from alexnet.insight.what_if import what_if
 from alexnet.models.mode import evaluating
@@ -30,7 +30,7 @@ ASKED: dict[str, Callable[[Model], Any]] = {
         and alexnet.features(model, list(IMAGES), runtime="onnxruntime")["fc7"].tolist()
     ),
     "activations": lambda model: activations.look(model, IMAGES[0])[1],
-    "arithmetic": lambda model: arithmetic.trace(model.module, _input(model)).logits.tolist(),  # pyright: ignore
+    "arithmetic": lambda model: trace.trace(model.module, _input(model)).logits.tolist(),  # pyright: ignore
     "explain": lambda model: explain_image(model, IMAGES[0]).probabilities,
     "completeness": lambda model: explain.completeness(model.module, _input(model), 0),  # pyright: ignore
     "maximize": lambda model: filters.maximize(model.module, "fc8", 3, steps=2)[1],  # pyright: ignore

@@ -310,8 +310,7 @@ def test_a_probe_of_images_without_classes_says_what_it_takes(tagged: Any, tmp_p
     for path in sorted(tagged.images.iterdir())[:20]:
         shutil.copy(path, tmp_path / "images")
     assert refused("probe", tagged.run.path, "--data", tmp_path / "images") == (
-        "alexnet: these images come without their classes, and a probe reads one class an image, not several labels: "
-        "give class folders, or a table with one label column\n"
+        "alexnet: these images come without classes: give a folder with two class folders or more, or a table\n"
     )
     lines = [",".join([*line.split(",")[:1], *line.split(",")[2:]]) for line in tagged.table.read_text().splitlines()]
     (tmp_path / "images" / "labels.csv").write_text("\n".join(lines[:21]))  # no split

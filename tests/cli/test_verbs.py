@@ -184,7 +184,13 @@ def test_compare_takes_names_as_they_are(command: Callable, refused: Callable, t
     (odd / "card.json").write_text("[]")
     assert "it lacks a name" in refused("compare", odd)
     assert "no folder" in refused("compare", trained.path, "--out", tmp_path / "nowhere" / "page.html")
-    assert "is a folder" in refused("compare", trained.path, "--out", tmp_path)
+    (tmp_path / "folder.html").mkdir()
+    assert "is a folder" in refused("compare", trained.path, "--out", tmp_path / "folder.html")
+    assert "end it in .html" in refused("compare", trained.path, "--out", tmp_path / "page.pdf")
+    assert "end it in .md" in refused("report", trained.path, "--format", "md", "--out", tmp_path / "page.html")
+    assert "end it in .html, .md" in refused("report", trained.path, "--out", tmp_path / "page.txt")
+    assert command("report", trained.path, "--out", tmp_path / "notes.md").out == f"wrote {tmp_path / 'notes.md'}\n"
+    assert "end it in .png" in refused("activations", trained.path, "digit.png", "--out", tmp_path / "a.pdf")
 
 
 def test_sigterm_saves_and_says_how_to_go_on(started: Callable, tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def test_what_cannot_be_repeated_is_refused(tmp_path: Path) -> None:
 def test_the_command_line_prints_the_interval_and_what_counts_once(
     command: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("alexnet.insight.compare.repetitions", lambda rows: ["it counts once"])
+    monkeypatch.setattr("alexnet.insight.compare.repetitions", lambda rows, words=None: ["it counts once"])
     settings = [f"--set={key}={value}" for key, value in TINY.items()]
     stopped = command("train", "digits", "--folds", 2, "--out", tmp_path / "cv", "--stop-after", 1, *settings)
     assert stopped.code == 130

@@ -127,7 +127,7 @@ def test_a_recipe_weights_or_a_network_decide_for_themselves(here: Path, tmp_pat
     assert start(None, None, {}).recipe.name == "digits"
     for recipe, data, changes in (("folder", images, {}), (None, images, {"model.weights": "w"}), (None, None, {})):
         for pretrained in (True, False):
-            with pytest.raises(InputError, match="are for --data FOLDER without a recipe"):
+            with pytest.raises(InputError, match="without a recipe, weights or model settings"):
                 start(recipe, data, changes, pretrained)
 
 

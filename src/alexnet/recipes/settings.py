@@ -53,7 +53,8 @@ def _own(key: str, value: Any, depth: int = 6) -> Any:
         return {arguments.plain(name): _own(key, each, depth - 1) for name, each in value.items()}
     if isinstance(value, list | tuple) and depth:
         return [_own(key, each, depth - 1) for each in value]
-    if hasattr(value, "ndim") and hasattr(value, "tolist") and (value.ndim or arguments.plain(value) is value):
+    array = hasattr(value, "ndim") and hasattr(value, "tolist")
+    if array and (getattr(value, "ndim", 0) or arguments.plain(value) is value):
         raise InputError(
             f"recipe key {key!r} takes numbers, strings and lists, not {arguments.kind(value)}: call its tolist()"
         )

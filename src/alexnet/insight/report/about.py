@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from alexnet.artifacts.card import RunCard
+from alexnet.artifacts.run import Run, ended
 from alexnet.insight.draw import draw, to_png
 from alexnet.pages.document import Block, Facts, Picture
 from alexnet.pages.text import Words, facts
@@ -52,3 +53,17 @@ def facts_of(named: Mapping[str, Any]) -> list[Block]:
 def drawing(card: RunCard, words: Words) -> list[Block]:
     made = draw(card.name, len(card.classes), card.input)
     return [Picture(made.to_svg().encode(), words("Drawing of the layers"), raster=to_png(made))]
+
+
+def unfinished(run: Run, card: RunCard | None, words: Words) -> list[str]:
+    if card is None or ended(run, run.recipe):
+        return []
+    return [
+        words(
+            "Epoch {done} of {epochs}: this run is under way or was interrupted; alexnet train --resume --out {run} "
+            "goes on.",
+            done=len(run.metrics),
+            epochs=run.recipe.train.epochs,
+            run=run.path.name,
+        )
+    ]

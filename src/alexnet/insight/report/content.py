@@ -13,7 +13,7 @@ from alexnet.artifacts.figures import Figures, score
 from alexnet.artifacts.label_predictions import LabelPredictions
 from alexnet.artifacts.predictions import Predictions
 from alexnet.artifacts.rows import score_key
-from alexnet.artifacts.run import Run, ended
+from alexnet.artifacts.run import Run
 from alexnet.insight import charts
 from alexnet.insight.report import about, judged, several
 from alexnet.pages.document import Block, Chart, Code, Document, Finding, Fold, Picture, Section, Table, Text, Tile
@@ -50,7 +50,7 @@ def describe(run: Path, words: Words | None = None) -> Document:
             *(judged.tiles(found, card.classes, words) if card and found else []),
             *(several.tiles(labels, words) if labels else []),
         ],
-        notes=[*_unfinished(files, card, words), *_notes(card, words)],
+        notes=[*about.unfinished(files, card, words), *_notes(card, words)],
         all_sections=[
             Section(words("Task"), _task(card, words) if card else []),
             Section(words("What went wrong"), [_finding(each, words) for each in findings]),
@@ -155,20 +155,6 @@ def chosen(card: RunCard, words: Words) -> str:
     else:
         of = "epoch {epoch}, the last; the test split validated and chose nothing"
     return words(of, epoch=figures.epoch, epochs=figures.epochs)
-
-
-def _unfinished(run: Run, card: RunCard | None, words: Words) -> list[str]:
-    if card is None or ended(run, run.recipe):
-        return []
-    return [
-        words(
-            "Epoch {done} of {epochs}: this run is under way or was interrupted; alexnet train --resume --out {run} "
-            "goes on.",
-            done=len(run.metrics),
-            epochs=run.recipe.train.epochs,
-            run=run.path.name,
-        )
-    ]
 
 
 def _notes(card: RunCard | None, words: Words) -> list[str]:
