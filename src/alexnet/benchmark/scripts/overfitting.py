@@ -8,7 +8,8 @@ Each network by its recipe `cifar10-NAME`, with its optimizer, augmentation, ini
 learning rate falls after the first and the second third of them as after 100 and 200 of 300. After each epoch it is
 measured on 1,000 test images, which choose nothing; at the end on its training images as they are, without dropout and
 augmentation, and on all 10,000 test images. What is finished is kept (DIR/table.md), so that the command can be
-repeated; --only takes some of the networks. `alexnet compare DIR/alexnet DIR/slim …` draws the curves. CIFAR-10 lies in $ALEXNET_DATA.
+repeated; --only takes some of the networks. `alexnet compare DIR/alexnet DIR/slim …` draws the curves. CIFAR-10 lies
+in $ALEXNET_DATA.
 """
 
 import argparse
