@@ -203,3 +203,8 @@ def test_a_network_of_the_recipes_size_or_ones_own_resize_changes_nothing(tmp_pa
         "images are resized to 64 pixels (data.resize) and cut to 8: alexnet-digits sees 12% of their height and width",
     )
     assert start("digits", None, {"model.name": "alexnet-cifar10"}).recipe.data.resize is None
+
+
+def test_own_images_without_a_network_are_told_what_is_cut_away(tmp_path: Path) -> None:
+    remarks = start(None, folder(tmp_path / "images"), {"data.resize": 1000}, pretrained=False).remarks
+    assert any(line.startswith("images are resized to 1000 pixels") for line in remarks)

@@ -95,7 +95,7 @@ class AlexNetClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         arguments.text("layer", self.layer)
         if not isinstance(self.settings, Mapping | None):
             raise arguments.refusal("settings", "recipe keys with their values, or None", self.settings)
-        own = {"train.seed": arguments.whole("random_state", self.random_state, 0, 2**63 - 1), "data.name": "folder"}
+        own = {"train.seed": arguments.whole("random_state", self.random_state, 0, 2**53), "data.name": "folder"}
         settings = given(self.settings or {})
         for key in settings:
             if decides := _DECIDED.get(key):

@@ -7,7 +7,7 @@ Without --pretrained and --from-scratch, weights that are not here are fetched o
 Gray images are not mirrored: they are digits, letters or X-rays more often than photographs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,8 +66,7 @@ def start(
                 "recipe, weights or model settings; a recipe decides that itself, with model.weights"
             )
         settings, remarks = sizes.scaled(name, settings)
-        found = anchored(recipes.load(name, settings))
-        return Start(found, (*remarks, *sizes.cut_away(found)))
+        return _started(name, settings, remarks)
     assert data is not None  # without images the recipe is another one
     remarks = []
     if "augment.flip" not in settings and not is_url(data) and _gray(settings, Path(data)):
@@ -75,13 +74,18 @@ def start(
         remarks.append("the images are gray: they are not mirrored (--set augment.flip=0.5 mirrors half of them)")
     if pretrained is not False:
         try:
-            return Start(anchored(recipes.load(PRETRAINED, settings)), tuple(remarks))
+            return _started(PRETRAINED, settings, remarks)
         except MissingData as missing:
             if pretrained or _wanted(reporter):
                 fetch_public(WEIGHTS, progress=reporter.fetching if reporter else None)
-                return Start(anchored(recipes.load(PRETRAINED, settings)), tuple(remarks))
+                return _started(PRETRAINED, settings, remarks)
             remarks.append(f"training from scratch: {missing}; --pretrained fetches them and starts from them")
-    return Start(anchored(recipes.load(SCRATCH, settings)), tuple(remarks))
+    return _started(SCRATCH, settings, remarks)
+
+
+def _started(recipe: str | Path | Recipe, settings: Mapping[str, Any], remarks: Sequence[str]) -> Start:
+    found = anchored(recipes.load(recipe, settings))
+    return Start(found, (*remarks, *sizes.cut_away(found)))
 
 
 def _wanted(reporter: Reporter | None) -> bool:
