@@ -1,5 +1,6 @@
 """A run's folder: where a new one may begin, and which one may go on."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from alexnet.artifacts import predictions
 from alexnet.artifacts.rows import Finding, Row
-from alexnet.artifacts.run import Run, begin, check_free, resume
+from alexnet.artifacts.run import Run, begin, check_free, ended, finished, resume
 from alexnet.errors import InputError
 from alexnet.recipes import recipe as recipes
 from alexnet.recipes.schema import Recipe
@@ -20,6 +21,16 @@ def test_a_run_begins_in_a_new_or_an_empty_folder(tmp_path: Path) -> None:
         run = begin(recipe, tmp_path / name)
         assert run.recipe == recipe
         assert run.metrics == []
+
+
+def test_a_run_is_finished_when_its_report_is_there(trained: Run, tmp_path: Path) -> None:
+    for name in ("recipe.toml", "card.json", "metrics.jsonl"):
+        shutil.copy(trained.path / name, tmp_path / name)
+    run = Run(tmp_path)
+    assert ended(run, run.recipe)
+    assert not finished(run, run.recipe)
+    run.report.write_text("")
+    assert finished(run, run.recipe)
 
 
 def test_without_a_folder_runs_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,15 @@ def copy(run: Run, to: Path, *names: str) -> Path:
     return to
 
 
+def test_a_page_bears_no_other_kinds_name(refused: Callable, tmp_path: Path, trained: Run) -> None:
+    """HTML was written into page.pdf."""
+    page, images = tmp_path / "page.pdf", tmp_path / "images"
+    images.mkdir()
+    assert "end it in .html" in refused("check", "--data", images, "--out", page)
+    assert "end it in .html" in refused("evaluate", trained.path, "--page", page)
+    assert not page.exists()
+
+
 def test_an_empty_folder(refused: Callable, tmp_path: Path, kept: Path, trained: Run) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()

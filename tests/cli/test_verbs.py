@@ -188,6 +188,8 @@ def test_compare_takes_names_as_they_are(command: Callable, refused: Callable, t
     assert "is a folder" in refused("compare", trained.path, "--out", tmp_path / "folder.html")
     assert "end it in .html" in refused("compare", trained.path, "--out", tmp_path / "page.pdf")
     assert "end it in .md" in refused("report", trained.path, "--format", "md", "--out", tmp_path / "page.html")
+    assert command("report", trained.path, "--out", tmp_path / "page.HTM").code == 0
+    assert "<html" in (tmp_path / "page.HTM").read_text(encoding="utf-8")
     assert "end it in .html, .md" in refused("report", trained.path, "--out", tmp_path / "page.txt")
     assert command("report", trained.path, "--out", tmp_path / "notes.md").out == f"wrote {tmp_path / 'notes.md'}\n"
     assert "end it in .png" in refused("activations", trained.path, "digit.png", "--out", tmp_path / "a.pdf")

@@ -208,3 +208,10 @@ def test_a_network_of_the_recipes_size_or_ones_own_resize_changes_nothing(tmp_pa
 def test_own_images_without_a_network_are_told_what_is_cut_away(tmp_path: Path) -> None:
     remarks = start(None, folder(tmp_path / "images"), {"data.resize": 1000}, pretrained=False).remarks
     assert any(line.startswith("images are resized to 1000 pixels") for line in remarks)
+
+
+def test_a_network_that_there_is_not_is_what_is_said(tmp_path: Path) -> None:
+    """It was 'data.resize is 1; it must be at least 8'."""
+    images = folder(tmp_path / "images")
+    with pytest.raises(InputError, match="unknown network 'alexnet-didgits'; did you mean alexnet-digits"):
+        prepare(start(None, images, {"model.name": "alexnet-didgits"}).recipe, images, "cpu")

@@ -40,6 +40,13 @@ def test_outputs_that_are_not_finite_are_refused(opened: Model) -> None:
             what_if(opened, image, ["lrn.k=0+lrn.alpha=0"])
 
 
+def test_a_number_that_is_too_large_is_not_called_no_number(opened: Model) -> None:
+    with pytest.raises(InputError, match=r"lrn\.alpha=1e30: it must lie between -1e9 and 1e9"):
+        changed_model(opened, "lrn.alpha=1e30")
+    with pytest.raises(InputError, match=r"lrn\.alpha=much: not a number such as"):
+        changed_model(opened, "lrn.alpha=much")
+
+
 def test_each_change_is_what_another_network_would_compute(opened: Model) -> None:
     """Against the same thing done by hand to the modules themselves."""
     state = {name: value.clone() for name, value in opened.module.state_dict().items()}

@@ -32,11 +32,12 @@ def report(
     from alexnet.insight.report.write import report as write
 
     if format is None:
-        format = "html" if out is None else out.suffix.lower().removeprefix(".")
+        named = "html" if out is None else out.suffix.lower().removeprefix(".")
+        format = "html" if named == "htm" else named
         if out is not None and format not in FORMATS:
             raise InputError(f"--out is {str(out)!r}: end it in .html, .md, .pdf, .pptx or .ipynb, or add --format")
     elif format in FORMATS and format not in TRACKERS:
-        targets.named(out, f".{format}")
+        targets.named(out, f".{format}", *([".htm"] if format == "html" else []))
     if out is not None and format not in TRACKERS:  # a tracker's folder is a new one anyway
         targets.check([out], force)
         if format == "md":

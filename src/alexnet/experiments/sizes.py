@@ -20,7 +20,7 @@ def scaled(recipe: str | Path | Recipe, settings: Mapping[str, Any]) -> tuple[di
     if not isinstance(name, str) or "data.resize" in settings or own.data.resize is None:
         return changes, []
     side, wanted = _side(own.model.name), _side(name)
-    if side == wanted:
+    if side is None or wanted is None or side == wanted:
         return changes, []
     changes["data.resize"] = max(wanted, round(own.data.resize * wanted / side))
     return changes, [
@@ -32,7 +32,7 @@ def scaled(recipe: str | Path | Recipe, settings: Mapping[str, Any]) -> tuple[di
 def cut_away(recipe: Recipe) -> list[str]:
     """A line where the network sees less than half of an image's short side."""
     side, resize = _side(recipe.model.name), recipe.data.resize or 0
-    if side >= _SEEN * resize:
+    if side is None or side >= _SEEN * resize:
         return []
     return [
         f"images are resized to {resize} pixels (data.resize) and cut to {side}: {recipe.model.name} sees "
@@ -40,8 +40,9 @@ def cut_away(recipe: Recipe) -> list[str]:
     ]
 
 
-def _side(network: str) -> int:
+def _side(network: str) -> int | None:
+    """The short side of a network's input, in pixels."""
     try:
         return min(catalog.get(network).input[1:])
     except InputError:  # whoever builds it says what is wrong
-        return 1
+        return None
