@@ -12,10 +12,17 @@ def test_auto_is_a_device_that_is_there() -> None:
     assert device.choose_device("cpu") == torch.device("cpu")
 
 
-@pytest.mark.parametrize("name", ["toaster", "cuda:99", "meta", "", "cpu:x"])
+@pytest.mark.parametrize("name", ["toaster", "cuda:99", "meta", "", "cpu:x", "cpu:3"])
 def test_an_unknown_device_is_refused_with_those_that_are_there(name: str) -> None:
     with pytest.raises(InputError, match="cpu"):
         device.choose_device(name)
+
+
+def test_a_machine_without_cuda_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was "unknown device 'cuda'; did you mean cpu?"."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InputError, match="there is no CUDA device here; choose auto or cpu"):
+        device.choose_device("cuda:7")
 
 
 def test_precision_is_what_was_asked_for_and_auto_asks_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:

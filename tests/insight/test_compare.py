@@ -171,6 +171,9 @@ def test_runs_that_differ_in_their_seed_only_belong_together(runs: list[Path], t
     assert (recipe, numbers) == ("cifar10", "seeds 0, 0")
     assert test.startswith("67.50% ± 3.54% (n = 2;")
     assert last.startswith("65.00% ± 0.00% (n = 2;")
+    for fold, run in enumerate(runs, 1):
+        (run / "recipe.toml").write_text(to_toml(load("cifar10", {"data.folds": 2, "data.fold": fold})))
+    assert epochs.seeds(opened)[0][1] == "folds 1, 2 of 2"
     write_comparison(runs, None, tmp_path / "plots")
     assert sorted(path.name for path in (tmp_path / "plots").iterdir()) == ["epoch.png", "seconds.png"]
     (runs[1] / "recipe.toml").write_text(to_toml(load("cifar10", {"optimizer.lr": 0.5})))

@@ -176,7 +176,17 @@ def test_a_picture_of_an_image(trained: Run, tmp_path: Path, command: Callable, 
 def test_named_classes_are_explained_in_their_order(opened: Model) -> None:
     found = explain_image(opened, alexnet.dataset("digits")[3][0], classes=("8", "1"))
     assert (found.names, found.classes) == (("8", "1"), (8, 1))
+    again = explain_image(opened, alexnet.dataset("digits")[3][0], ("gradcam", "ig", "gradcam"), 1, ("8", "8"))
+    assert (again.methods, again.names) == (("gradcam", "ig"), ("8",))
     assert overlay(found.view.pixels, np.zeros((8, 8)), 1.0, False).shape == (8, 8, 3)
+
+
+def test_a_layer_for_a_method_that_takes_none_is_refused(opened: Model) -> None:
+    """It was ignored."""
+    digit = alexnet.dataset("digits")[3][0]
+    with pytest.raises(InputError, match="a layer is for gradcam and layercam, not for ig"):
+        explain_image(opened, digit, ("ig",), layer="conv1")
+    assert explain_image(opened, digit, ("ig", "gradcam"), layer="conv1").methods == ("ig", "gradcam")
 
 
 @pytest.mark.parametrize(

@@ -115,9 +115,25 @@ def test_the_notebook_holds_the_recipe_as_a_cell_that_runs(copied: Path) -> None
         node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and "[train]" in str(node.value)
     )
     assert written == (copied / "recipe.toml").read_text(encoding="utf-8")
+    assert "alexnet.train(recipe)" in code[0]
     for cell in content["cells"]:
         for name in re.findall(r"\(attachment:([^)]+)\)", "".join(cell["source"])):
             assert name in cell["attachments"]
+
+
+def test_the_notebook_names_the_images_of_a_run_of_ones_own(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cell failed with own images; a path in a stranger's card is not taken."""
+    card = json.loads((copied / "card.json").read_text())
+    card["data"]["path"] = "/my/'images'"
+    (copied / "card.json").write_text(json.dumps(card))
+
+    def code() -> str:
+        return next(c["source"] for c in json.loads(report(copied, "ipynb")[0].read_text())["cells"] if "outputs" in c)
+
+    monkeypatch.setattr(Run, "opens", lambda run, place: True)
+    assert """alexnet.train(recipe, data="/my/'images'")""" in code()
+    monkeypatch.setattr(Run, "opens", lambda run, place: False)
+    assert "alexnet.train(recipe)" in code()
 
 
 def test_a_pdf_needs_a_printer(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,11 +77,16 @@ def report(
         case "pptx":
             write_bytes(target, slides.render(document))
         case "ipynb":
-            recipes = [(each.recipe_text, each.card.data.path) for each in map(Run, runs)]
-            write_bytes(target, notebook.render(document, recipes))
+            write_bytes(target, notebook.render(document, [(each.recipe_text, _data(each)) for each in map(Run, runs)]))
         case _:
             write_bytes(target, _pdf(document))
     return target, left
+
+
+def _data(run: Run) -> str | None:
+    """Where a run's images are; None for one that came from elsewhere, whose path is a stranger's."""
+    place = run.card.data.path
+    return place if place is not None and run.opens(place) else None
 
 
 def files_of(target: Path) -> Path:
