@@ -71,7 +71,7 @@ def test_int8(command, trained, tmp_path):
     assert found["float_top1"] == pytest.approx(trained.card.figures.final.top1, abs=0.003)
     assert found["lost"] == found["float_top1"] - found["int8_top1"]
     assert abs(found["lost"]) < 0.05
-    assert found["speed"] > 0
+    assert found["speed"] == pytest.approx(found["float_ms"] / found["int8_ms"])
     kinds = {node.op_type for node in onnx.load(out).graph.node}
     assert {"QuantizeLinear", "DequantizeLinear", "LRN"} <= kinds
     session = onnxruntime.InferenceSession(out)

@@ -194,6 +194,9 @@ def test_every_heading_and_sentence_of_a_comparison_is_translated(
         document, _ = compare.describe([copied, other], Words("zh"))
     assert missing == []
     assert "另一个种子" in document.notes[0]
+    pictures = [block for section in document.all_sections for block in section.blocks if isinstance(block, Picture)]
+    axes = [[chart.axis for chart in each.charts] for each in pictures]
+    assert axes == [["轮次", "轮次"], ["秒", "秒"]]
     tables = [block for section in document.all_sections for block in section.blocks if isinstance(block, Table)]
     heads = {name for each in tables for name in each.head} - {"copied", "other", "MFLOPs"}
     assert len(tables) >= 4
